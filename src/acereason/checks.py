@@ -1,0 +1,188 @@
+"""What can be known to fail before anything heavy is imported: values out of range, missing files, long responses."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from difflib import get_close_matches
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from acereason.callback_lookup import check_callbacks
+from acereason.config import AdvantageKind, Config
+from acereason.errors import UserError
+from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
+from acereason.settings import settings, shown
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+
+# Numbers are finite and at least 0 unless their range stands here: whether the ends belong to it, and the ends.
+_RANGES = {
+    "seed": "(-inf, inf)",
+    "problems.seed": "(-inf, inf)",
+    "grpo.entropy_coefficient": "(-inf, inf)",
+    "grpo.clip_low": "[0, 1]",
+    "grpo.clip_high": "[0, inf]",
+    "optimizer.beta1": "[0, 1)",
+    "optimizer.beta2": "[0, 1)",
+    "optimizer.max_grad_norm": "(0, inf]",
+    "engine.gpu_memory_utilization": "(0, 1]",
+    "curriculum.top_p": "(0, 1]",
+    "evaluation.top_p": "(0, 1]",
+} | dict.fromkeys(
+    [
+        "model.micro_batch_tokens",
+        "model.head_chunk_tokens",
+        "problems.count",
+        "curriculum.max_response_tokens",
+        "curriculum.prompts_per_step",
+        "curriculum.rollouts_per_prompt",
+        "curriculum.temperature",
+        "grpo.updates_per_batch",
+        "optimizer.eps",
+        "engine.max_num_seqs",
+        "engine.kv_cache_gib",
+        "rewards.workers",
+        "rewards.timeout_seconds",
+        "rewards.memory_mib",
+        "evaluation.samples_per_problem",
+        "evaluation.temperature",
+        "trainer.devices",
+        "trainer.num_nodes",
+        "checkpoint.keep",
+    ],
+    "(0, inf)",
+)
+
+
+def check(config: Config) -> None:
+    """Refuse what cannot work, as far as the standard library can tell.
+
+    Raises:
+        UserError: the first problem found, with the setting, its value and the way out.
+    """
+    _check_ranges(config)
+    _check_batch(config)
+    _check_run(config)
+    _check_problems(config)
+    _check_lengths(config, _model_folder(config.model.path))
+    check_callbacks(config.callbacks)
+
+
+def _check_ranges(config: Config) -> None:
+    for key, setting in settings().items():
+        value: Any = reduce(getattr, key.split("."), config)
+        allowed = _RANGES.get(key, "[0, inf)")
+        if setting.hint in (int, float) and not _inside(value, allowed):
+            raise UserError(f"{key}={value}: must be {_range_words(value, allowed)}")
+
+
+def _inside(value: float, allowed: str) -> bool:
+    low, high = (float(end) for end in allowed[1:-1].split(","))
+    above = value >= low if allowed[0] == "[" else value > low
+    return above and (value <= high if allowed[-1] == "]" else value < high)
+
+
+def _range_words(value: float, allowed: str) -> str:
+    if allowed.endswith("inf)") and not math.isfinite(value):
+        return "finite"
+    low, high = allowed[1:-1].split(", ")
+    words = [] if low == "-inf" else [f"at least {low}" if allowed[0] == "[" else f"above {low}"]
+    if high != "inf":
+        words.append(f"at most {high}" if allowed[-1] == "]" else f"below {high}")
+    return " and ".join(words)
+
+
+def _check_batch(config: Config) -> None:
+    group, advantage = config.curriculum.rollouts_per_prompt, config.grpo.advantage
+    if group == 1 and advantage is not AdvantageKind.group_mean:
+        raise UserError(
+            f"curriculum.rollouts_per_prompt=1: grpo.advantage={advantage.value} compares the responses of a group; "
+            "sample at least 2"
+        )
+    responses, updates = config.curriculum.prompts_per_step * group, config.grpo.updates_per_batch
+    if responses % updates:
+        raise UserError(
+            f"grpo.updates_per_batch={updates}: does not divide the {responses} responses of a step "
+            "(curriculum.prompts_per_step × curriculum.rollouts_per_prompt)"
+        )
+
+
+def _check_run(config: Config) -> None:
+    if Path(config.run.name).is_absolute() or ".." in Path(config.run.name).parts:
+        raise UserError(f"run.name={shown(config.run.name)}: must be a folder under run.root={config.run.root}")
+    if config.ckpt not in ("", "last") and not Path(config.ckpt).exists():
+        raise UserError(f"ckpt={shown(config.ckpt)}: no such checkpoint; {_nearest_path(config.ckpt, 'last')}")
+
+
+def _check_problems(config: Config) -> None:
+    problems = config.problems
+    low, high = problems.levels
+    if low > high:
+        raise UserError(f"problems.levels={shown(list(problems.levels))}: lowest first, so [{high},{low}]")
+    if problems.path == "laptop":
+        lowest, highest = MATH_LEVELS if problems.domain.value == "math" else CODE_LEVELS
+        if low < lowest or high > highest:
+            wanted = f"problems.levels={shown(list(problems.levels))}"
+            raise UserError(f"{wanted}: built-in {problems.domain.value} problems have levels {lowest} to {highest}")
+    elif problems.path.startswith("hub:"):
+        if not problems.path.removeprefix("hub:"):
+            raise UserError("problems.path=hub:: expected hub:OWNER/NAME")
+    elif not Path(problems.path).exists():
+        raise UserError(f"problems.path={shown(problems.path)}: no such file; {_nearest_path(problems.path, 'laptop')}")
+
+
+def _nearest_path(path: str, *others: str) -> str:
+    """What lies near a path that does not exist, for the end of a message."""
+    folder = Path(path).parent
+    if path.startswith("~"):
+        return "write the home folder out, ~ is not expanded here"
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    inside = sorted(str(folder / entry.name) for entry in folder.iterdir())
+    close = get_close_matches(path, [*others, *inside], n=1)
+    return f"did you mean {close[0]}?" if close else f"{folder} holds {', '.join(inside[:5]) or 'nothing'}"
+
+
+def _model_folder(path: str) -> Path | None:
+    """The model's folder; None when the path is a hub name."""
+    folder = Path(path)
+    is_hub_name = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path) and not folder.parent.is_dir()
+    if is_hub_name and not folder.exists():
+        return None
+    if not folder.exists():
+        raise UserError(f"model.path={shown(path)}: no such folder; {_nearest_path(path)}")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model.path={shown(path)}: has no config.json; give a folder in Hugging Face format")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise UserError(f"model.path={shown(path)}: has no tokenizer; save tokenizer.json and its config there too")
+    return folder
+
+
+def _check_lengths(config: Config, folder: Path | None) -> None:
+    """Refuse responses that leave no room for a prompt. `folder` is the model's; None when it is on the hub."""
+    limits = {
+        "engine.max_model_len": config.engine.max_model_len,
+        f"max_position_embeddings of model.path={config.model.path}": _context_tokens(folder) if folder else 0,
+    }
+    lengths = {
+        "curriculum.max_response_tokens": config.curriculum.max_response_tokens,
+        "evaluation.max_response_tokens": config.evaluation.max_response_tokens,
+    }
+    for key, tokens in lengths.items():
+        for name, limit in limits.items():
+            if 0 < limit <= tokens:
+                raise UserError(f"{key}={tokens}: prompt and response must fit in {limit} tokens ({name}); lower it")
+
+
+def _context_tokens(folder: Path) -> int:
+    """Longest sequence of the model, in tokens; 0 when its config does not say."""
+    path = folder / "config.json"
+    try:
+        values: Any = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path}: broken JSON: {error}") from error
+    tokens = values.get("max_position_embeddings") if isinstance(values, dict) else None
+    return tokens if isinstance(tokens, int) else 0

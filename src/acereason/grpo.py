@@ -1,0 +1,294 @@
+"""The objective as pure functions: advantages, token weights, loss, KL, entropy, pass@k (§3.1, Eq. 1 to 4).
+
+Responses are packed. A token-level tensor is `[tokens]`, all response tokens of a micro-batch one after another, with
+`sequence_ids [tokens]` naming the response each belongs to; a per-response tensor `x [responses]` reaches the tokens as
+`x[sequence_ids]`. One update minimises, summed over all its micro-batches and ranks,
+
+    policy_loss(...)[0] + kl_coefficient * (w * kl_penalty(...)).sum() - entropy_coefficient * (w * entropy).sum()
+
+with `w = token_weights(...)[sequence_ids]`. The weights come from global counts, so how the tokens are split does not
+matter, and responses whose advantage is 0 may be left out when both coefficients are 0. FSDP2 averages gradients
+over ranks where a sum is meant, so there the loss is multiplied by the number of data-parallel ranks.
+
+Where this departs from the software the authors ran (veRL): token means are exact over the update, not means of
+micro-batch means; a group of one rollout teaches nothing; there is no second clip of large ratios at negative
+advantages; several updates a batch take whole groups in order, where veRL may spread a group over mini-batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from acereason.config import AdvantageKind, Normalisation
+from acereason.errors import UserError
+
+STD_EPSILON = 1e-6
+MAX_LOG_RATIO = 20.0
+
+
+def advantages(rewards: Tensor, kind: AdvantageKind) -> Tensor:
+    """Advantage of each response over the others of its group (Eq. 2).
+
+    `group_std` is (r - mean) / (std + 1e-6) with the Bessel-corrected std (paper), `group_mean` is r - mean,
+    `leave_one_out` is r - mean of the other rollouts. A group whose rewards are all equal, hence also one of a single
+    rollout, gets exactly 0: equality decides, not a residue of rounding divided by a tiny std.
+
+    Shapes: rewards `[groups, rollouts]`, floating point; result the same, and of the same type.
+    """
+    rollouts = rewards.shape[1]
+    if rollouts < 2 or not rewards.numel():
+        return torch.zeros_like(rewards)
+    if kind is AdvantageKind.leave_one_out:
+        others = (rewards.sum(dim=1, keepdim=True) - rewards) / (rollouts - 1)
+        result = rewards - others
+    else:
+        result = rewards - rewards.mean(dim=1, keepdim=True)
+        if kind is AdvantageKind.group_std:
+            result = result / (rewards.std(dim=1, keepdim=True) + STD_EPSILON)
+    all_equal = (rewards == rewards[:, :1]).all(dim=1, keepdim=True)
+    return result.masked_fill(all_equal, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTotals:
+    """Counts over all responses of one update: what its sum of token losses is divided by.
+
+    Both fields are plain sums, so the totals of an update over several ranks are those of each rank, added up
+    (`torch.distributed.all_reduce` in place), as long as group ids mean the same on every rank.
+
+    Attributes:
+        group_tokens: `[groups]` int64, response tokens of each group that count; 0 for a group outside the update.
+        responses: `[]` int64, responses that count.
+    """
+
+    group_tokens: Tensor
+    responses: Tensor
+
+    @property
+    def tokens(self) -> Tensor:
+        """`[]` response tokens that count."""
+        return self.group_tokens.sum()
+
+    @property
+    def groups(self) -> Tensor:
+        """`[]` groups with at least one token that counts."""
+        return (self.group_tokens > 0).sum()
+
+
+def token_totals(lengths: Tensor, group_ids: Tensor, groups: int, included: Tensor | None = None) -> TokenTotals:
+    """Count the responses of one update, before any is skipped.
+
+    Responses without advantage count. Truncated ones that are masked (`included` false) and empty ones do not: neither
+    their tokens, nor the response itself, nor a group that has nothing else. Masking leaves advantages as they are.
+
+    Shapes: lengths and group_ids `[responses]` integers, group ids from 0 to groups - 1; included `[responses]` bool,
+    None for all.
+    """
+    counted = _counted_lengths(lengths, included)
+    group_tokens = torch.zeros(groups, dtype=torch.int64, device=lengths.device)
+    return TokenTotals(group_tokens.index_add_(0, group_ids.long(), counted), (counted > 0).sum())
+
+
+def token_weights(
+    lengths: Tensor,
+    group_ids: Tensor,
+    normalisation: Normalisation,
+    totals: TokenTotals,
+    included: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Weight that each token of a response carries in the loss (the 1 / Σ|o_i| of Eq. 1).
+
+    The sum of weight times loss over all tokens of the update is, for `batch`, the mean over its tokens (the authors'
+    software); for `group`, the mean over groups of the mean over the group's tokens (Eq. 1 as printed); for
+    `sequence`, the mean over responses of the mean over the response's tokens. Weights of all tokens of the update
+    sum to 1, or to 0 when nothing counts. A response that does not count (see `token_totals`) has weight 0, never nan.
+
+    Shapes: lengths, group_ids, included as in `token_totals`, for any subset of the update's responses; totals of the
+    whole update, over all micro-batches and ranks; result `[responses]`.
+    """
+    counted = _counted_lengths(lengths, included)
+    if normalisation is Normalisation.batch:
+        divisor = totals.tokens.expand(counted.shape)
+    elif normalisation is Normalisation.group:
+        divisor = totals.groups * totals.group_tokens[group_ids.long()]
+    else:
+        divisor = totals.responses * counted
+    return (counted > 0).to(dtype) / divisor.clamp(min=1).to(dtype)
+
+
+def _counted_lengths(lengths: Tensor, included: Tensor | None) -> Tensor:
+    return lengths.long() if included is None else lengths.long() * included.long()
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyLossStats:
+    """Sums over tokens, `[]` each, that add up over micro-batches and ranks.
+
+    Attributes:
+        tokens: how many tokens.
+        ratio_sum: sum of the ratios of Eq. 1.
+        clipped_low: tokens whose gradient the lower clip removed (negative advantage).
+        clipped_high: tokens whose gradient the upper clip removed (positive advantage).
+    """
+
+    tokens: Tensor
+    ratio_sum: Tensor
+    clipped_low: Tensor
+    clipped_high: Tensor
+
+    def __add__(self, other: PolicyLossStats) -> PolicyLossStats:
+        """Stats of both sets of tokens together."""
+        return PolicyLossStats(
+            self.tokens + other.tokens,
+            self.ratio_sum + other.ratio_sum,
+            self.clipped_low + other.clipped_low,
+            self.clipped_high + other.clipped_high,
+        )
+
+    @property
+    def ratio_mean(self) -> Tensor:
+        """`[]` mean ratio, 0 without tokens."""
+        return self.ratio_sum / self.tokens.clamp(min=1)
+
+    @property
+    def clip_fraction(self) -> Tensor:
+        """`[]` share of tokens that either clip acted on, 0 without tokens."""
+        return (self.clipped_low + self.clipped_high) / self.tokens.clamp(min=1)
+
+
+def policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages_per_token: Tensor,
+    weights_per_token: Tensor,
+    clip_low: float,
+    clip_high: float,
+    importance_weights: Tensor | None = None,
+) -> tuple[Tensor, PolicyLossStats]:
+    """Minus the clipped objective of Eq. 1: -Σ w min(ratio A, clip(ratio, 1 - clip_low, 1 + clip_high) A).
+
+    With one update a batch, `old_logprobs` is `logprobs.detach()`: the ratio is 1, no clip acts and the gradient
+    is exactly -Σ w A ∇logprob (Eq. 3 and 4, REINFORCE). Without tokens the loss is a 0 that still has a gradient
+    function, so that every rank can take part in the backward pass. The log-ratio is held within ±20: a ratio that
+    overflowed would turn the zero gradient of a clipped token into nan.
+
+    Shapes: all inputs `[tokens]`, loss `[]`. Only `logprobs` gets a gradient; `importance_weights` scale the weights.
+    """
+    log_ratio = (logprobs - old_logprobs.detach()).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    ratio = log_ratio.exp()
+    advantage = advantages_per_token.detach()
+    weight = weights_per_token.detach()
+    if importance_weights is not None:
+        weight = weight * importance_weights.detach()
+    objective = torch.minimum(ratio * advantage, ratio.clamp(1 - clip_low, 1 + clip_high) * advantage)
+    loss = -(weight * objective).sum()
+    return loss, _policy_loss_stats(ratio.detach(), advantage, clip_low, clip_high)
+
+
+def _policy_loss_stats(ratio: Tensor, advantage: Tensor, clip_low: float, clip_high: float) -> PolicyLossStats:
+    return PolicyLossStats(
+        tokens=torch.tensor(ratio.numel(), device=ratio.device),
+        ratio_sum=ratio.sum(),
+        clipped_low=((ratio < 1 - clip_low) & (advantage < 0)).sum(),
+        clipped_high=((ratio > 1 + clip_high) & (advantage > 0)).sum(),
+    )
+
+
+def kl_penalty(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+    """Estimate of KL(policy ‖ reference) at each sampled token: exp(d) - d - 1 with d = reference - policy.
+
+    The KL term that the paper leaves out (coefficient 0). Never negative up to rounding, unbiased for tokens sampled
+    from the policy; its gradient, (1 - exp(d)) ∇logprob, is on average that of KL(reference ‖ policy). d is held
+    below 20, against overflow.
+
+    Shapes: `[tokens]` all; only `logprobs` gets a gradient.
+    """
+    difference = (reference_logprobs.detach() - logprobs).clamp(max=MAX_LOG_RATIO)
+    return torch.expm1(difference) - difference
+
+
+def sampled_entropy(logprobs: Tensor) -> Tensor:
+    """Estimate of the policy's entropy at each sampled token, in nats: -logprob.
+
+    Value and gradient are both unbiased for tokens sampled from the policy. The plain gradient of -logprob would be
+    0 on average, no use as a bonus; this one is -logprob ∇logprob, whose mean is that of the entropy.
+
+    Shapes: `[tokens]` both.
+    """
+    fixed = logprobs.detach()
+    return -fixed * (1 + (logprobs - fixed))
+
+
+def importance_weights(policy_logprobs: Tensor, engine_logprobs: Tensor, cap: float) -> Tensor:
+    """Truncated importance weights for tokens that the engine sampled: min(exp(policy - engine), cap).
+
+    They correct for an engine whose probabilities differ a little from the policy's before the first update (not in
+    the paper; off by default).
+
+    Shapes: `[tokens]` all; the result has no gradient.
+
+    Raises:
+        ValueError: cap not above 0, which would silence every token.
+    """
+    if cap <= 0:
+        raise ValueError(f"the cap of importance weights must be above 0, not {cap}")
+    return (policy_logprobs - engine_logprobs).detach().exp().clamp(max=cap)
+
+
+def mini_batches(groups: int, updates: int) -> list[list[int]]:
+    """Indices of the groups that each of `updates` optimizer steps on one batch of rollouts takes.
+
+    Disjoint, whole groups, in order, sizes that differ by at most one. veRL too counts its mini-batches in prompts and
+    splits each rank's share in order without a shuffle; but it leaves a smaller mini-batch at the end and, once it has
+    balanced lengths over ranks, lets a group's responses fall into different mini-batches. Old log-probs are taken
+    before the first update, token totals for each. The paper takes one update (Fig. 3c compares more).
+
+    Raises:
+        UserError: fewer than one update, or more updates than groups.
+    """
+    if not 1 <= updates <= groups:
+        raise UserError(
+            f"grpo.updates_per_batch={updates} must be from 1 to the number of prompts it splits, {groups}: "
+            "lower it or raise curriculum.prompts_per_step"
+        )
+    bounds = [groups * i // updates for i in range(updates + 1)]
+    return [list(range(start, end)) for start, end in pairwise(bounds)]
+
+
+def pass_at_k(correct: Tensor, samples: int, k: int) -> Tensor:
+    """Chance that at least one of k responses is correct: 1 - C(n - c, k) / C(n, k), unbiased.
+
+    Taken as a product of k factors between 0 and 1, so nothing overflows; k = 1 is the mean c / n.
+
+    Shapes: correct `[problems]`, the number c of correct responses among n = `samples`; result `[problems]` float64.
+
+    Raises:
+        ValueError: k outside 1 to samples, or a count outside 0 to samples.
+    """
+    if not 1 <= k <= samples:
+        raise ValueError(f"pass@k needs k from 1 to the {samples} samples of a problem, not {k}")
+    if correct.numel() and not 0 <= int(correct.min()) <= int(correct.max()) <= samples:
+        raise ValueError(f"counts of correct responses must lie between 0 and the {samples} samples of a problem")
+    drawn = torch.arange(k, dtype=torch.float64, device=correct.device)
+    wrong_left = (samples - correct.to(torch.float64).unsqueeze(1) - drawn).clamp(min=0)
+    return 1 - (wrong_left / (samples - drawn)).prod(dim=1)
+
+
+def standard_error(problem_means: Tensor) -> Tensor:
+    """Standard error of the mean over problems: std / √problems, std Bessel-corrected.
+
+    Responses to one problem are alike, so problems are the independent draws, not responses (clustered by problem).
+    nan with fewer than two problems, which say nothing about the spread.
+
+    Shapes: problem_means `[problems]`, each the mean over that problem's samples; result `[]`.
+    """
+    problems = problem_means.numel()
+    if problems < 2:
+        return torch.full((), float("nan"), dtype=problem_means.dtype, device=problem_means.device)
+    result: Tensor = problem_means.std() / problems**0.5
+    return result

@@ -1,0 +1,68 @@
+"""The policy as one module whose forward pass ends in log-probs, so that sharding never sees its logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from transformers import AutoModelForCausalLM
+
+from acereason.config import DType, ModelConfig
+from acereason.policy import attention
+from acereason.policy.head import chunked_logprobs
+from acereason.policy.packing import PackedBatch
+
+
+class PolicyModel(nn.Module):
+    """A Hugging Face causal language model that maps a packed micro-batch to log-probs and entropies.
+
+    Attributes:
+        language_model: the model as `transformers` loads it, float32.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.language_model = load_language_model(config.path)
+        self.head_chunk_tokens = config.head_chunk_tokens
+        if config.activation_checkpointing:
+            self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def forward(self, batch: PackedBatch, temperature: float, entropy: bool = False) -> tuple[Tensor, Tensor]:
+        """`[response tokens]` log-probs and entropies (zeros unless asked for) at the sampling temperature."""
+        plan = attention.plan_attention(batch)
+        # A mapping passes the mask through to every layer as it is.
+        layer_types = set(getattr(self.language_model.config, "layer_types", None) or ["full_attention"])
+        hidden = self.language_model.model(
+            input_ids=batch.input_ids[None],
+            position_ids=batch.positions[None],
+            attention_mask=dict.fromkeys(layer_types, plan),
+            use_cache=False,
+        ).last_hidden_state[0]
+        weight = self.language_model.lm_head.weight
+        return chunked_logprobs(
+            hidden[batch.predictors], weight, batch.targets, temperature, self.head_chunk_tokens, entropy
+        )
+
+    def shard(self, mesh: DeviceMesh, compute_dtype: DType) -> None:
+        """Shards every layer and then the root over `mesh` (FSDP2): float32 shards, `compute_dtype` arithmetic."""
+        if compute_dtype == DType.float32:
+            policy = MixedPrecisionPolicy()
+        else:
+            policy = MixedPrecisionPolicy(
+                param_dtype=getattr(torch, compute_dtype.value), reduce_dtype=torch.float32, output_dtype=torch.float32
+            )
+        for layer in self.language_model.model.layers:
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
+        fully_shard(self, mesh=mesh, mp_policy=policy)
+
+
+def load_language_model(path: str) -> Any:
+    """The causal language model at a folder or hub name, in float32, with packed attention."""
+    local = Path(path).exists()
+    return AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, attn_implementation=attention.NAME, local_files_only=local
+    )

@@ -1,0 +1,102 @@
+"""Packing without padding: a group's prompt once, then its responses, all in one row of tokens.
+
+The responses of a group share their prompt, so it is computed once. Each response token attends to the prompt and to
+its own response alone, exactly as if prompt and response stood in a row of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+PROMPT = -1
+
+
+@dataclass(frozen=True)
+class ResponseTokens:
+    """A response to be packed: the tokens of its prompt and its own, and the number it goes by in the batch."""
+
+    index: int
+    group: int
+    prompt_ids: tuple[int, ...]
+    response_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """A micro-batch as one row of tokens.
+
+    Attributes:
+        input_ids: `[tokens]`.
+        positions: `[tokens]`, from 0 in each prompt and going on in each response.
+        segments: `[tokens]`, number of the packed group that a token belongs to.
+        responses: `[tokens]`, number of the response within the micro-batch, -1 on prompts.
+        predictors: `[response tokens]`, where in the row each response token is predicted from.
+        targets: `[response tokens]`, the response tokens.
+        sequence_ids: `[response tokens]`, number of the response within the micro-batch.
+        indices: `[responses]`, number of each response in the whole batch.
+    """
+
+    input_ids: Tensor
+    positions: Tensor
+    segments: Tensor
+    responses: Tensor
+    predictors: Tensor
+    targets: Tensor
+    sequence_ids: Tensor
+    indices: Tensor
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """The same micro-batch on a device."""
+        return PackedBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+
+def pack(sequences: Sequence[ResponseTokens]) -> PackedBatch:
+    """One row of tokens from responses; neighbours of the same group share one copy of their prompt."""
+    ids: list[int] = []
+    positions: list[int] = []
+    segments: list[int] = []
+    responses: list[int] = []
+    predictors: list[int] = []
+    targets: list[int] = []
+    sequence_ids: list[int] = []
+    group, segment, prompt_end = None, -1, 0
+    for number, sequence in enumerate(sequences):
+        if sequence.group != group:
+            group, segment = sequence.group, segment + 1
+            prompt = sequence.prompt_ids
+            ids += prompt
+            positions += range(len(prompt))
+            segments += [segment] * len(prompt)
+            responses += [PROMPT] * len(prompt)
+            prompt_end = len(ids) - 1
+        length, start = len(sequence.response_ids), len(ids)
+        ids += sequence.response_ids
+        positions += range(len(sequence.prompt_ids), len(sequence.prompt_ids) + length)
+        segments += [segment] * length
+        responses += [number] * length
+        predictors += [prompt_end, *range(start, start + length - 1)]
+        targets += sequence.response_ids
+        sequence_ids += [number] * length
+    columns = (ids, positions, segments, responses, predictors, targets, sequence_ids, [s.index for s in sequences])
+    return PackedBatch(*(torch.tensor(column, dtype=torch.long) for column in columns))
+
+
+def micro_batches(sequences: Sequence[ResponseTokens], max_tokens: int) -> list[list[ResponseTokens]]:
+    """Splits responses, in order, so that no micro-batch has more than `max_tokens` tokens.
+
+    A single response that is longer with its prompt is a micro-batch of its own.
+    """
+    batches: list[list[ResponseTokens]] = []
+    tokens, group = 0, None
+    for sequence in sequences:
+        added = len(sequence.response_ids) + (len(sequence.prompt_ids) if sequence.group != group else 0)
+        if not batches or tokens + added > max_tokens:
+            batches.append([])
+            tokens, added = 0, len(sequence.response_ids) + len(sequence.prompt_ids)
+        batches[-1].append(sequence)
+        tokens, group = tokens + added, sequence.group
+    return batches

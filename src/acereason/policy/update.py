@@ -1,0 +1,170 @@
+"""Gradients of one update: which responses are computed, in which micro-batches, and with what weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from acereason import grpo
+from acereason.config import GRPOConfig
+from acereason.policy.packing import PackedBatch, ResponseTokens, micro_batches, pack
+from acereason.rollout.rollout import RolloutBatch
+
+Forward = Callable[[PackedBatch, float, bool], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Responses:
+    """The responses of one update on one rank, and what the loss needs to know of each.
+
+    Attributes:
+        sequences: their tokens, group after group.
+        advantages, weights: `[responses]` float32.
+        engine_logprobs: a `[length]` tensor a response.
+        active: `[responses]` bool, False where the gradient is known to be exactly zero.
+    """
+
+    sequences: list[ResponseTokens]
+    advantages: Tensor
+    weights: Tensor
+    engine_logprobs: list[Tensor]
+    active: Tensor
+
+
+@dataclass
+class GradientStats:
+    """Sums over the computed tokens of an update, on one rank."""
+
+    loss: float = 0.0
+    kl: float = 0.0
+    entropy: float = 0.0
+    gap_sum: float = 0.0
+    gap_max: float = 0.0
+    tokens: int = 0
+    clipped: float = 0.0
+
+
+def responses_of(batch: RolloutBatch, groups: Sequence[int], config: GRPOConfig, device: torch.device) -> Responses:
+    """The responses of the groups that one update takes, weighted by counts over all ranks (one all-reduce)."""
+    rollouts = [(group, rollout) for group in groups for rollout in batch.groups[group]]
+    sequences = [
+        ResponseTokens(index, group, rollout.prompt_ids, rollout.generation.token_ids)
+        for index, (group, rollout) in enumerate(rollouts)
+    ]
+    lengths = torch.tensor([len(s.response_ids) for s in sequences])
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    group_ids = torch.tensor([rank * len(batch.groups) + s.group for s in sequences])
+    included = None
+    if config.mask_truncated:
+        included = torch.tensor([not rollout.generation.truncated for _, rollout in rollouts])
+    totals = grpo.token_totals(lengths, group_ids, world * len(batch.groups), included)
+    if world > 1:
+        totals = _summed_over_ranks(totals, device)
+    weights = grpo.token_weights(lengths, group_ids, config.normalisation, totals, included)
+    advantages = batch.advantages[list(groups)].flatten().float()
+    active = (weights > 0) & (lengths > 0)
+    if not (config.kl_coefficient or config.entropy_coefficient):
+        active &= advantages != 0
+    engine_logprobs = [torch.tensor(rollout.generation.logprobs) for _, rollout in rollouts]
+    return Responses(sequences, advantages, weights, engine_logprobs, active)
+
+
+def _summed_over_ranks(totals: grpo.TokenTotals, device: torch.device) -> grpo.TokenTotals:
+    counts = torch.cat([totals.group_tokens, totals.responses[None]]).to(device)
+    dist.all_reduce(counts)
+    counts = counts.cpu()
+    return grpo.TokenTotals(counts[:-1], counts[-1])
+
+
+def plan(responses: Responses, max_tokens: int, device: torch.device) -> list[list[ResponseTokens]]:
+    """Micro-batches of the active responses, as many on every rank: one that has fewer adds empty work.
+
+    Empty work is the shortest response, at no weight: it keeps the collectives of the sharded model in step.
+    """
+    active = [s for s, keep in zip(responses.sequences, responses.active.tolist(), strict=True) if keep]
+    batches = micro_batches(active, max_tokens)
+    wanted = max(len(batches), 1)
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        most = torch.tensor(wanted, device=device)
+        dist.all_reduce(most, op=dist.ReduceOp.MAX)
+        wanted = int(most)
+    shortest = min((s for s in responses.sequences if s.response_ids), key=lambda s: len(s.response_ids))
+    return batches + [[shortest]] * (wanted - len(batches))
+
+
+@torch.no_grad()
+def compute_logprobs(
+    forward: Forward, batches: list[list[ResponseTokens]], temperature: float, device: torch.device
+) -> list[Tensor]:
+    """Log-probs of each micro-batch's response tokens under a model as it is now."""
+    return [forward(pack(sequences).to(device), temperature, False)[0] for sequences in batches]
+
+
+def accumulate_gradients(
+    forward: Forward,
+    responses: Responses,
+    batches: list[list[ResponseTokens]],
+    config: GRPOConfig,
+    temperature: float,
+    device: torch.device,
+    *,
+    scale: float = 1.0,
+    old_logprobs: list[Tensor] | None = None,
+    reference_logprobs: list[Tensor] | None = None,
+    before_backward: Callable[[bool], None] | None = None,
+) -> GradientStats:
+    """Adds the gradient of one update's loss, micro-batch by micro-batch (Eq. 1 to 3).
+
+    Args:
+        forward: maps a packed micro-batch, the temperature and whether entropy is wanted to log-probs and entropies.
+        responses, batches: what `responses_of` and `plan` returned.
+        config: the objective.
+        temperature: the sampling temperature.
+        device: where the model is.
+        scale: multiplies the loss; the number of data-parallel ranks, since FSDP2 averages gradients over them.
+        old_logprobs: a tensor a micro-batch; None makes the importance weight exactly 1 (§3.1).
+        reference_logprobs: likewise, of the reference policy, for the KL term.
+        before_backward: told before each backward pass whether it is the last.
+    """
+    stats = GradientStats()
+    for number, sequences in enumerate(batches):
+        packed = pack(sequences).to(device)
+        indices = packed.indices.cpu()
+        active = responses.active[indices]
+        weights = torch.where(active, responses.weights[indices], 0.0).to(device)[packed.sequence_ids]
+        advantages = responses.advantages[indices].to(device)[packed.sequence_ids]
+        engine = torch.cat([responses.engine_logprobs[i] for i in indices.tolist()]).to(device)
+        logprobs, entropies = forward(packed, temperature, config.entropy_coefficient != 0)
+        old = logprobs.detach() if old_logprobs is None else old_logprobs[number]
+        corrections = None
+        if config.importance_cap > 0:
+            corrections = grpo.importance_weights(old, engine, config.importance_cap)
+        loss, loss_stats = grpo.policy_loss(
+            logprobs, old, advantages, weights, config.clip_low, config.clip_high, corrections
+        )
+        if reference_logprobs is not None:
+            kl = (weights * grpo.kl_penalty(logprobs, reference_logprobs[number])).sum()
+            loss = loss + config.kl_coefficient * kl
+            stats.kl += kl.item()
+        if config.entropy_coefficient:
+            entropy = (weights * entropies).sum()
+            loss = loss - config.entropy_coefficient * entropy
+            stats.entropy += entropy.item()
+        if before_backward is not None:
+            before_backward(number == len(batches) - 1)
+        (loss * scale).backward()
+        stats.loss += loss.item()
+        stats.clipped += float(loss_stats.clipped_low + loss_stats.clipped_high)
+        _measure_gap(stats, old, engine)
+    return stats
+
+
+def _measure_gap(stats: GradientStats, policy: Tensor, engine: Tensor) -> None:
+    gap = (policy - engine).abs()
+    stats.gap_sum += gap.sum().item()
+    stats.gap_max = max(stats.gap_max, gap.max().item())
+    stats.tokens += gap.numel()

@@ -1,0 +1,130 @@
+"""Problems from files, the hub and the built-in generator, split into training and held-out sets.
+
+`sources.py` says where rows come from, `mapping.py` how a row becomes a problem.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from acereason.config import ProblemsConfig
+from acereason.errors import UserError
+from acereason.problems.laptop import laptop_problems
+from acereason.problems.mapping import EmptyField, domain_of, to_problem
+from acereason.problems.problem import Problem
+from acereason.problems.sources import open_rows
+
+_log = logging.getLogger(__name__)
+
+
+def load_problems(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
+    """The training problems, in the source's order, and the held-out ones.
+
+    Raises:
+        UserError: a source, row or setting that cannot work, with the file and line.
+    """
+    if min(config.limit, config.held_out) < 0 or config.count < 1:
+        raise UserError("problems.limit and problems.held_out must be 0 or more, problems.count 1 or more")
+    if config.path == "laptop":
+        return _load_laptop(config)
+    problems = _read_problems(config)
+    if config.held_out >= len(problems):
+        raise UserError(
+            f"problems.held_out={config.held_out} leaves nothing to train on: {config.path} gives {len(problems)} "
+            "problems; set a smaller problems.held_out"
+        )
+    train, held_out = split_held_out(problems, config.held_out)
+    if len(held_out) < config.held_out:
+        raise UserError(
+            f"problems.held_out={config.held_out} would part equal questions of {config.path}; "
+            f"set problems.held_out={len(held_out)}"
+        )
+    return train, held_out
+
+
+def split_held_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[Problem]]:
+    """Training problems in their order, and `count` held-out ones: the lowest SHA-256 of the question first.
+
+    Equal questions stay on one side, so a repeated question that no longer fits is passed over, and fewer than `count`
+    come back where every one left is repeated too often. Which are held out does not depend on the order.
+    """
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.question, []).append(problem)
+    held_out: list[Problem] = []
+    chosen: set[str] = set()
+    for question in sorted(groups, key=_question_hash):
+        if len(held_out) + len(groups[question]) <= count:
+            held_out += groups[question]
+            chosen.add(question)
+    return [problem for problem in problems if problem.question not in chosen], held_out
+
+
+def _question_hash(question: str) -> bytes:
+    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
+
+
+def _load_laptop(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
+    if len(config.levels) != 2:
+        raise UserError(
+            f"problems.levels={list(config.levels)} must be the lowest and the highest level, as in [3, 10]"
+        )
+    domain, levels = domain_of(config), (config.levels[0], config.levels[1])
+    count = min(config.count, config.limit or config.count)
+    try:
+        train = laptop_problems(domain, "train", count, levels, config.seed)
+        return train, laptop_problems(domain, "held_out", config.held_out, levels, config.seed)
+    except ValueError as error:
+        settings = f"problems.count={count} held_out={config.held_out} levels={list(levels)}"
+        raise UserError(f"{settings}: {error}; change these settings") from error
+
+
+def _read_problems(config: ProblemsConfig) -> list[Problem]:
+    stem, rows = open_rows(config.path, config.split)
+    problems: list[Problem] = []
+    places: dict[str, str] = {}
+    skipped: list[int] = []
+    for row in rows:
+        try:
+            problem = to_problem(row, config, stem)
+        except EmptyField:
+            if not config.skip_empty:
+                raise
+            skipped.append(row.number)
+            continue
+        if problem.id in places:
+            raise UserError(f"{row.place}: id {problem.id!r} is taken by {places[problem.id]}; set problems.id=NAME")
+        places[problem.id] = row.place
+        problems.append(problem)
+        if len(problems) == config.limit:
+            break
+    if skipped:
+        _log.warning("%s: %d left out for an empty field, rows %s", config.path, len(skipped), skipped[:5])
+    if not problems:
+        raise UserError(f"problems.path={config.path} has no problems in it")
+    return problems
+
+
+def to_row(problem: Problem) -> dict[str, Any]:
+    """The problem as a row that `load_problems` gives back unchanged, every field under its own name."""
+    return {**asdict(problem), "tests": [asdict(test) for test in problem.tests]}
+
+
+def write_jsonl(problems: Iterable[Problem], path: Path) -> None:
+    """Write one `to_row` a line, UTF-8; what tests hold must be JSON.
+
+    The one change on reading back: lone surrogates, which UTF-8 cannot hold, become U+FFFD.
+
+    Raises:
+        TypeError: a test holds what JSON cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for problem in problems:
+            file.write(json.dumps(to_row(problem), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")

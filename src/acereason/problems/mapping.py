@@ -1,0 +1,230 @@
+"""How a row becomes a problem: the field mapping and the forms that gold answers are written in.
+
+`problems.question` and `problems.answer` name the fields, dots reach inside (`reward_model.ground_truth`,
+`prompt.0.content`); without them the usual names and veRL's row form are tried. A worked `solution` is never taken for
+an answer unless it is named.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+from acereason.config import DomainName, ProblemsConfig
+from acereason.errors import UserError
+from acereason.problems.problem import CodeTest, Domain, Problem
+from acereason.problems.sources import Row, parse_json
+
+# In order of preference: where a row has both, the final answer is the short one.
+VERL_ANSWER = "reward_model.ground_truth"
+ANSWER_FIELDS = (VERL_ANSWER, "final_answer", "expected_answer", "answer", "ground_truth", "gold", "target")
+QUESTION_FIELDS = ("question", "problem", "prompt", "input", "query")
+
+_PROVENANCE = ("source", "url", "date")
+_OWN_FIELDS = {field.name for field in fields(Problem)}
+_MISSING = object()
+_GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is one token, so that it does not count
+_INDEX = re.compile(r"-?\d{1,9}")
+_LEVEL = re.compile(r"(?:level\s*)?([-+]?\d+)", re.IGNORECASE)
+
+
+class EmptyField(UserError):
+    """A row whose question, answer or list of tests is there but empty; `problems.skip_empty` leaves it out."""
+
+
+def _field_at(value: Any, name: str) -> Any:
+    """What a dotted name reaches in objects and lists, or `_MISSING`; a key that itself holds dots is found first."""
+    head, dot, rest = name.partition(".")
+    if isinstance(value, dict):
+        if name in value:
+            return value[name]
+        inner = value.get(head, _MISSING) if dot else _MISSING
+    elif isinstance(value, list) and _INDEX.fullmatch(head) and -len(value) <= int(head) < len(value):
+        inner = value[int(head)]
+    else:
+        return _MISSING
+    return _field_at(inner, rest) if dot else inner
+
+
+def _mapped(row: Row, setting: str, name: str, usual: tuple[str, ...]) -> Any:
+    """The field called `name`, or, when that is empty, the first of the usual ones that is not null."""
+    names = (name,) if name else usual
+    found = [value for field in names if (value := _field_at(row.values, field)) is not _MISSING]
+    if not found:
+        wanted = f"field {names[0]!r}" if len(names) == 1 else f"{setting} under the usual names ({', '.join(names)})"
+        has = ", ".join(map(repr, list(row.values)[:20])) or "no fields"
+        raise UserError(f"{row.place}: no {wanted}; the row has {has}; set problems.{setting}=NAME")
+    return next((value for value in found if value is not None), None)
+
+
+def domain_of(config: ProblemsConfig) -> Domain:
+    """The domain of every problem of the source."""
+    return "code" if config.domain == DomainName.code else "math"
+
+
+def to_problem(row: Row, config: ProblemsConfig, stem: str) -> Problem:
+    """The problem of a row: as it was when `to_row` wrote it and no field is named, else by the field mapping.
+
+    Args:
+        row: what the source gave.
+        config: the field mapping and the domain; for code, `problems.answer` names the list of tests.
+        stem: what a default id begins with; the row's number follows.
+
+    Raises:
+        UserError: a field that is not there, or that holds what it cannot; `EmptyField` when it holds nothing.
+    """
+    domain = domain_of(config)
+    if set(row.values) == _OWN_FIELDS and not (config.question or config.answer or config.id or config.level):
+        return _own_problem(row, domain)
+    known: dict[str, Any] = {key: row.values[key] for key in _PROVENANCE if isinstance(row.values.get(key), str)}
+    known |= {"id": _id(row, config.id, stem), "question": _question(row, config.question)}
+    if domain == "math":
+        known["answer"] = _answer(row, config.answer)
+    else:
+        known["tests"] = _tests(row, _mapped(row, "answer", config.answer, ("tests",)))
+        known |= {key: _text(row, key) for key in ("starter_code", "entry_point") if row.values.get(key)}
+    return Problem(domain=domain, level=_level(row, config.level), **known)
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.values[name]
+    if not isinstance(value, str):
+        raise UserError(f"{row.place}: field {name!r} must be text, not {str(value)[:60]!r}")
+    return value
+
+
+def _own_problem(row: Row, domain: Domain) -> Problem:
+    """The problem that `to_row` wrote, unchanged."""
+    values = row.values
+    if values["domain"] != domain:
+        raise UserError(f"{row.place}: domain is {values['domain']!r}; set problems.domain={values['domain']}")
+    for name in ("id", "question", "answer", "starter_code", *_PROVENANCE):
+        _text(row, name)
+    if values["entry_point"] is not None:
+        _text(row, "entry_point")
+    for name in ("id", "question", "answer" if domain == "math" else "tests"):
+        if not values[name]:
+            raise _empty(row, name)
+    tests = _tests(row, values["tests"]) if values["tests"] else ()
+    return Problem(**{**values, "tests": tests, "level": _level(row, "level")})
+
+
+def _question(row: Row, name: str) -> str:
+    verl = _field_at(row.values, VERL_ANSWER) is not _MISSING
+    value = _mapped(row, "question", name, ("prompt", *QUESTION_FIELDS) if verl else QUESTION_FIELDS)
+    if isinstance(value, list):  # a conversation: what the user said last
+        users = [message for message in value if isinstance(message, dict) and message.get("role") == "user"]
+        value = users[-1].get("content") if users else value
+    if value is not None and not isinstance(value, str):
+        kind = type(value).__name__
+        raise UserError(f"{row.place}: the question must be text or messages, not {kind}; set problems.question=NAME")
+    if not value or not value.strip():
+        raise _empty(row, "question")
+    return value
+
+
+def _answer(row: Row, name: str) -> str:
+    value = _mapped(row, "answer", name, ANSWER_FIELDS)
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    text = scalar_text(value)
+    if text is None:
+        shown = repr(value)[:60]
+        raise UserError(
+            f"{row.place}: the answer must be text or a finite number, not {shown}; set problems.answer=NAME"
+        )
+    text = gold_answer(text, worked=bool(name))
+    if not text:
+        raise _empty(row, "answer")
+    return text
+
+
+def _empty(row: Row, name: str) -> EmptyField:
+    return EmptyField(
+        f"{row.place}: the {name} is empty; mend the row, or leave such out with problems.skip_empty=true"
+    )
+
+
+def _id(row: Row, name: str, stem: str) -> str:
+    if not name:
+        return f"{stem}:{row.number}"
+    text = scalar_text(_mapped(row, "id", name, ()))
+    if not text:
+        raise UserError(f"{row.place}: field {name!r} must hold text or a number to be an id; set problems.id=NAME")
+    return text
+
+
+def _level(row: Row, name: str) -> int | None:
+    """An integer, also written as a number with a zero fraction or as `Level 3`; null is unknown."""
+    value = _mapped(row, "level", name, ()) if name else None
+    if value is None:
+        return None
+    match = _LEVEL.fullmatch((scalar_text(value) or "").strip())
+    if match is None:
+        raise UserError(
+            f"{row.place}: level {str(value)[:60]!r} is not an integer; set problems.level=NAME or leave it out"
+        )
+    return int(match[1])
+
+
+def _tests(row: Row, value: Any) -> tuple[CodeTest, ...]:
+    """Tests from a list of `{input, output}` objects, or the same as JSON text (one column cannot mix types)."""
+    if isinstance(value, str) and value.strip():
+        value = parse_json(value.encode("utf-8", "backslashreplace"), f"{row.place}: tests")
+    if not value:
+        raise _empty(row, "list of tests")
+    if not isinstance(value, list) or not all(
+        isinstance(test, dict) and {"input", "output"} <= set(test) for test in value
+    ):
+        raise UserError(f"{row.place}: tests must be a list of {{input, output}} objects; set problems.answer=NAME")
+    return tuple(CodeTest(test["input"], test["output"]) for test in value)
+
+
+def scalar_text(value: Any) -> str | None:
+    """Text of a text or number, integral floats without a fraction, never an exponent; None for anything else.
+
+    `5.0` is `5`, `1e-7` is `0.0000001`, null is empty.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str | bool | int):
+        return str(value)
+    if not isinstance(value, float | Decimal):
+        return None
+    number = Decimal(str(value))
+    if not number.is_finite():
+        return None
+    return str(int(number)) if number == number.to_integral_value() else f"{number:f}".rstrip("0")
+
+
+def gold_answer(text: str, worked: bool = False) -> str:
+    r"""The gold answer in a data set's answer text.
+
+    What follows the last `####` (GSM8K), without the commas of a number; the content of a `\boxed{}` that is the whole
+    text. A text that was named as the answer may be a `worked` solution: then its last `\boxed{}` counts.
+    """
+    if "####" in text:
+        text = text.rpartition("####")[2].strip()
+        return text.replace(",", "") if _GROUPED_NUMBER.fullmatch(text) else text
+    box = _last_box(text)
+    if box is None:
+        return text.strip()
+    before, content, after = box
+    whole = not (before + after).strip(" \t\r\n$.")
+    return content.strip() if whole or worked else text.strip()
+
+
+def _last_box(text: str) -> tuple[str, str, str] | None:
+    r"""What stands before, in and after the last `\boxed{}` whose braces match."""
+    before, box, rest = text.rpartition("\\boxed{")
+    if not box:
+        return None
+    depth = 1
+    for brace in _BRACES.finditer(rest):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if depth == 0:
+            return before, rest[: brace.start()], rest[brace.end() :]
+    return None

@@ -1,0 +1,154 @@
+"""Where rows come from: JSONL, JSON and Parquet files, and hub data sets.
+
+What is slow to import (pyarrow, datasets) is imported when a source needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from acereason.errors import UserError
+
+SOURCES = "`laptop`, a .jsonl, .json or .parquet file, or hub:OWNER/NAME"
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a source.
+
+    Attributes:
+        values: the row's fields.
+        number: line of the file, or number of the row, from 1; the default id ends in it.
+        place: where an error message says the row is.
+    """
+
+    values: dict[str, Any]
+    number: int
+    place: str
+
+
+def open_rows(location: str, split: str) -> tuple[str, Iterator[Row]]:
+    """The stem of default ids and the rows of `problems.path`; `split` is for hub data sets.
+
+    Raises:
+        UserError: a source that is not there or not readable, here or while the rows are read.
+    """
+    if location.startswith("hub:"):
+        return _hub_rows(location, split)
+    path = Path(location).expanduser()
+    if path.is_dir():
+        raise UserError(f"problems.path={location} is a folder; give {SOURCES}, or hub:FOLDER for a saved data set")
+    if not path.is_file():
+        raise UserError(f"problems.path={location}: there is no such file; give {SOURCES}")
+    readers = {".jsonl": _jsonl_rows, ".json": _json_rows, ".parquet": _parquet_rows}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"problems.path={location}: unknown kind of file {path.suffix!r}; give {SOURCES}")
+    return path.stem, reader(path)
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    with _open_binary(path) as lines:
+        for number, line in enumerate(lines, 1):
+            raw = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).rstrip()
+            if raw:
+                place = f"{path}:{number}"
+                yield _object_row(parse_json(raw, place), number, place)
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    """A file that is one list of objects, or else one object a line."""
+    with _open_binary(path) as file:
+        content = file.read().removeprefix(b"\xef\xbb\xbf")
+    if not content.lstrip().startswith(b"["):
+        yield from _jsonl_rows(path)
+        return
+    for number, value in enumerate(parse_json(content, str(path)), 1):
+        yield _object_row(value, number, f"{path} row {number}")
+
+
+def _open_binary(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"problems.path={path}: {error.strerror}") from error
+
+
+def parse_json(raw: bytes, place: str) -> Any:
+    """The value of UTF-8 JSON; lone surrogates, which no tokenizer and no UTF-8 file can hold, become U+FFFD.
+
+    Raises:
+        UserError: not UTF-8 or not JSON; names `place` and the column.
+    """
+    try:
+        text = raw.decode()
+        value = json.loads(text)
+        return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
+    except json.JSONDecodeError as error:
+        where = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno} column {error.colno}"
+        raise UserError(f"{place}: broken JSON: {error.msg} at {where}; mend or delete it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place}: unreadable JSON: {error}; mend or delete it") from error
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_surrogates(item) for key, item in value.items()}
+    return value
+
+
+def _object_row(value: Any, number: int, place: str) -> Row:
+    if not isinstance(value, dict):
+        raise UserError(f"{place}: a row must be a JSON object with named fields, not a {type(value).__name__}")
+    return Row(value, number, place)
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    from pyarrow import ArrowException, parquet
+
+    number = 0
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(values, number, f"{path} row {number}")
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"problems.path={path} is not readable as Parquet: {_first_line(error)}") from error
+
+
+def _hub_rows(path: str, split: str) -> tuple[str, Iterator[Row]]:
+    """Rows of `hub:OWNER/NAME`, `hub:OWNER/NAME:CONFIG` or `hub:FOLDER`, a folder with the files of a hub data set."""
+    spec = path.removeprefix("hub:")
+    folder = Path(spec).expanduser()
+    name, _, subset = (str(folder), "", "") if spec and folder.is_dir() else spec.partition(":")
+    if not name:
+        raise UserError(f"problems.path={path} names no data set; give {SOURCES}")
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(name, subset or None, split=split)
+    except Exception as error:  # whatever the hub's client, the builder or the network raises
+        raise UserError(
+            f"problems.path={path} problems.split={split}: cannot be loaded: {type(error).__name__}: "
+            f"{_first_line(error)}; check the names and the network, or give a local file"
+        ) from error
+    return Path(name).name, (Row(dict(values), n, f"{path} row {n}") for n, values in enumerate(rows, 1))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,21 @@
+"""Which verifier judges which domain."""
+
+from __future__ import annotations
+
+from acereason.errors import UserError
+from acereason.rewards.math import MathVerifier
+
+
+def check_domain(domain: str) -> None:
+    """Raise UserError for a domain whose responses nothing can judge."""
+    if domain != "math":
+        raise UserError(
+            f"problems.domain={domain}: {domain} rewards need the sandbox, which this version does not have; "
+            "use problems.domain=math"
+        )
+
+
+def verifier_for(domain: str) -> MathVerifier:
+    """The verifier of a domain; raises UserError where there is none."""
+    check_domain(domain)
+    return MathVerifier()

@@ -1,0 +1,214 @@
+"""The data module: chooses prompts and turns them into judged rollouts of the policy as it is now."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from transformers import AutoTokenizer
+
+from acereason import grpo
+from acereason.config import Config, EngineName
+from acereason.curriculum import Curriculum
+from acereason.errors import UserError
+from acereason.evaluation.evaluate import EvaluationResult, evaluate
+from acereason.problems.problem import Problem
+from acereason.rewards.pool import VerifierPool
+from acereason.rollout.collect import Prompt, check_lengths, collect, make_prompt
+from acereason.rollout.engine import Engine, Sampling
+from acereason.rollout.rollout import RolloutBatch, rollout_seed
+
+
+class StepNumbers(Dataset[int]):
+    """The rollout steps still to do. Nothing but numbers, so that a prefetched one can never be stale."""
+
+    def __init__(self, steps: range) -> None:
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> int:
+        return self.steps[index]
+
+
+def choose_prompts(ids: list[str], seed: int, step: int, count: int) -> list[str]:
+    """The problems of one rollout step: epoch after epoch, each in a fresh order, never one twice in a step.
+
+    A pure function of its arguments, so that a resumed run draws what the uninterrupted one did.
+    """
+    steps_per_epoch = len(ids) // count
+    epoch, position = divmod(step, steps_per_epoch)
+
+    def place(problem_id: str) -> bytes:
+        return hashlib.blake2b(f"{seed}/{epoch}/{problem_id}".encode(), digest_size=8).digest()
+
+    return sorted(ids, key=place)[position * count : (position + 1) * count]
+
+
+class RolloutDataModule(LightningDataModule):
+    """Owns the engine and the verifiers; makes a batch of rollouts for every step number.
+
+    Rollouts are made in `on_before_batch_transfer`, which runs after the previous optimizer step, whatever is
+    prefetched.
+
+    Attributes:
+        curriculum: what to draw and how to sample, read afresh at each step.
+        engine, pool, tokenizer: there once `setup` has run.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        curriculum: Curriculum,
+        problems: list[Problem],
+        held_out: list[Problem],
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.curriculum = curriculum
+        self.problems = {problem.id: problem for problem in problems}
+        self.held_out = held_out
+        self.engine: Engine | None = engine
+        self.pool: VerifierPool | None = None
+        self.tokenizer: Any = None
+        self._prompts: dict[str, Prompt] = {}
+        self._synced_step: int | None = None
+
+    def setup(self, stage: str) -> None:
+        """Tokenises the prompts, starts the verifiers and the engine, once."""
+        if self.pool is not None:
+            return
+        self.tokenizer = AutoTokenizer.from_pretrained(self.config.model.path)
+        everything = [*self.problems.values(), *self.held_out]
+        self._prompts = {problem.id: make_prompt(problem, self.tokenizer) for problem in everything}
+        self._check_pool_size()
+        rewards = self.config.rewards
+        self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
+        if self.engine is None:
+            self.engine = self._start_engine()
+
+    def _check_pool_size(self) -> None:
+        wanted = self.curriculum.prompts_per_step
+        if len(self.problems) < wanted:
+            raise UserError(
+                f"curriculum.prompts_per_step={wanted} is more than the {len(self.problems)} training problems of "
+                f"problems.path={self.config.problems.path}: lower it or give more problems"
+            )
+
+    def _start_engine(self) -> Engine:
+        settings, path = self.config.engine, self.config.model.path
+        longest_response = max(self.curriculum.max_response_tokens, self.config.evaluation.max_response_tokens)
+        context = settings.max_model_len or model_context(path)
+        check_lengths(list(self._prompts.values()), longest_response, context)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if settings.name == EngineName.transformers:
+            from acereason.rollout.transformers_engine import TransformersEngine
+
+            return TransformersEngine(path, settings, device)
+        from acereason.rollout.vllm_engine import VLLMEngine
+
+        longest_prompt = max(len(prompt.ids) for prompt in self._prompts.values())
+        length = settings.max_model_len or min(context, longest_prompt + longest_response)
+        return VLLMEngine(path, settings, length, device)
+
+    def train_dataloader(self) -> DataLoader[int]:
+        """Step numbers, from the next step to the last."""
+        steps = range(self.curriculum.step, self.config.trainer.max_steps)
+        return DataLoader(StepNumbers(steps), batch_size=None)
+
+    def on_before_batch_transfer(self, batch: int, dataloader_idx: int) -> RolloutBatch:
+        """The rollouts of the step that is next, sampled with the weights as they are now."""
+        return self.make_batch(self.curriculum.step)
+
+    def make_batch(self, step: int) -> RolloutBatch:
+        """Syncs the engine, draws this rank's prompts, samples, verifies, and computes advantages."""
+        assert self.engine is not None and self.pool is not None
+        curriculum, started = self.curriculum, time.perf_counter()
+        self.sync_engine()
+        synced = time.perf_counter()
+        collected = collect(
+            self.engine,
+            self.pool.submit,
+            self.tokenizer,
+            [self._prompts[problem_id] for problem_id in self._rank_share(step)],
+            curriculum.rollouts_per_prompt,
+            Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p),
+            lambda problem, sample: rollout_seed(self.config.seed, step, problem.id, sample),
+        )
+        rewards = torch.tensor([[rollout.verdict.reward for rollout in group] for group in collected.groups])
+        if self.config.rewards.shuffle:
+            rewards = shuffled(rewards, self.config.seed, step)
+        seconds = {
+            "sync": synced - started,
+            "generate": collected.generate_seconds,
+            "verify_exposed": collected.verify_exposed_seconds,
+        }
+        advantages = grpo.advantages(rewards, self.config.grpo.advantage)
+        return RolloutBatch(step, collected.groups, rewards, advantages, curriculum.temperature, seconds)
+
+    def _rank_share(self, step: int) -> list[str]:
+        """This rank's prompts of a step: an equal, contiguous share."""
+        curriculum = self.curriculum
+        ids = list(self.problems) if curriculum.pool is None else curriculum.pool
+        chosen = choose_prompts(ids, self.config.seed, step, curriculum.prompts_per_step)
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        share = len(chosen) // world
+        return chosen[rank * share : (rank + 1) * share]
+
+    def sync_engine(self) -> None:
+        """Gives the engine the policy's weights, unless it has those of this step already."""
+        assert self.engine is not None and self.trainer is not None
+        if self._synced_step != self.curriculum.step:
+            self.engine.sync(self._weights())
+            self._synced_step = self.curriculum.step
+
+    def _weights(self) -> Iterable[tuple[str, Tensor]]:
+        weights: Iterator[tuple[str, Tensor]] = self.trainer.lightning_module.weights()  # type: ignore[union-attr, operator]
+        return weights
+
+    def validate(self) -> EvaluationResult:
+        """Held-out evaluation of the policy as it is now."""
+        assert self.engine is not None and self.pool is not None
+        self.sync_engine()
+        settings = self.config.evaluation
+        length = settings.max_response_tokens or self.curriculum.max_response_tokens
+        return evaluate(
+            self.engine,
+            [self._prompts[problem.id] for problem in self.held_out],
+            Sampling(length, settings.temperature, settings.top_p),
+            submit=self.pool.submit,
+            tokenizer=self.tokenizer,
+            samples=settings.samples_per_problem,
+            seed=self.config.seed,
+        )
+
+    def teardown(self, stage: str) -> None:
+        """Ends the verifiers and frees the engine."""
+        if self.pool is not None:
+            self.pool.close()
+        if self.engine is not None:
+            self.engine.close()
+        self.pool = self.engine = None
+
+
+def model_context(path: str) -> int:
+    """Longest sequence, prompt and response, that a model's positions allow."""
+    from transformers import AutoConfig
+
+    return int(AutoConfig.from_pretrained(path).max_position_embeddings)
+
+
+def shuffled(rewards: Tensor, seed: int, step: int) -> Tensor:
+    """The same rewards `[groups, rollouts]` at random places: a control that teaches nothing."""
+    flat = rewards.flatten().tolist()
+    random.Random(f"shuffle/{seed}/{step}").shuffle(flat)
+    return torch.tensor(flat).view_as(rewards)

@@ -1,0 +1,70 @@
+"""What a step's rollouts look like, as numbers over all ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from acereason.rollout.rollout import RolloutBatch
+
+
+class RolloutMetrics(Metric):
+    """Rewards, lengths and entropy of the rollouts of one step; `compute` gathers every rank's."""
+
+    full_state_update = False
+    group_rewards: list[Tensor]
+    lengths: list[Tensor]
+    truncated: list[Tensor]
+    logprob_sum: Tensor
+    unjudged: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("group_rewards", "lengths", "truncated"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.add_state("logprob_sum", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("unjudged", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, batch: RolloutBatch) -> None:
+        """Adds one rank's rollouts."""
+        rollouts = batch.rollouts
+        self.group_rewards.append(batch.rewards.mean(dim=1).to(self.device))
+        self.lengths.append(torch.tensor([len(r.generation.token_ids) for r in rollouts], device=self.device))
+        self.truncated.append(torch.tensor([float(r.generation.truncated) for r in rollouts], device=self.device))
+        self.logprob_sum += sum(sum(r.generation.logprobs) for r in rollouts)
+        self.unjudged += sum(r.verdict.reason in ("timeout", "memory", "crashed") for r in rollouts)
+
+    def compute(self) -> dict[str, float]:
+        """Means over rollouts; `solved_all` and `solved_none` are shares of the groups."""
+        rates, lengths, truncated = (_cat(x) for x in (self.group_rewards, self.lengths, self.truncated))
+        return {
+            "reward/mean": rates.mean().item(),
+            "reward/solved_all": (rates == 1).float().mean().item(),
+            "reward/solved_none": (rates == 0).float().mean().item(),
+            "reward/mixed": ((rates > 0) & (rates < 1)).float().mean().item(),
+            "reward/unjudged": self.unjudged.item() / len(lengths),
+            "response/length_mean": lengths.float().mean().item(),
+            "response/length_p95": lengths.float().quantile(0.95).item(),
+            "response/truncated": truncated.mean().item(),
+            "response/tokens": float(lengths.sum().item()),
+            # Of all sampled tokens, so that skipped groups do not bias it: -log-prob estimates entropy without bias.
+            "policy/entropy": -self.logprob_sum.item() / max(int(lengths.sum()), 1),
+        }
+
+
+def _cat(state: list[Tensor] | Tensor) -> Tensor:
+    return torch.cat(state) if isinstance(state, list) else state
+
+
+def step_metrics(batch: RolloutBatch, metric: RolloutMetrics, device: torch.device) -> dict[str, float]:
+    """Scalars of one step: rewards, responses, entropy, times and throughput."""
+    metric.to(device)
+    metric.update(batch)
+    metrics: dict[str, float] = metric.compute()
+    metric.reset()
+    seconds = dict(batch.seconds)
+    seconds["step"] = sum(seconds.values())
+    metrics |= {f"time/{name}": value for name, value in seconds.items()}
+    metrics["throughput/tokens_per_second"] = metrics["response/tokens"] / seconds["step"]
+    return metrics

@@ -1,0 +1,71 @@
+"""Rollouts and the batch that one step trains on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from acereason.problems.problem import Problem
+from acereason.rewards.verifier import Verdict
+from acereason.rollout.engine import Generation
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A prompt, a response to it, and what the response is worth.
+
+    Attributes:
+        problem: what was asked.
+        sample: number of the response among those to the same prompt.
+        prompt_ids, prompt: the prompt as tokens and as text.
+        generation: the engine's tokens and log-probs; the loss uses these tokens, never the text tokenised again.
+        response: the response as text, for the verifier and the reader.
+        verdict: the verifier's judgement.
+    """
+
+    problem: Problem
+    sample: int
+    prompt_ids: tuple[int, ...]
+    prompt: str
+    generation: Generation
+    response: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class RolloutBatch:
+    """The rollouts of one step on one rank, grouped by prompt.
+
+    Attributes:
+        step: rollout step, from 0: the number of updates that the sampling weights had seen.
+        groups: one list of rollouts a prompt, all of the same length.
+        rewards: `[groups, rollouts]`, what the policy learns from.
+        advantages: `[groups, rollouts]`.
+        temperature: what the responses were sampled at, and log-probs are taken at.
+        seconds: wall time by phase, for `time/*`.
+    """
+
+    step: int
+    groups: list[list[Rollout]]
+    rewards: Tensor
+    advantages: Tensor
+    temperature: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to(self, device: torch.device, **_: object) -> RolloutBatch:
+        """Itself: micro-batches move to the device one at a time. Lightning calls this."""
+        return self
+
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """All rollouts, group after group."""
+        return [rollout for group in self.groups for rollout in group]
+
+
+def rollout_seed(seed: int, step: int, problem_id: str, sample: int) -> int:
+    """63 bits from a hash of the run's seed, the rollout step, the problem and the sample's number."""
+    key = f"{seed}/{step}/{problem_id}/{sample}".encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1

