@@ -11,6 +11,7 @@ import sys
 from acereason.checks import check
 from acereason.compose import compose
 from acereason.errors import UserError
+from acereason.problems.loaders import load_problems
 from acereason.settings_help import print_help
 
 
@@ -27,9 +28,10 @@ def main() -> int:
 
             print_plan(config)
             return 0
+        problems, held_out = load_problems(config.problems)
         from acereason.run.train import train
 
-        train(config)
+        train(config, problems, held_out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

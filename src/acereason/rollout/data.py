@@ -71,6 +71,7 @@ class RolloutDataModule(LightningDataModule):
         problems: list[Problem],
         held_out: list[Problem],
         engine: Engine | None = None,
+        pool: VerifierPool | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -78,21 +79,22 @@ class RolloutDataModule(LightningDataModule):
         self.problems = {problem.id: problem for problem in problems}
         self.held_out = held_out
         self.engine: Engine | None = engine
-        self.pool: VerifierPool | None = None
+        self.pool: VerifierPool | None = pool
         self.tokenizer: Any = None
         self._prompts: dict[str, Prompt] = {}
         self._synced_step: int | None = None
 
     def setup(self, stage: str) -> None:
         """Tokenises the prompts, starts the verifiers and the engine, once."""
-        if self.pool is not None:
+        if self.tokenizer is not None:
             return
         self.tokenizer = AutoTokenizer.from_pretrained(self.config.model.path)
         everything = [*self.problems.values(), *self.held_out]
         self._prompts = {problem.id: make_prompt(problem, self.tokenizer) for problem in everything}
         self._check_pool_size()
         rewards = self.config.rewards
-        self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
+        if self.pool is None:
+            self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
         if self.engine is None:
             self.engine = self._start_engine()
 

@@ -7,7 +7,7 @@ from lightning.pytorch import seed_everything
 from acereason.config import Config
 from acereason.curriculum import Curriculum
 from acereason.policy.module import PolicyModule
-from acereason.problems.loaders import load_problems
+from acereason.problems.problem import Problem
 from acereason.rewards.pool import check_domain
 from acereason.rollout.data import RolloutDataModule
 from acereason.run.build import build_trainer, quiet, run_folder, write_run_files
@@ -17,8 +17,8 @@ from acereason.run.export import export_weights
 from acereason.run.report import print_report, write_curves
 
 
-def train(config: Config) -> None:
-    """Trains as the settings say and leaves everything in the run's folder.
+def train(config: Config, problems: list[Problem], held_out: list[Problem]) -> None:
+    """Trains on `problems` as the settings say and leaves everything in the run's folder.
 
     Raises:
         UserError: a setting, file or model cannot work.
@@ -27,7 +27,6 @@ def train(config: Config) -> None:
     folder = run_folder(config)
     checkpoint = find_checkpoint(config.ckpt, folder / "checkpoints")
     check_domain(config.problems.domain.value)
-    problems, held_out = load_problems(config.problems)
     evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)
     trainer = build_trainer(config, evaluation)
     if trainer.is_global_zero:

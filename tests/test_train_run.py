@@ -1,0 +1,203 @@
+"""Whole runs of `train.py`: real vLLM, real FSDP2, real verifiers, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from acereason.run.report import read_scalars
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = 30
+SMALL = ["problems.count=256", "problems.held_out=16", "evaluation.samples_per_problem=2", "log.progress_bar=false"]
+TINY = [*SMALL, "curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=4", "evaluation.every_n_steps=0"]
+
+
+def run(*overrides: str, pythonpath: Path | None = None) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *([str(pythonpath)] if pythonpath else [])])}
+    command = [sys.executable, "train.py", *overrides]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
+
+
+def succeed(*overrides: str, pythonpath: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = run(*overrides, pythonpath=pythonpath)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def values(folder: Path, tag: str) -> list[float]:
+    return [value for _, value in read_scalars(folder)[tag]]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A short run of the laptop recipe that is long enough to learn something, and what it printed."""
+    root = tmp_path_factory.mktemp("runs")
+    done = succeed(
+        f"run.root={root}",
+        "run.name=learned",
+        f"trainer.max_steps={STEPS}",
+        "problems.held_out=64",
+        "evaluation.samples_per_problem=4",
+        "evaluation.every_n_steps=0",
+        "checkpoint.every_n_steps=10",
+        "checkpoint.keep=3",
+        "log.progress_bar=false",
+    )
+    return root / "learned", done.stdout
+
+
+def test_a_short_run_improves_held_out_pass_at_1(learned: tuple[Path, str]) -> None:
+    scalars = read_scalars(learned[0])
+    (_, before), (last, after) = scalars["eval/pass@1"]
+    error = max(value for _, value in scalars["eval/pass@1_standard_error"])
+    assert last == STEPS
+    assert after - before > max(0.1, 2 * error)
+
+
+def test_the_engine_has_the_policys_log_probs_after_every_sync(learned: tuple[Path, str]) -> None:
+    gaps = values(learned[0], "rollout/logprob_gap_max")
+    assert len(gaps) == STEPS
+    assert max(gaps) <= 1e-4
+
+
+def test_the_run_folder_holds_all_it_should(learned: tuple[Path, str]) -> None:
+    folder, printed = learned
+    assert {"config.yaml", "versions.txt", "events", "rollouts", "checkpoints", "export", "figures"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert "torch 2." in (folder / "versions.txt").read_text()
+    assert Image.open(folder / "figures" / "curves.png").size[0] > 800
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
+        "step-000010",
+        "step-000020",
+        "step-000030",
+    ]
+    assert "Held-out pass@1" in printed
+    expected = {
+        *("reward/mean", "reward/solved_all", "reward/solved_none", "response/length_mean", "response/length_p95"),
+        *("response/truncated", "policy/entropy", "policy/grad_norm", "policy/lr", "rollout/logprob_gap_mean"),
+        *("rollout/logprob_gap_max", "time/generate", "time/verify_exposed", "time/train", "time/sync", "time/step"),
+        *("throughput/tokens_per_second", "eval/pass@1"),
+    }
+    assert expected <= set(read_scalars(folder))
+
+
+def test_every_rollout_is_in_parquet_with_what_it_was_judged(learned: tuple[Path, str]) -> None:
+    files = sorted((learned[0] / "rollouts").glob("*.parquet"))
+    assert len(files) == STEPS
+    rows = pq.read_table(files[0]).to_pylist()
+    assert len(rows) == 16 * 16
+    for row in rows:
+        boxed = row["response"].rpartition("\\boxed{")[2].rstrip("}")
+        right = not row["truncated"] and "</think>" in row["response"] and boxed == row["gold"]
+        assert row["reward"] == float(right), row
+        assert len(row["response_ids"]) == len(row["logprobs"]) <= 64
+    assert values(learned[0], "reward/mean")[0] == pytest.approx(sum(row["reward"] for row in rows) / len(rows))
+
+
+def test_the_export_is_the_trained_policy_in_hugging_face_format(learned: tuple[Path, str]) -> None:
+    model = AutoModelForCausalLM.from_pretrained(learned[0] / "export", dtype=torch.float32)
+    initial = AutoModelForCausalLM.from_pretrained(ROOT / "models" / "laptop", dtype=torch.float32)
+    change = [(a - b).abs().max() for a, b in zip(model.parameters(), initial.parameters(), strict=True)]
+    assert 1e-5 < max(change) < 0.1
+    tokenizer = AutoTokenizer.from_pretrained(learned[0] / "export")
+    assert tokenizer.decode(tokenizer.encode("7+5=2</think>\n")) == "7+5=2</think>\n"
+
+
+def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
+    learned: tuple[Path, str], tmp_path: Path
+) -> None:
+    succeed(
+        f"run.root={tmp_path}",
+        "run.name=resumed",
+        f"ckpt={learned[0] / 'checkpoints' / 'step-000020'}",
+        f"trainer.max_steps={STEPS}",
+        "problems.held_out=64",
+        "evaluation.samples_per_problem=4",
+        "evaluation.every_n_steps=0",
+        "log.progress_bar=false",
+    )
+    resumed, whole = tmp_path / "resumed", learned[0]
+    assert values(resumed, "reward/mean") == values(whole, "reward/mean")[20:]
+    ours, theirs = (load_file(folder / "export" / "model.safetensors") for folder in (resumed, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_log_probs_agree_below_temperature_1_too(tmp_path: Path) -> None:
+    succeed(*TINY, f"run.root={tmp_path}", "run.name=cold", "trainer.max_steps=6", "curriculum.temperature=0.6")
+    gaps = values(tmp_path / "cold", "rollout/logprob_gap_max")
+    assert len(gaps) == 6
+    assert max(gaps) <= 1e-4
+
+
+def test_without_the_sync_the_log_probs_part(tmp_path: Path) -> None:
+    (tmp_path / "forget_sync.py").write_text(
+        "from lightning.pytorch import Callback\n\n\n"
+        "class ForgetSync(Callback):\n"
+        "    def on_train_start(self, trainer, module):\n"
+        "        trainer.datamodule.engine.sync = lambda weights: None\n"
+    )
+    succeed(
+        *TINY,
+        f"run.root={tmp_path}",
+        "run.name=stale",
+        "trainer.max_steps=6",
+        "callbacks.forget.class_path=forget_sync.ForgetSync",
+        pythonpath=tmp_path,
+    )
+    gaps = values(tmp_path / "stale", "rollout/logprob_gap_max")
+    assert gaps[0] <= 1e-4
+    assert min(gaps[2:]) > 1e-3
+
+
+def test_several_updates_a_batch_with_kl_and_entropy(tmp_path: Path) -> None:
+    succeed(
+        *TINY,
+        f"run.root={tmp_path}",
+        "run.name=ablation",
+        "trainer.max_steps=3",
+        "grpo.updates_per_batch=2",
+        "grpo.kl_coefficient=0.01",
+        "grpo.entropy_coefficient=0.001",
+        "optimizer.warmup_steps=4",
+    )
+    folder = tmp_path / "ablation"
+    assert values(folder, "policy/kl")[-1] > 0
+    assert values(folder, "policy/lr") == pytest.approx([0.75e-4, 1e-4, 1e-4])
+
+
+BAD = [
+    (["trainer.max_step=3"], ["trainer.max_step", "trainer.max_steps"]),
+    (["trainer.max_steps=many"], ["trainer.max_steps", "many"]),
+    (["problems.path=missing.jsonl"], ["missing.jsonl"]),
+    (["problems.path={tmp}/broken.jsonl"], ["broken.jsonl:2"]),
+    (["problems.path={tmp}/fields.jsonl", "problems.answer=gold"], ["gold", "fields.jsonl:1"]),
+    (["problems.path={tmp}/empty.jsonl"], ["empty.jsonl"]),
+    (["model.path={tmp}/model"], ["tokenizer", "{tmp}/model"]),
+    (["curriculum.max_response_tokens=4000"], ["max_response_tokens", "4000", "512"]),
+    (["curriculum.max_response_tokens=500"], ["500", "512"]),
+    (["callbacks.x.class_path=callbacks.nothing.Nothing"], ["callbacks.nothing"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), BAD, ids=lambda value: value[0][:40])
+def test_what_cannot_work_is_one_clear_line(tmp_path: Path, overrides: list[str], said: list[str]) -> None:
+    (tmp_path / "broken.jsonl").write_text('{"question": "1+1", "answer": 2}\n{"question": \n')
+    (tmp_path / "fields.jsonl").write_text('{"question": "1+1", "answer": 2}\n')
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text((ROOT / "models" / "laptop" / "config.json").read_text())
+    done = run(f"run.root={tmp_path}/runs", *(text.format(tmp=tmp_path) for text in overrides))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert all(text.format(tmp=tmp_path) in lines[0] for text in said), lines[0]
