@@ -13,7 +13,7 @@ from acereason.policy.model import PolicyModel, load_language_model
 from acereason.policy.packing import ResponseTokens, micro_batches, pack
 from acereason.policy.update import Responses, accumulate_gradients
 
-MODEL = "/tmp/w/pol0"
+MODEL = "models/laptop"
 CPU = torch.device("cpu")
 
 

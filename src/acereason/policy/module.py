@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
@@ -90,16 +91,17 @@ class PolicyModule(LightningModule):
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
         """`grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""
         started = time.perf_counter()
-        results = self._update(batch)
+        results, packed_tokens = self._update(batch)
         self.curriculum.step += 1
         batch.seconds["train"] = time.perf_counter() - started
+        results |= self._utilisation(packed_tokens, batch.seconds["train"])
         metrics = step_metrics(batch, self.rollout_metrics, self.device) | results
         metrics["curriculum/max_response_tokens"] = float(self.curriculum.max_response_tokens)
         metrics["curriculum/temperature"] = batch.temperature
         self.log_dict(metrics | {"step": float(self.curriculum.step)}, rank_zero_only=True)
 
-    def _update(self, batch: RolloutBatch) -> dict[str, float]:
-        """One optimizer step for each mini-batch; returns what they measured."""
+    def _update(self, batch: RolloutBatch) -> tuple[dict[str, float], int]:
+        """One optimizer step for each mini-batch; returns what they measured and the tokens this rank computed."""
         settings, temperature = self.config.grpo, batch.temperature
         planned = []
         for groups in grpo.mini_batches(len(batch.groups), settings.updates_per_batch):
@@ -127,7 +129,19 @@ class PolicyModule(LightningModule):
             )
             stats.append(gradient_stats)
             norms.append(self._optimizer_step())
-        return self._update_metrics(stats, norms)
+        return self._update_metrics(stats, norms), sum(s.packed_tokens for s in stats)
+
+    def _utilisation(self, tokens: int, seconds: float) -> dict[str, float]:
+        """`throughput/mfu`: six operations a parameter and token over what the device could do in the update's time.
+
+        Empty where the device's peak is not known, as on the CPU.
+        """
+        assert self.model is not None
+        peak = get_available_flops(self.device, getattr(torch, self.config.model.compute_dtype.value))
+        if peak is None:
+            return {}
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return {"throughput/mfu": 6 * parameters * tokens / seconds / peak}
 
     def _forward(self, *arguments: Any) -> tuple[Tensor, Tensor]:
         assert self.model is not None

@@ -37,7 +37,7 @@ class Responses:
 
 @dataclass
 class GradientStats:
-    """Sums over the computed tokens of an update, on one rank."""
+    """Sums over the computed response tokens of an update, on one rank; `packed_tokens` counts prompts as well."""
 
     loss: float = 0.0
     kl: float = 0.0
@@ -45,6 +45,7 @@ class GradientStats:
     gap_sum: float = 0.0
     gap_max: float = 0.0
     tokens: int = 0
+    packed_tokens: int = 0
     clipped: float = 0.0
 
 
@@ -133,34 +134,66 @@ def accumulate_gradients(
     stats = GradientStats()
     for number, sequences in enumerate(batches):
         packed = pack(sequences).to(device)
-        indices = packed.indices.cpu()
-        active = responses.active[indices]
-        weights = torch.where(active, responses.weights[indices], 0.0).to(device)[packed.sequence_ids]
-        advantages = responses.advantages[indices].to(device)[packed.sequence_ids]
-        engine = torch.cat([responses.engine_logprobs[i] for i in indices.tolist()]).to(device)
+        tokens = _token_data(responses, packed)
         logprobs, entropies = forward(packed, temperature, config.entropy_coefficient != 0)
         old = logprobs.detach() if old_logprobs is None else old_logprobs[number]
-        corrections = None
-        if config.importance_cap > 0:
-            corrections = grpo.importance_weights(old, engine, config.importance_cap)
-        loss, loss_stats = grpo.policy_loss(
-            logprobs, old, advantages, weights, config.clip_low, config.clip_high, corrections
-        )
-        if reference_logprobs is not None:
-            kl = (weights * grpo.kl_penalty(logprobs, reference_logprobs[number])).sum()
-            loss = loss + config.kl_coefficient * kl
-            stats.kl += kl.item()
-        if config.entropy_coefficient:
-            entropy = (weights * entropies).sum()
-            loss = loss - config.entropy_coefficient * entropy
-            stats.entropy += entropy.item()
+        reference = None if reference_logprobs is None else reference_logprobs[number]
+        loss = _loss(tokens, logprobs, entropies, old, reference, config, stats)
         if before_backward is not None:
             before_backward(number == len(batches) - 1)
         (loss * scale).backward()
         stats.loss += loss.item()
-        stats.clipped += float(loss_stats.clipped_low + loss_stats.clipped_high)
-        _measure_gap(stats, old, engine)
+        stats.packed_tokens += len(packed.input_ids)
+        _measure_gap(stats, old, tokens.engine_logprobs)
     return stats
+
+
+@dataclass(frozen=True)
+class _TokenData:
+    """What the loss needs for each response token of a micro-batch, `[tokens]` each."""
+
+    weights: Tensor
+    advantages: Tensor
+    engine_logprobs: Tensor
+
+
+def _token_data(responses: Responses, packed: PackedBatch) -> _TokenData:
+    device, indices = packed.input_ids.device, packed.indices.cpu()
+    weights = torch.where(responses.active[indices], responses.weights[indices], 0.0)
+    engine = torch.cat([responses.engine_logprobs[i] for i in indices.tolist()])
+    return _TokenData(
+        weights.to(device)[packed.sequence_ids],
+        responses.advantages[indices].to(device)[packed.sequence_ids],
+        engine.to(device),
+    )
+
+
+def _loss(
+    tokens: _TokenData,
+    logprobs: Tensor,
+    entropies: Tensor,
+    old: Tensor,
+    reference: Tensor | None,
+    config: GRPOConfig,
+    stats: GradientStats,
+) -> Tensor:
+    """The policy loss of Eq. 1 with the terms that are on; what it consists of is added to `stats`."""
+    corrections = None
+    if config.importance_cap > 0:
+        corrections = grpo.importance_weights(old, tokens.engine_logprobs, config.importance_cap)
+    loss, loss_stats = grpo.policy_loss(
+        logprobs, old, tokens.advantages, tokens.weights, config.clip_low, config.clip_high, corrections
+    )
+    stats.clipped += float(loss_stats.clipped_low + loss_stats.clipped_high)
+    if reference is not None:
+        kl = (tokens.weights * grpo.kl_penalty(logprobs, reference)).sum()
+        loss = loss + config.kl_coefficient * kl
+        stats.kl += kl.item()
+    if config.entropy_coefficient:
+        entropy = (tokens.weights * entropies).sum()
+        loss = loss - config.entropy_coefficient * entropy
+        stats.entropy += entropy.item()
+    return loss
 
 
 def _measure_gap(stats: GradientStats, policy: Tensor, engine: Tensor) -> None:

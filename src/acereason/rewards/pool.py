@@ -32,8 +32,8 @@ DEPTH = 4
 """Judgements sent ahead to a worker, so that it need not wait for this process's interpreter lock between two."""
 ATTEMPTS = 2
 """Workers a judgement may see die before it is `crashed`: the first death may be no fault of its own."""
-START_SECONDS = 60.0
-"""Longest start of a worker."""
+START_SECONDS = 300.0
+"""Longest start of a worker: 1.5 s of work, but 40 s were seen where others held every core."""
 START_FAILURES = 3
 """Workers in a row that fail to start before waiting judgements are given up as `no_worker`."""
 MIN_MEMORY_MIB = 512

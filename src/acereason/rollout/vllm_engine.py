@@ -48,6 +48,7 @@ class VLLMEngine:
             "logprobs_mode": "processed_logprobs",
             "enable_prefix_caching": True,
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
             "seed": 0,
         }
         if device.type == "cpu":
@@ -68,6 +69,7 @@ class VLLMEngine:
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """See `Engine.generate`. Closing the iterator early aborts what is still running."""
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         numbers: dict[str, int] = {}
         for request in requests:
@@ -80,8 +82,10 @@ class VLLMEngine:
                 ignore_eos=sampling.ignore_eos,
                 seed=request.seed,
                 logprobs=0,
+                flat_logprobs=True,
                 detokenize=False,
                 skip_clone=True,
+                output_kind=RequestOutputKind.FINAL_ONLY,
             )
             numbers[name] = request.id
             self._engine.add_request(name, {"prompt_token_ids": list(request.prompt_ids)}, parameters)
@@ -97,6 +101,7 @@ class VLLMEngine:
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Engine.sync`. One tensor at a time: the whole model never exists twice outside the engine."""
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        self._llm.apply_model(_repack_tied_head)
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("vLLM kept its prefix cache across a weight sync; requests were still running")
 
@@ -105,7 +110,15 @@ class VLLMEngine:
         self._engine.engine_core.shutdown()
 
 
+def _repack_tied_head(model: Any) -> None:
+    """A head tied to the embeddings shares their new values, but on the CPU it computes with a packed copy of the old."""
+    if getattr(model.config, "tie_word_embeddings", False):
+        model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
+
+
 def _generation(request_id: int, completion: Any) -> Generation:
+    logprobs = tuple(completion.logprobs.logprobs)
     ids = tuple(completion.token_ids)
-    logprobs = tuple(entry[token].logprob for entry, token in zip(completion.logprobs, ids, strict=True))
+    if len(logprobs) != len(ids):
+        raise RuntimeError(f"vLLM returned {len(logprobs)} log-probs for {len(ids)} tokens")
     return Generation(request_id, ids, logprobs, completion.finish_reason == "length")

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy
+from transformers.utils.logging import disable_progress_bar
 
 from acereason import compose
 from acereason.callback_lookup import import_folders
@@ -33,8 +34,9 @@ def run_folder(config: Config) -> Path:
 def quiet() -> None:
     """Leaves warnings and errors on the screen, and of those only what a user can act on."""
     warnings.filterwarnings("ignore", module=r"(lightning|torch|vllm|transformers)\b.*")
-    for name in ("lightning.pytorch", "lightning.fabric", "torch.distributed"):
+    for name in ("lightning.pytorch", "lightning.fabric", "torch.distributed", "torch._library.triton"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    disable_progress_bar()
 
 
 def user_callbacks(entries: dict[str, CallbackConfig]) -> list[Callback]:

@@ -1,0 +1,49 @@
+from collections.abc import Iterator
+
+import pytest
+from tiny_runs import Fitted, Then, fit, tiny_config
+from transformers import AutoModelForCausalLM
+
+from acereason.compose import save
+from acereason.policy.model import PolicyModel
+from acereason.config import ModelConfig
+from acereason.rewards.pool import VerifierPool
+
+
+@pytest.fixture(scope="session")
+def verifiers() -> Iterator[VerifierPool]:
+    """Real verifier processes."""
+    with VerifierPool(workers=1, timeout_seconds=60.0, memory_mib=1024) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def policy_model() -> PolicyModel:
+    """The laptop policy as the update sees it; tests that change gradients clear them."""
+    return PolicyModel(ModelConfig()).train()
+
+
+@pytest.fixture(scope="session")
+def plain_model() -> AutoModelForCausalLM:
+    """The laptop policy as `transformers` has it."""
+    return AutoModelForCausalLM.from_pretrained("models/laptop", attn_implementation="eager")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """Four rollout steps of two updates each, evaluated and saved every two, written out in full."""
+
+    def colder(trainer, module) -> None:
+        module.curriculum.temperature -= 0.05
+        module.curriculum.solve_rates["p"] = module.curriculum.step / 4
+
+    config = tiny_config(
+        tmp_path_factory.mktemp("runs"),
+        "trainer.max_steps=4",
+        "grpo.updates_per_batch=2",
+        "evaluation.every_n_steps=2",
+        "checkpoint.every_n_steps=2",
+    )
+    run = fit(config, callbacks=[Then(colder)], whole=True)
+    save(config, run.folder / "config.yaml")
+    return run

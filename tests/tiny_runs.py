@@ -1,0 +1,191 @@
+"""Small real runs for the tests: the laptop policy under Lightning and FSDP2, engine and judge of the test's choice."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from transformers import AutoTokenizer
+
+from acereason.compose import compose
+from acereason.config import Config, DType, EngineConfig
+from acereason.curriculum import Curriculum
+from acereason.policy.module import PolicyModule
+from acereason.problems.laptop import laptop_problems
+from acereason.problems.problem import Problem
+from acereason.rewards.verifier import Verdict
+from acereason.rollout.collect import Prompt, make_prompt
+from acereason.rollout.data import RolloutDataModule
+from acereason.rollout.engine import Engine, Generation
+from acereason.rollout.rollout import Rollout, RolloutBatch
+from acereason.rollout.transformers_engine import TransformersEngine
+from acereason.run.build import build_trainer, quiet
+from acereason.run.callbacks import HeldOutEvaluation, RolloutWriter
+from acereason.run.checkpoints import Checkpoints, find_checkpoint
+
+MODEL = "models/laptop"
+CPU = torch.device("cpu")
+Judge = Callable[[Problem, str], float]
+
+
+@cache
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(MODEL)
+
+
+@cache
+def problems(count: int = 8) -> list[Problem]:
+    return laptop_problems("math", "train", count, (2, 3))
+
+
+@cache
+def prompts(count: int = 8) -> list[Prompt]:
+    return [make_prompt(problem, tokenizer()) for problem in problems(count)]
+
+
+def transformers_engine(max_num_seqs: int = 64) -> TransformersEngine:
+    return TransformersEngine(MODEL, EngineConfig(dtype=DType.float32, max_num_seqs=max_num_seqs), CPU)
+
+
+def starts_with_a(problem: Problem, response: str) -> float:
+    """A toy reward that the laptop policy earns in nearly half of its responses, with their first token."""
+    return float(response.startswith("a"))
+
+
+class JudgeHere:
+    """Judges with a plain function, at once and in this process, for rewards that no verifier gives."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.closed = False
+
+    def submit(self, problem: Problem, response: str) -> "Future[Verdict]":
+        reward = self.judge(problem, response)
+        future: Future[Verdict] = Future()
+        future.set_result(Verdict(reward, response[:1], "correct" if reward else "wrong", 0.0))
+        return future
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def rollout(
+    reward: float = 0.0,
+    response_ids: Sequence[int] = (5, 6, 0),
+    *,
+    logprobs: Sequence[float] | None = None,
+    truncated: bool = False,
+    reason: str = "",
+    sample: int = 0,
+    prompt: Prompt | None = None,
+) -> Rollout:
+    """A rollout as `collect` would make it; log-probs are -1 each unless given."""
+    prompt = prompt or prompts(1)[0]
+    response = tokenizer().decode(response_ids, skip_special_tokens=True)
+    generation = Generation(
+        sample, tuple(response_ids), tuple(logprobs or [-1.0] * len(response_ids)), truncated=truncated
+    )
+    verdict = Verdict(reward, response[:1], reason or ("correct" if reward else "wrong"), 0.0)
+    return Rollout(prompt.problem, sample, prompt.ids, prompt.text, generation, response, verdict)
+
+
+def rollout_batch(
+    groups: list[list[Rollout]], advantages: torch.Tensor | None = None, step: int = 0, temperature: float = 1.0
+) -> RolloutBatch:
+    rewards = torch.tensor([[r.verdict.reward for r in group] for group in groups])
+    if advantages is None:
+        advantages = rewards - rewards.mean(dim=1, keepdim=True)
+    return RolloutBatch(step, groups, rewards, advantages, temperature)
+
+
+def tiny_config(root: Path, *overrides: str) -> Config:
+    """The laptop recipe with 2 prompts × 4 rollouts of at most 2 tokens, weights that only rewards move."""
+    return compose(
+        [
+            "engine.name=transformers",
+            f"run.root={root}",
+            "run.name=tiny",
+            "trainer.max_steps=2",
+            "curriculum.max_response_tokens=2",
+            "curriculum.prompts_per_step=2",
+            "curriculum.rollouts_per_prompt=4",
+            "curriculum.learning_rate=1e-3",
+            "optimizer.weight_decay=0",
+            "evaluation.every_n_steps=0",
+            "evaluation.samples_per_problem=2",
+            "log.progress_bar=false",
+            *overrides,
+        ]
+    )
+
+
+@dataclass
+class Recorder(Callback):
+    """Keeps each step's batch, its metrics, and the optimizer's learning rate as it was used."""
+
+    batches: list[RolloutBatch] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.batches.append(batch)
+        self.metrics.append({name: value.item() for name, value in trainer.callback_metrics.items()})
+        self.learning_rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def of(self, name: str) -> list[float]:
+        return [metrics[name] for metrics in self.metrics]
+
+
+class Then(Callback):
+    """Calls a function after every rollout step."""
+
+    def __init__(self, function: Callable[[Trainer, Any], None]) -> None:
+        self.function = function
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+        self.function(trainer, module)
+
+
+@dataclass
+class Fitted:
+    """What is left of a run."""
+
+    config: Config
+    policy: PolicyModule
+    trainer: Trainer
+    evaluation: HeldOutEvaluation
+    recorder: Recorder
+    folder: Path
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.clone() for name, tensor in self.policy.weights()}
+
+
+def fit(
+    config: Config,
+    *,
+    engine: Engine | None = None,
+    judge: Judge = starts_with_a,
+    callbacks: Sequence[Callback] = (),
+    whole: bool = False,
+) -> Fitted:
+    """Trains as `run/train.py` does, in this process. `whole` keeps evaluation, rollout files and checkpoints."""
+    quiet()
+    evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)
+    trainer = build_trainer(config, evaluation)
+    ours = trainer.callbacks
+    if not whole:
+        ours = [c for c in ours if not isinstance(c, HeldOutEvaluation | RolloutWriter | Checkpoints)]
+    recorder = Recorder()
+    trainer.callbacks = [*callbacks, *ours, recorder]
+    curriculum = Curriculum.from_config(config.curriculum, config.problems.domain.value)
+    policy = PolicyModule(config, curriculum)
+    engine = engine or transformers_engine()
+    data = RolloutDataModule(config, curriculum, problems(8), problems(12)[8:], engine, JudgeHere(judge))
+    folder = Path(config.run.root) / config.run.name
+    trainer.fit(policy, data, ckpt_path=find_checkpoint(config.ckpt, folder / "checkpoints"), weights_only=False)
+    return Fitted(config, policy, trainer, evaluation, recorder, folder)
