@@ -5,8 +5,8 @@ from tiny_runs import Fitted, Then, fit, tiny_config
 from transformers import AutoModelForCausalLM
 
 from acereason.compose import save
-from acereason.policy.model import PolicyModel
 from acereason.config import ModelConfig
+from acereason.policy.model import PolicyModel
 from acereason.rewards.pool import VerifierPool
 
 

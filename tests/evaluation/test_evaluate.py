@@ -63,9 +63,7 @@ def test_the_scalars_have_the_names_of_the_curves() -> None:
 
 def test_the_same_seed_finds_the_same_and_another_one_does_not() -> None:
     engine = transformers_engine()
-    texts = [
-        [r.response for group in run(engine, length=16, seed=seed).groups for r in group] for seed in (0, 0, 1)
-    ]
+    texts = [[r.response for group in run(engine, length=16, seed=seed).groups for r in group] for seed in (0, 0, 1)]
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
 

@@ -52,9 +52,7 @@ class Extra:
 def naive_loss(model: Any, batch: RolloutBatch, groups: list[int], config: GRPOConfig, extra: Extra) -> Tensor:
     """Eq. 1 with its options, each response alone, every weight worked out where it is used."""
     chosen = [(g, s) for g in groups for s in range(SIZE)]
-    counted = [
-        (g, s) for g, s in chosen if not (config.mask_truncated and batch.groups[g][s].generation.truncated)
-    ]
+    counted = [(g, s) for g, s in chosen if not (config.mask_truncated and batch.groups[g][s].generation.truncated)]
     length = {(g, s): len(batch.groups[g][s].generation.token_ids) for g, s in counted}
     total = torch.zeros(())
     for group, sample in counted:
@@ -71,9 +69,7 @@ def naive_loss(model: Any, batch: RolloutBatch, groups: list[int], config: GRPOC
         index = chosen.index((group, sample))
         old = extra.old[index] if extra.old else new.detach()
         ratio, advantage = (new - old).exp(), batch.advantages[group, sample]
-        objective = torch.minimum(
-            ratio * advantage, ratio.clamp(1 - config.clip_low, 1 + config.clip_high) * advantage
-        )
+        objective = torch.minimum(ratio * advantage, ratio.clamp(1 - config.clip_low, 1 + config.clip_high) * advantage)
         if config.importance_cap:
             engine = torch.tensor(found.generation.logprobs)
             objective = objective * (old - engine).exp().clamp(max=config.importance_cap)
@@ -119,7 +115,7 @@ def shifted(model: Any, batch: RolloutBatch, groups: list[int], seed: int) -> li
     """The policy's log-probs of each response, moved by up to 0.5 so that some ratios are clipped and some not."""
     draw = torch.Generator().manual_seed(seed)
     rows = []
-    for found in (rollout for group in groups for rollout in batch.groups[group]):
+    for found in (found for group in groups for found in batch.groups[group]):
         ids = torch.tensor([found.prompt_ids + found.generation.token_ids])
         log_p = torch.log_softmax(model(ids).logits[0, len(found.prompt_ids) - 1 : -1] / batch.temperature, -1)
         new = log_p.gather(1, torch.tensor(found.generation.token_ids)[:, None])[:, 0]
@@ -156,9 +152,7 @@ def test_each_of_two_updates_is_clipped_against_the_log_probs_before_the_first(
 ) -> None:
     batch, config = make_batch(), GRPOConfig(updates_per_batch=2, clip_high=0.28)
     groups = grpo.mini_batches(GROUPS, 2)[part]
-    stats = compare(
-        policy_model, plain_model, batch, groups, config, Extra(old=shifted(plain_model, batch, groups, 2))
-    )
+    stats = compare(policy_model, plain_model, batch, groups, config, Extra(old=shifted(plain_model, batch, groups, 2)))
     assert 0 < stats.clipped < stats.tokens
 
 
@@ -262,9 +256,7 @@ def test_the_gap_is_measured_between_policy_and_engine(policy_model: PolicyModel
 
 def unshifted(model: Any, batch: RolloutBatch, groups: list[int]) -> list[Tensor]:
     draw = torch.Generator().manual_seed(5)
-    return [
-        row - (torch.rand(len(row), generator=draw) - 0.5) for row in shifted(model, batch, groups, 5)
-    ]
+    return [row - (torch.rand(len(row), generator=draw) - 0.5) for row in shifted(model, batch, groups, 5)]
 
 
 def test_only_the_last_backward_pass_is_announced_as_such(policy_model: PolicyModel) -> None:
