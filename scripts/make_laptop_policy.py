@@ -47,7 +47,7 @@ CHAT_TEMPLATE = (
     "{% else %}<｜Assistant｜>{{ message['content'] }}" + EOS + "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<｜Assistant｜><think>\n{% endif %}"
 )
-CONTEXT = 512
+CONTEXT = 4096
 BATCH, LEARNING_RATE, WARMUP, CODE_SHARE, INIT_STD = 64, 2e-3, 50, 0.25, 0.06
 CAREFUL_STEPS, CAREFUL_LEVELS = 700, (2, 4)
 

@@ -37,8 +37,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (
             "grpo.updates_per_batch=3",
-            "grpo.updates_per_batch=3: does not divide the 1024 responses of a step "
-            "(curriculum.prompts_per_step × curriculum.rollouts_per_prompt)",
+            "grpo.updates_per_batch=3: does not divide the 128 prompts of a step on each rank "
+            "(curriculum.prompts_per_step)",
         ),
         ("run.name=../x", "run.name=../x: must be a folder under run.root=runs"),
         ("ckpt=lst", "ckpt=lst: no such checkpoint; did you mean last?"),

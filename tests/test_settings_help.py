@@ -28,7 +28,7 @@ def test_help_lists_every_setting_with_its_default_and_docstring() -> None:
     assert "\n  trainer.max_steps = 100   int\n" in text
     assert "  model.compute_dtype = bfloat16   float32|bfloat16   (laptop_math: float32)\n" in text
     assert '  run.name = ""   text\n' in text
-    assert "  problems.levels = [3, 10]   [int, int]\n" in text
+    assert "  problems.levels = [3, 10]   [int, int]   (laptop_math: [2, 9])\n" in text
     assert "laptop_math (default)  The laptop:" in text
     assert max(map(len, text.splitlines())) <= 120
 

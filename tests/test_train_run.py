@@ -171,7 +171,7 @@ def test_several_updates_a_batch_with_kl_and_entropy(tmp_path: Path) -> None:
     )
     folder = tmp_path / "ablation"
     assert values(folder, "policy/kl")[-1] > 0
-    assert values(folder, "policy/lr") == pytest.approx([0.75e-4, 1e-4, 1e-4])
+    assert values(folder, "policy/lr") == pytest.approx([0.25e-4, 0.75e-4, 1e-4])
 
 
 BAD = [
@@ -182,8 +182,8 @@ BAD = [
     (["problems.path={tmp}/fields.jsonl", "problems.answer=gold"], ["gold", "fields.jsonl:1"]),
     (["problems.path={tmp}/empty.jsonl"], ["empty.jsonl"]),
     (["model.path={tmp}/model"], ["tokenizer", "{tmp}/model"]),
-    (["curriculum.max_response_tokens=4000"], ["max_response_tokens", "4000", "512"]),
-    (["curriculum.max_response_tokens=500"], ["500", "512"]),
+    (["curriculum.max_response_tokens=5000"], ["max_response_tokens", "5000", "4096"]),
+    (["curriculum.max_response_tokens=4080"], ["4080", "4096"]),
     (["callbacks.x.class_path=callbacks.nothing.Nothing"], ["callbacks.nothing"]),
 ]
 

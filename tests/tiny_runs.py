@@ -64,7 +64,7 @@ class JudgeHere:
         self.closed = False
 
     def submit(self, problem: Problem, response: str) -> "Future[Verdict]":
-        reward = self.judge(problem, response)
+        reward = float(self.judge(problem, response))
         future: Future[Verdict] = Future()
         future.set_result(Verdict(reward, response[:1], "correct" if reward else "wrong", 0.0))
         return future

@@ -14,6 +14,7 @@ from acereason.callback_lookup import check_callbacks
 from acereason.config import AdvantageKind, Config
 from acereason.errors import UserError
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
+from acereason.rewards.domains import check_domain
 from acereason.settings import settings, shown
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
@@ -102,11 +103,17 @@ def _check_batch(config: Config) -> None:
             f"curriculum.rollouts_per_prompt=1: grpo.advantage={advantage.value} compares the responses of a group; "
             "sample at least 2"
         )
-    responses, updates = config.curriculum.prompts_per_step * group, config.grpo.updates_per_batch
-    if responses % updates:
+    prompts, updates = config.curriculum.prompts_per_step, config.grpo.updates_per_batch
+    ranks = config.trainer.devices * config.trainer.num_nodes
+    if prompts % ranks:
         raise UserError(
-            f"grpo.updates_per_batch={updates}: does not divide the {responses} responses of a step "
-            "(curriculum.prompts_per_step × curriculum.rollouts_per_prompt)"
+            f"curriculum.prompts_per_step={prompts}: does not divide over {ranks} ranks "
+            "(trainer.devices × trainer.num_nodes)"
+        )
+    if prompts // ranks % updates:
+        raise UserError(
+            f"grpo.updates_per_batch={updates}: does not divide the {prompts // ranks} prompts of a step on each rank "
+            "(curriculum.prompts_per_step)"
         )
 
 
@@ -119,6 +126,7 @@ def _check_run(config: Config) -> None:
 
 def _check_problems(config: Config) -> None:
     problems = config.problems
+    check_domain(problems.domain.value)
     low, high = problems.levels
     if low > high:
         raise UserError(f"problems.levels={shown(list(problems.levels))}: lowest first, so [{high},{low}]")
@@ -130,7 +138,7 @@ def _check_problems(config: Config) -> None:
     elif problems.path.startswith("hub:"):
         if not problems.path.removeprefix("hub:"):
             raise UserError("problems.path=hub:: expected hub:OWNER/NAME")
-    elif not Path(problems.path).exists():
+    elif not Path(problems.path).expanduser().exists():
         raise UserError(f"problems.path={shown(problems.path)}: no such file; {_nearest_path(problems.path, 'laptop')}")
 
 

@@ -32,7 +32,6 @@ class EngineName(StrEnum):
 
     vllm = "vllm"
     transformers = "transformers"
-    scripted = "scripted"
 
 
 class DType(StrEnum):
@@ -184,7 +183,7 @@ class EngineConfig:
     """The rollout engine, colocated in each training process."""
 
     name: EngineName = EngineName.vllm
-    """`vllm`, `transformers` where vLLM cannot run, `scripted` for tests."""
+    """`vllm`, or `transformers` where vLLM cannot run."""
     dtype: DType = DType.bfloat16
     """Type of the engine's weights and activations."""
     max_num_seqs: int = 256

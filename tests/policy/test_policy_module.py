@@ -25,6 +25,11 @@ def initial_weights() -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
+def whole(parameter: Tensor) -> Tensor:
+    """FSDP2 leaves the root's parameters unsharded after a forward pass without a backward one."""
+    return parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+
+
 def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
     assert ours.keys() == theirs.keys()
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -107,11 +112,11 @@ def test_the_policy_is_sharded_in_float32_and_gives_whole_weights_by_their_huggi
 
 
 def test_a_rewarded_first_token_becomes_the_rule(tmp_path: Path) -> None:
-    overrides = ["trainer.max_steps=10", "curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=8"]
-    run = fit(tiny_config(tmp_path, *overrides))
+    overrides = ["trainer.max_steps=12", "curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=16"]
+    run = fit(tiny_config(tmp_path, *overrides, "curriculum.learning_rate=6e-4", "curriculum.max_response_tokens=1"))
     rewards = run.recorder.of("reward/mean")
     assert 0.2 < rewards[0] < 0.7
-    assert sum(rewards[-3:]) / 3 > rewards[0] + 0.25
+    assert sum(rewards[-4:]) / 4 > rewards[0] + 0.25
 
 
 def test_updates_without_advantage_step_and_change_nothing(tmp_path: Path) -> None:
@@ -224,9 +229,7 @@ def test_the_kl_term_is_taken_to_the_initial_policy_which_stays_as_it_was(tmp_pa
     assert first == pytest.approx(0, abs=1e-9)
     assert min(later) > 1e-6
     assert run.policy.reference is not None
-    reference = {
-        name.removeprefix("language_model."): p.full_tensor() for name, p in run.policy.reference.named_parameters()
-    }
+    reference = {name.removeprefix("language_model."): whole(p) for name, p in run.policy.reference.named_parameters()}
     assert same(reference, initial_weights())
     assert not same(run.weights(), initial_weights())
 

@@ -129,15 +129,15 @@ def test_evaluation_does_not_sync_a_second_time_at_the_same_step(tmp_path: Path)
 
 def test_more_prompts_a_step_than_problems_is_refused_before_an_engine_starts(tmp_path: Path) -> None:
     data = data_module(tmp_path, "curriculum.prompts_per_step=9")
-    with pytest.raises(UserError, match=r"curriculum.prompts_per_step=9 is more than the 8 training problems"):
+    with pytest.raises(UserError, match=r"curriculum.prompts_per_step=9 is more than the 8 problems to draw from"):
         data.setup("fit")
     assert data.engine is None
 
 
 def test_responses_that_do_not_fit_the_model_are_refused_before_an_engine_starts(tmp_path: Path) -> None:
-    assert model_context("models/laptop") == 512
-    data = data_module(tmp_path, "evaluation.max_response_tokens=505")
-    with pytest.raises(UserError, match=r"responses of 505 tokens .* context of 512 tokens"):
+    assert model_context("models/laptop") == 4096
+    data = data_module(tmp_path, "evaluation.max_response_tokens=4090")
+    with pytest.raises(UserError, match=r"responses of 4090 tokens .* context of 4096 tokens"):
         data.setup("fit")
     assert data.engine is None
 

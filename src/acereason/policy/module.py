@@ -110,7 +110,7 @@ class PolicyModule(LightningModule):
         old: list[Any] = [None] * len(planned)
         if len(planned) > 1:
             old = [compute_logprobs(self._forward, batches, temperature, self.device) for _, batches in planned]
-        stats, norms = [], []
+        stats, norms, learning_rate = [], [], self.learning_rate
         for (responses, batches), old_logprobs in zip(planned, old, strict=True):
             reference = None
             if self.reference is not None:
@@ -129,7 +129,7 @@ class PolicyModule(LightningModule):
             )
             stats.append(gradient_stats)
             norms.append(self._optimizer_step())
-        return self._update_metrics(stats, norms), sum(s.packed_tokens for s in stats)
+        return self._update_metrics(stats, norms, learning_rate), sum(s.packed_tokens for s in stats)
 
     def _utilisation(self, tokens: int, seconds: float) -> dict[str, float]:
         """`throughput/mfu`: six operations a parameter and token over what the device could do in the update's time.
@@ -184,12 +184,12 @@ class PolicyModule(LightningModule):
         done = self.trainer.global_step + 1
         return self.curriculum.learning_rate * min(1.0, done / warmup if warmup else 1.0)
 
-    def _update_metrics(self, stats: list[GradientStats], norms: list[float]) -> dict[str, float]:
+    def _update_metrics(self, stats: list[GradientStats], norms: list[float], learning_rate: float) -> dict[str, float]:
         tokens = sum(s.tokens for s in stats)
         metrics = {
             "policy/loss": sum(s.loss for s in stats) / len(stats),
             "policy/grad_norm": sum(norms) / len(norms),
-            "policy/lr": self.learning_rate,
+            "policy/lr": learning_rate,
             "policy/skipped_updates": float(self.skipped_updates),
             "rollout/logprob_gap_mean": stats[0].gap_sum / max(stats[0].tokens, 1),
             "rollout/logprob_gap_max": max(s.gap_max for s in stats),
@@ -208,5 +208,6 @@ class PolicyModule(LightningModule):
         """Takes the curriculum back and lets Lightning count the remaining steps as a fresh epoch."""
         self.curriculum.load_state_dict(checkpoint["curriculum"])
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        progress["current"] = dict.fromkeys(progress["current"], 0)
+        # Saved before its step counted as completed; Lightning makes up for that by adding 1.
+        progress["current"] = dict.fromkeys(progress["current"], 0) | {"completed": -1}
         progress["is_last_batch"] = False

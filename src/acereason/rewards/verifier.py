@@ -7,6 +7,8 @@ from typing import Protocol
 
 from acereason.problems.problem import Problem
 
+JUDGED_REASONS = frozenset({"correct", "wrong", "no_think_end", "no_answer", "empty", "unbalanced"})
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -23,6 +25,11 @@ class Verdict:
     extracted: str
     reason: str
     seconds: float
+
+    @property
+    def judged(self) -> bool:
+        """Whether the verifier came to a judgement; otherwise the 0 says nothing about the response."""
+        return self.reason in JUDGED_REASONS
 
 
 class Verifier(Protocol):

@@ -43,7 +43,15 @@ def choose_prompts(ids: list[str], seed: int, step: int, count: int) -> list[str
     """The problems of one rollout step: epoch after epoch, each in a fresh order, never one twice in a step.
 
     A pure function of its arguments, so that a resumed run draws what the uninterrupted one did.
+
+    Raises:
+        UserError: fewer problems than the step takes.
     """
+    if len(ids) < count:
+        raise UserError(
+            f"curriculum.prompts_per_step={count} is more than the {len(ids)} problems to draw from: lower it, "
+            "give more problems, or filter fewer out"
+        )
     steps_per_epoch = len(ids) // count
     epoch, position = divmod(step, steps_per_epoch)
 
@@ -91,20 +99,12 @@ class RolloutDataModule(LightningDataModule):
         self.tokenizer = AutoTokenizer.from_pretrained(self.config.model.path)
         everything = [*self.problems.values(), *self.held_out]
         self._prompts = {problem.id: make_prompt(problem, self.tokenizer) for problem in everything}
-        self._check_pool_size()
+        choose_prompts(list(self.problems), self.config.seed, 0, self.curriculum.prompts_per_step)
         rewards = self.config.rewards
         if self.pool is None:
             self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
         if self.engine is None:
             self.engine = self._start_engine()
-
-    def _check_pool_size(self) -> None:
-        wanted = self.curriculum.prompts_per_step
-        if len(self.problems) < wanted:
-            raise UserError(
-                f"curriculum.prompts_per_step={wanted} is more than the {len(self.problems)} training problems of "
-                f"problems.path={self.config.problems.path}: lower it or give more problems"
-            )
 
     def _start_engine(self) -> Engine:
         settings, path = self.config.engine, self.config.model.path
@@ -146,7 +146,7 @@ class RolloutDataModule(LightningDataModule):
             Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p),
             lambda problem, sample: rollout_seed(self.config.seed, step, problem.id, sample),
         )
-        rewards = torch.tensor([[rollout.verdict.reward for rollout in group] for group in collected.groups])
+        rewards = torch.tensor([[float(rollout.verdict.reward) for rollout in group] for group in collected.groups])
         if self.config.rewards.shuffle:
             rewards = shuffled(rewards, self.config.seed, step)
         seconds = {
@@ -177,9 +177,11 @@ class RolloutDataModule(LightningDataModule):
         weights: Iterator[tuple[str, Tensor]] = self.trainer.lightning_module.weights()  # type: ignore[union-attr, operator]
         return weights
 
-    def validate(self) -> EvaluationResult:
-        """Held-out evaluation of the policy as it is now."""
+    def validate(self) -> EvaluationResult | None:
+        """Held-out evaluation of the policy as it is now; None when nothing is held out."""
         assert self.engine is not None and self.pool is not None
+        if not self.held_out:
+            return None
         self.sync_engine()
         settings = self.config.evaluation
         length = settings.max_response_tokens or self.curriculum.max_response_tokens

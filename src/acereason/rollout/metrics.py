@@ -33,7 +33,7 @@ class RolloutMetrics(Metric):
         self.lengths.append(torch.tensor([len(r.generation.token_ids) for r in rollouts], device=self.device))
         self.truncated.append(torch.tensor([float(r.generation.truncated) for r in rollouts], device=self.device))
         self.logprob_sum += sum(sum(r.generation.logprobs) for r in rollouts)
-        self.unjudged += sum(r.verdict.reason in ("timeout", "memory", "crashed") for r in rollouts)
+        self.unjudged += sum(not r.verdict.judged for r in rollouts)
 
     def compute(self) -> dict[str, float]:
         """Means over rollouts; `solved_all` and `solved_none` are shares of the groups."""

@@ -111,7 +111,7 @@ class VLLMEngine:
 
 
 def _repack_tied_head(model: Any) -> None:
-    """A head tied to the embeddings shares their new values, but on the CPU it computes with a packed copy of the old."""
+    """A tied head shares the new embeddings, but on the CPU it computes with a packed copy of the old ones."""
     if getattr(model.config, "tie_word_embeddings", False):
         model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
 

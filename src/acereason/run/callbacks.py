@@ -42,6 +42,8 @@ class HeldOutEvaluation(Callback):
     def _evaluate(self, trainer: Trainer, module: Any) -> None:
         data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
         result = data.validate()
+        if result is None:
+            return
         self.results[module.curriculum.step] = result
         trainer.callback_metrics.update({name: torch.tensor(v) for name, v in result.metrics().items()})
         if module.logger is not None:
