@@ -20,7 +20,7 @@ from transformers import AttentionInterface
 from acereason.policy.packing import PROMPT, PackedBatch
 
 NAME = "acereason_packed"
-BUCKET = 64
+BUCKET = 32
 
 
 @dataclass(frozen=True)

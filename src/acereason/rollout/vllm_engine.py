@@ -18,6 +18,8 @@ def _set_environment() -> None:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # On the CPU, attention that splits its keys by the load of the batch makes log-probs differ in their last bit.
+    os.environ.setdefault("VLLM_CPU_ATTN_SPLIT_KV", "0")
     for name, value in {
         "RANK": "0",
         "LOCAL_RANK": "0",

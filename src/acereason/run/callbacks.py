@@ -117,14 +117,17 @@ def rollout_text(rollout: Rollout) -> str:
 class Progress(RichProgressBar):
     """A bar of rollout steps with reward, length and tokens a second."""
 
-    SHOWN = {  # noqa: RUF012
-        "reward/mean": "reward",
-        "response/length_mean": "length",
-        "throughput/tokens_per_second": "tokens/s",
-        "eval/pass@1": "held-out",
-    }
+    SHOWN = (
+        ("reward/mean", "reward", ".2f"),
+        ("response/length_mean", "length", ".0f"),
+        ("throughput/tokens_per_second", "tokens/s", ".0f"),
+        ("eval/pass@1", "held-out", ".2f"),
+    )
 
     def get_metrics(self, trainer: Trainer, module: Any) -> dict[str, Any]:
         """The few numbers that tell how it goes."""
         metrics = trainer.callback_metrics
-        return {label: round(metrics[name].item(), 3) for name, label in self.SHOWN.items() if name in metrics}
+        return {label: format(metrics[tag].item(), form) for tag, label, form in self.SHOWN if tag in metrics}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "Rollout steps"

@@ -54,4 +54,4 @@ def plan_lines(config: Config) -> list[str]:
 
 def print_plan(config: Config) -> None:
     """Prints the plan."""
-    print("\n".join(plan_lines(config)))
+    print("\n".join(plan_lines(config)), flush=True)

@@ -14,6 +14,7 @@ from acereason.run.build import build_trainer, quiet, run_folder, write_run_file
 from acereason.run.callbacks import HeldOutEvaluation
 from acereason.run.checkpoints import find_checkpoint
 from acereason.run.export import export_weights
+from acereason.run.plan import print_plan
 from acereason.run.report import print_report, write_curves
 
 
@@ -31,6 +32,7 @@ def train(config: Config, problems: list[Problem], held_out: list[Problem]) -> N
     trainer = build_trainer(config, evaluation)
     if trainer.is_global_zero:
         write_run_files(config)
+        print_plan(config)
     seed_everything(config.seed, verbose=False)
     curriculum = Curriculum.from_config(config.curriculum, config.problems.domain.value)
     policy = PolicyModule(config, curriculum)
