@@ -8,7 +8,10 @@ from typing import Any
 
 from acereason.config import Config
 
-GIB = 2**30
+
+def _size(count: float) -> str:
+    """Bytes in the unit that suits them."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def parameter_count(model: dict[str, Any]) -> int:
@@ -44,11 +47,11 @@ def plan_lines(config: Config) -> list[str]:
     if not file.exists():
         return [*lines, f"model        {config.model.path} (on the hub; not looked up)"]
     count = parameter_count(json.loads(file.read_text()))
-    shard = count * 4 / world / GIB
+    shard = count * 4 / world
     return [
         *lines,
         f"model        {config.model.path}, {count:,} parameters",
-        f"memory       a rank: weights {shard:.3g} GiB, gradients {shard:.3g} GiB, optimizer {2 * shard:.3g} GiB",
+        f"memory       a rank: weights {_size(shard)}, gradients {_size(shard)}, optimizer {_size(2 * shard)}",
     ]
 
 
