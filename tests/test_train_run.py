@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from fresh_process import fresh_environment
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -21,7 +22,8 @@ TINY = [*SMALL, "curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt
 
 
 def run(*overrides: str, pythonpath: Path | None = None) -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *([str(pythonpath)] if pythonpath else [])])}
+    path = os.pathsep.join([str(ROOT / "src"), *([str(pythonpath)] if pythonpath else [])])
+    env = fresh_environment(PYTHONPATH=path)
     command = [sys.executable, "train.py", *overrides]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
 

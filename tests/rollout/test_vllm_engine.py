@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from fresh_process import fresh_environment
 
 SCRIPT = r"""
 import json, sys
@@ -61,7 +62,8 @@ print(json.dumps(facts))
 
 @pytest.fixture(scope="module")
 def facts() -> dict:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=200)
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, env=fresh_environment(), capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

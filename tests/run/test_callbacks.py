@@ -94,10 +94,10 @@ def test_the_progress_bar_shows_what_matters_once_it_is_there(finished_run: Fitt
     shown = Progress().get_metrics(finished_run.trainer, finished_run.policy)
     last = finished_run.recorder.metrics[-1]
     assert shown == {
-        "reward": round(last["reward/mean"], 3),
-        "length": round(last["response/length_mean"], 3),
-        "tokens/s": round(last["throughput/tokens_per_second"], 3),
-        "held-out": round(last["eval/pass@1"], 3),
+        "reward": f"{last['reward/mean']:.2f}",
+        "length": f"{last['response/length_mean']:.0f}",
+        "tokens/s": f"{last['throughput/tokens_per_second']:.0f}",
+        "held-out": f"{last['eval/pass@1']:.2f}",
     }
     finished_run.trainer.callback_metrics.pop("eval/pass@1", None)
     assert set(Progress().get_metrics(finished_run.trainer, finished_run.policy)) <= {"reward", "length", "tokens/s"}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from torch import Tensor
 
 from acereason.config import EngineConfig
@@ -25,7 +26,7 @@ def _set_environment() -> None:
         "LOCAL_RANK": "0",
         "WORLD_SIZE": "1",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": "29500",
+        "MASTER_PORT": str(find_free_network_port()),
     }.items():
         os.environ.setdefault(name, value)
 

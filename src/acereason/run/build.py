@@ -39,6 +39,13 @@ def quiet() -> None:
     disable_progress_bar()
 
 
+def make_deterministic(device: torch.device) -> None:
+    """Has the CPU add gradients in a fixed order; by default its threads race and the last bit is anyone's."""
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def user_callbacks(entries: dict[str, CallbackConfig]) -> list[Callback]:
     """The callbacks that the settings name.
 

@@ -10,7 +10,7 @@ from acereason.policy.module import PolicyModule
 from acereason.problems.problem import Problem
 from acereason.rewards.pool import check_domain
 from acereason.rollout.data import RolloutDataModule
-from acereason.run.build import build_trainer, quiet, run_folder, write_run_files
+from acereason.run.build import build_trainer, make_deterministic, quiet, run_folder, write_run_files
 from acereason.run.callbacks import HeldOutEvaluation
 from acereason.run.checkpoints import find_checkpoint
 from acereason.run.export import export_weights
@@ -34,6 +34,7 @@ def train(config: Config, problems: list[Problem], held_out: list[Problem]) -> N
         write_run_files(config)
         print_plan(config)
     seed_everything(config.seed, verbose=False)
+    make_deterministic(trainer.strategy.root_device)
     curriculum = Curriculum.from_config(config.curriculum, config.problems.domain.value)
     policy = PolicyModule(config, curriculum)
     data = RolloutDataModule(config, curriculum, problems, held_out)
