@@ -99,7 +99,9 @@ def test_a_value_that_cannot_work_is_refused(root: Path, override: str, message:
 )
 def test_what_can_work_is_let_through(root: Path, override: str) -> None:
     write(root, "data/train.jsonl", "")
-    check(compose([override], root))
+    config = compose([override, "run.name=here"], root)
+    check(config)
+    assert config != compose(["run.name=here"], root)
 
 
 @pytest.mark.parametrize("name", recipes(REPOSITORY))

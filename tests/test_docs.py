@@ -105,7 +105,7 @@ def test_training_commands_compose(page: Path) -> None:
         words = shlex.split(command[1], comments=True) if command else []
         overrides = [word for word in words if "=" in word and not word.startswith(("ckpt=", "key="))]
         if "…" not in line and "=NAME" not in line:
-            compose([*overrides, "run.name=docs"], ROOT)
+            assert compose([*overrides, "run.name=docs"], ROOT).run.name == "docs"
 
 
 def test_a_training_command_with_a_wrong_key_is_found() -> None:

@@ -150,7 +150,8 @@ def test_loss_and_gradient_equal_the_objective_written_out(
 ) -> None:
     config, batch, groups = CASES[name], make_batch(temperature), list(range(GROUPS))
     extra = Extra(reference=shifted(plain_model, batch, groups, 1) if config.kl_coefficient else None)
-    compare(policy_model, plain_model, batch, groups, config, extra)
+    stats = compare(policy_model, plain_model, batch, groups, config, extra)
+    assert stats.tokens > 0
 
 
 @pytest.mark.parametrize("part", [0, 1])

@@ -41,7 +41,6 @@ class GradientStats:
 
     loss: float = 0.0
     kl: float = 0.0
-    entropy: float = 0.0
     gap_sum: float = 0.0
     gap_max: float = 0.0
     tokens: int = 0
@@ -190,9 +189,7 @@ def _loss(
         loss = loss + config.kl_coefficient * kl
         stats.kl += kl.item()
     if config.entropy_coefficient:
-        entropy = (tokens.weights * entropies).sum()
-        loss = loss - config.entropy_coefficient * entropy
-        stats.entropy += entropy.item()
+        loss = loss - config.entropy_coefficient * (tokens.weights * entropies).sum()
     return loss
 
 

@@ -8,7 +8,6 @@ from acereason.config import Config
 from acereason.curriculum import Curriculum
 from acereason.policy.module import PolicyModule
 from acereason.problems.problem import Problem
-from acereason.rewards.pool import check_domain
 from acereason.rollout.data import RolloutDataModule
 from acereason.run.build import build_trainer, make_deterministic, quiet, run_folder, write_run_files
 from acereason.run.callbacks import HeldOutEvaluation
@@ -27,7 +26,6 @@ def train(config: Config, problems: list[Problem], held_out: list[Problem]) -> N
     quiet()
     folder = run_folder(config)
     checkpoint = find_checkpoint(config.ckpt, folder / "checkpoints")
-    check_domain(config.problems.domain.value)
     evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)
     trainer = build_trainer(config, evaluation)
     if trainer.is_global_zero:
