@@ -34,6 +34,13 @@ class EngineName(StrEnum):
     transformers = "transformers"
 
 
+class Work(StrEnum):
+    """How the prompts of a step are shared among the engines."""
+
+    queue = "queue"
+    fixed = "fixed"
+
+
 class DType(StrEnum):
     """A floating-point type."""
 
@@ -188,6 +195,10 @@ class EngineConfig:
     """Type of the engine's weights and activations."""
     max_num_seqs: int = 256
     """Responses generated at the same time by one engine."""
+    tensor_parallel_size: int = 1
+    """Ranks that form one engine together; 1 gives every rank an engine of its own."""
+    work: Work = Work.queue
+    """`queue`: engines draw prompts from one queue as they have room; `fixed`: an equal share each from the start."""
     kv_cache_gib: float = 0.5
     """CPU only: size of the key-value cache, GiB."""
     gpu_memory_utilization: float = 0.6
@@ -234,10 +245,16 @@ class TrainerConfig:
 
     max_steps: int = 100
     """Rollout steps; each makes `grpo.updates_per_batch` optimizer steps."""
-    devices: int = 1
-    """Ranks on this node."""
-    num_nodes: int = 1
-    """Nodes."""
+    devices: int = 0
+    """Ranks on each node; 0 takes what torchrun or SLURM started, and 1 without them."""
+    num_nodes: int = 0
+    """Nodes; 0 takes what torchrun or SLURM started, and 1 without them."""
+    shard_ranks: int = 0
+    """Neighbouring ranks that hold one copy of the policy between them; 0 is all ranks, fewer replicate it (HSDP)."""
+    timeout_minutes: float = 240.0
+    """How long a rank waits for the others in a collective; longer than the longest rollout."""
+    port: int = 0
+    """Port on which ranks find each other when this program starts them itself; 0 takes a free one."""
     accelerator: Accelerator = Accelerator.auto
     """`auto` takes CUDA where there is any."""
 
@@ -250,6 +267,8 @@ class CheckpointConfig:
     """Rollout steps between checkpoints; 0 saves only at the end."""
     keep: int = 2
     """Newest checkpoints that stay on disk."""
+    best: str = "eval/pass@1"
+    """Scalar of the evaluation whose best checkpoint is saved and stays on disk as well; empty for none."""
     export: bool = True
     """Write the final policy in Hugging Face format to the run's `export` folder."""
 
@@ -285,7 +304,9 @@ class Config:
     seed: int = 0
     """Everything random is derived from it, the step, the problem's id and the sample's number."""
     ckpt: str = ""
-    """Checkpoint to go on from: `last` for the run's newest, or a path; empty starts afresh."""
+    """Checkpoint to go on from: `last` (newest complete), `best`, a path, or `auto` (newest if any); empty: start afresh."""
+    ckpt_changes: bool = False
+    """Go on from `ckpt` though settings that decide the numbers differ from those it was trained with."""
     validate_only: bool = False
     """Check the settings, print the plan and stop before anything heavy is loaded."""
     run: RunConfig = field(default_factory=RunConfig)

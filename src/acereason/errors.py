@@ -6,3 +6,7 @@ class UserError(Exception):
 
     `train.py` and the `acereason` command print it without a traceback and exit with code 2.
     """
+
+
+class StopRequested(Exception):
+    """The run was asked to leave (SIGTERM, or SIGUSR1 under SLURM); raised on every rank alike, between two updates."""
