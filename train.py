@@ -2,6 +2,7 @@
 
 python train.py                         the laptop policy with its defaults
 python train.py key=value ...           any setting; `python train.py --help` lists them all
+torchrun ... train.py key=value ...     many ranks on many nodes; on one machine `trainer.devices=2` does, too
 """
 
 from __future__ import annotations
@@ -10,32 +11,40 @@ import sys
 
 from acereason.checks import check
 from acereason.compose import compose
-from acereason.errors import UserError
 from acereason.problems.loaders import load_problems
+from acereason.ranks.environment import Place, resolve_ranks
+from acereason.ranks.launcher import start_ranks
+from acereason.ranks.lifeline import Lifeline
+from acereason.run.outcome import run_to_the_end
 from acereason.settings_help import print_help
 
 
-def main() -> int:
+def run(place: Place, lifeline: Lifeline) -> int:
     """Composes the settings, builds the run, trains, and shows what improved."""
+    words = sys.argv[1:]
+    config = compose(words)
+    resolve_ranks(config, place)
+    check(config)
+    if config.validate_only:
+        from acereason.run.plan import print_plan
+
+        print_plan(config)
+        return 0
+    problems, held_out = load_problems(config.problems)
+    if config.trainer.ranks > place.world_size:
+        return start_ranks(config, words)
+    from acereason.run.train import train
+
+    train(config, problems, held_out, place, lifeline)
+    return 0
+
+
+def main() -> int:
+    """Shows the help or runs; returns the exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         print_help()
         return 0
-    try:
-        config = compose(sys.argv[1:])
-        check(config)
-        if config.validate_only:
-            from acereason.run.plan import print_plan
-
-            print_plan(config)
-            return 0
-        problems, held_out = load_problems(config.problems)
-        from acereason.run.train import train
-
-        train(config, problems, held_out)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_to_the_end(run)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 from hash_reward import LEARNING_RATE, PROMPTS_PER_STEP, RESPONSE_TOKENS, ROLLOUTS_PER_PROMPT, hash_reward, mixed_share
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
@@ -27,6 +28,7 @@ from acereason.config import Config
 from acereason.curriculum import Curriculum
 from acereason.policy.module import PolicyModule
 from acereason.problems.problem import Problem
+from acereason.ranks.environment import claim_alone
 from acereason.rewards.verifier import Verdict
 from acereason.rollout.collect import Prompt
 from acereason.rollout.data import RolloutDataModule
@@ -41,13 +43,17 @@ class FullLength:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+    def generate(self, requests: Iterable[Request], sampling: Sampling, *rest: Any) -> Iterator[Generation]:
         """See `Engine.generate`."""
-        return self.engine.generate(requests, replace(sampling, ignore_eos=True))
+        return self.engine.generate(requests, replace(sampling, ignore_eos=True), *rest)
 
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Engine.sync`."""
         self.engine.sync(weights)
+
+    def sleep(self) -> None:
+        """See `Engine.sleep`."""
+        self.engine.sleep()
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -77,8 +83,8 @@ class TimedData(RolloutDataModule):
             ids = tuple(self.tokenizer.encode(problem.question, add_special_tokens=False))
             self._prompts[problem.id] = Prompt(problem, problem.question, ids)
         if not isinstance(self.engine, FullLength):
-            assert self.engine is not None
-            self.engine = FullLength(self.engine)
+            assert self.engine is not None and self.engines is not None
+            self.engine = self.engines.engine = FullLength(self.engine)
 
 
 class StepClock(Callback):
@@ -124,6 +130,7 @@ def main() -> None:
     """Runs the steps and prints the figures."""
     policy, prompts, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
     quiet()
+    claim_alone()
     config = settings(policy, steps)
     with open(prompts) as lines:
         problems = [Problem(str(n), "math", json.loads(line)) for n, line in enumerate(lines)]
@@ -135,6 +142,7 @@ def main() -> None:
             accelerator="cpu",
             devices=1,
             strategy=ModelParallelStrategy(data_parallel_size=1, tensor_parallel_size=1),
+            plugins=TorchElasticEnvironment(),
             max_epochs=1,
             callbacks=[clock],
             logger=False,

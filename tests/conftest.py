@@ -20,7 +20,7 @@ def verifiers() -> Iterator[VerifierPool]:
 @pytest.fixture(scope="session")
 def policy_model() -> PolicyModel:
     """The laptop policy as the update sees it; tests that change gradients clear them."""
-    return PolicyModel(ModelConfig()).train()
+    return PolicyModel(ModelConfig()).load("cpu").train()
 
 
 @pytest.fixture(scope="session")

@@ -12,20 +12,24 @@ from lightning.pytorch import Callback, Trainer
 from transformers import AutoTokenizer
 
 from acereason.compose import compose
-from acereason.config import Config, DType, EngineConfig
+from acereason.config import Config, DType, EngineConfig, Work
 from acereason.curriculum import Curriculum
 from acereason.policy.module import PolicyModule
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.problem import Problem
+from acereason.ranks.environment import claim_alone
+from acereason.ranks.queue import EngineRanks, PromptQueue
 from acereason.rewards.verifier import Verdict
-from acereason.rollout.collect import Prompt, make_prompt
+from acereason.rollout.collect import Prompt, Submit, make_prompt
 from acereason.rollout.data import RolloutDataModule
 from acereason.rollout.engine import Engine, Generation
 from acereason.rollout.rollout import Rollout, RolloutBatch
+from acereason.rollout.shared import SharedEngines
 from acereason.rollout.transformers_engine import TransformersEngine
 from acereason.run.build import build_trainer, quiet
 from acereason.run.callbacks import HeldOutEvaluation, RolloutWriter
-from acereason.run.checkpoints import Checkpoints, find_checkpoint
+from acereason.run.checkpoint_files import find_checkpoint
+from acereason.run.checkpoints import Checkpoints
 
 MODEL = "models/laptop"
 CPU = torch.device("cpu")
@@ -49,6 +53,12 @@ def prompts(count: int = 8) -> list[Prompt]:
 
 def transformers_engine(max_num_seqs: int = 64) -> TransformersEngine:
     return TransformersEngine(MODEL, EngineConfig(dtype=DType.float32, max_num_seqs=max_num_seqs), CPU)
+
+
+def alone(engine: Engine, submit: Submit) -> SharedEngines:
+    """One engine on one rank."""
+    ranks = EngineRanks()
+    return SharedEngines(engine, ranks, PromptQueue(ranks, None, Work.queue), submit, tokenizer())
 
 
 def starts_with_a(problem: Problem, response: str) -> float:
@@ -175,6 +185,7 @@ def fit(
 ) -> Fitted:
     """Trains as `run/train.py` does, in this process. `whole` keeps evaluation, rollout files and checkpoints."""
     quiet()
+    claim_alone()
     evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)
     trainer = build_trainer(config, evaluation)
     ours = trainer.callbacks

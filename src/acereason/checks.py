@@ -50,8 +50,8 @@ _RANGES = {
         "rewards.memory_mib",
         "evaluation.samples_per_problem",
         "evaluation.temperature",
-        "trainer.devices",
-        "trainer.num_nodes",
+        "engine.tensor_parallel_size",
+        "trainer.timeout_minutes",
         "checkpoint.keep",
     ],
     "(0, inf)",
@@ -104,23 +104,28 @@ def _check_batch(config: Config) -> None:
             "sample at least 2"
         )
     prompts, updates = config.curriculum.prompts_per_step, config.grpo.updates_per_batch
-    ranks = config.trainer.devices * config.trainer.num_nodes
+    ranks = config.trainer.ranks
+    where = f"{ranks} ranks (trainer.devices × trainer.num_nodes)"
+    if prompts < ranks:
+        raise UserError(f"curriculum.prompts_per_step={prompts}: fewer than the {where}; every rank needs one at least")
     if prompts % ranks:
+        raise UserError(f"curriculum.prompts_per_step={prompts}: does not divide over {where}")
+    if prompts % updates:
         raise UserError(
-            f"curriculum.prompts_per_step={prompts}: does not divide over {ranks} ranks "
-            "(trainer.devices × trainer.num_nodes)"
+            f"grpo.updates_per_batch={updates}: does not divide curriculum.prompts_per_step={prompts} into equal parts"
         )
-    if prompts // ranks % updates:
-        raise UserError(
-            f"grpo.updates_per_batch={updates}: does not divide the {prompts // ranks} prompts of a step on each rank "
-            "(curriculum.prompts_per_step)"
-        )
+    for key, size in {
+        "trainer.shard_ranks": config.trainer.shard_ranks or ranks,
+        "engine.tensor_parallel_size": config.engine.tensor_parallel_size,
+    }.items():
+        if ranks % size:
+            raise UserError(f"{key}={size}: does not divide the {where}")
 
 
 def _check_run(config: Config) -> None:
     if Path(config.run.name).is_absolute() or ".." in Path(config.run.name).parts:
         raise UserError(f"run.name={shown(config.run.name)}: must be a folder under run.root={config.run.root}")
-    if config.ckpt not in ("", "last") and not Path(config.ckpt).exists():
+    if config.ckpt not in ("", "last", "best", "auto") and not Path(config.ckpt).exists():
         raise UserError(f"ckpt={shown(config.ckpt)}: no such checkpoint; {_nearest_path(config.ckpt, 'last')}")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from acereason.config import DType
 from acereason.errors import UserError
 
 USAGE = """usage: acereason COMMAND key=value ...
 
-  acereason export run=runs/NAME [ckpt=last] [output=FOLDER]   a checkpoint's policy in Hugging Face format
-  acereason report run=runs/NAME                               draws the run's curves again
+  acereason export run=runs/NAME [ckpt=last] [output=FOLDER] [dtype=float32|bfloat16]
+                                     a checkpoint's policy in Hugging Face format
+  acereason report run=runs/NAME     draws the run's curves again
 
 Training is `python train.py`; `python train.py --help` lists its settings.
 """
@@ -39,8 +41,12 @@ def _run_folder(value: str) -> Path:
 
 def export(words: list[str]) -> None:
     """`acereason export`: writes the policy of a checkpoint in Hugging Face format."""
-    values = _arguments(words, {"run": "", "ckpt": "last", "output": ""})
+    values = _arguments(words, {"run": "", "ckpt": "last", "output": "", "dtype": DType.float32.value})
+    if values["dtype"] not in list(DType):
+        raise UserError(f"dtype={values['dtype']}: expected one of {', '.join(DType)}")
     folder = _run_folder(values["run"])
+    import torch
+
     from acereason.compose import load_saved
     from acereason.run.checkpoints import find_checkpoint
     from acereason.run.export import export_checkpoint
@@ -48,7 +54,8 @@ def export(words: list[str]) -> None:
     checkpoint = find_checkpoint(values["ckpt"], folder / "checkpoints")
     assert checkpoint is not None
     output = Path(values["output"] or folder / f"export-{checkpoint.name}")
-    export_checkpoint(checkpoint, load_saved(folder / "config.yaml").model.path, output)
+    base = load_saved(folder / "config.yaml").model.path
+    export_checkpoint(checkpoint, base, output, getattr(torch, values["dtype"]))
     print(f"{checkpoint} → {output}")
 
 

@@ -258,6 +258,11 @@ class TrainerConfig:
     accelerator: Accelerator = Accelerator.auto
     """`auto` takes CUDA where there is any."""
 
+    @property
+    def ranks(self) -> int:
+        """Ranks of the whole run."""
+        return max(self.devices, 1) * max(self.num_nodes, 1)
+
 
 @dataclass
 class CheckpointConfig:
@@ -304,7 +309,7 @@ class Config:
     seed: int = 0
     """Everything random is derived from it, the step, the problem's id and the sample's number."""
     ckpt: str = ""
-    """Checkpoint to go on from: `last` (newest complete), `best`, a path, or `auto` (newest if any); empty: start afresh."""
+    """Checkpoint to go on from: `last` (newest), `best`, `auto` (newest, if any) or a path; empty: a fresh start."""
     ckpt_changes: bool = False
     """Go on from `ckpt` though settings that decide the numbers differ from those it was trained with."""
     validate_only: bool = False

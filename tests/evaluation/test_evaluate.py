@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from tiny_runs import JudgeHere, prompts, starts_with_a, tokenizer, transformers_engine
+from tiny_runs import JudgeHere, alone, prompts, starts_with_a, tokenizer, transformers_engine
 
 from acereason.evaluation.evaluate import EvaluationResult, evaluate
 from acereason.rollout.engine import Engine, Request, Sampling
@@ -15,15 +15,8 @@ from acereason.rollout.scripted_engine import ScriptedEngine
 def run(
     engine: Engine, *, judge: Callable = starts_with_a, length: int = 8, count: int = 4, seed: int = 0
 ) -> EvaluationResult:
-    return evaluate(
-        engine,
-        prompts(8)[:count],
-        Sampling(length, 0.6, 0.95),
-        submit=JudgeHere(judge).submit,
-        tokenizer=tokenizer(),
-        samples=4,
-        seed=seed,
-    )
+    engines = alone(engine, JudgeHere(judge).submit)
+    return evaluate(engines, prompts(8)[:count], Sampling(length, 0.6, 0.95), samples=4, seed=seed)
 
 
 def scripted() -> ScriptedEngine:

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from acereason.config import GRPOConfig, ModelConfig, Normalisation
 from acereason.policy.attention import block_mask
 from acereason.policy.head import chunked_logprobs
-from acereason.policy.model import PolicyModel, load_language_model
+from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens, micro_batches, pack
 from acereason.policy.update import Responses, accumulate_gradients
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def model() -> PolicyModel:
-    return PolicyModel(ModelConfig(path=MODEL, head_chunk_tokens=37)).train()
+    return PolicyModel(ModelConfig(path=MODEL, head_chunk_tokens=37)).load(CPU).train()
 
 
 def random_responses(groups: int, rollouts: int, seed: int = 0) -> list[ResponseTokens]:
@@ -147,5 +147,5 @@ def test_a_prompt_is_stored_once_for_its_group() -> None:
     assert packed.targets.tolist() == [20, 21, 30]
 
 
-def test_a_loaded_model_has_float32_weights() -> None:
-    assert {p.dtype for p in load_language_model(MODEL).parameters()} == {torch.float32}
+def test_a_loaded_model_has_float32_weights(model: PolicyModel) -> None:
+    assert {p.dtype for p in model.parameters()} == {torch.float32}

@@ -13,6 +13,7 @@ from acereason.config import GRPOConfig, Normalisation
 from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens
 from acereason.policy.update import (
+    EMPTY,
     GradientStats,
     Responses,
     accumulate_gradients,
@@ -103,8 +104,8 @@ def near(batches: list[list[ResponseTokens]], values: list[Tensor] | None) -> li
 def our_loss(
     model: PolicyModel, batch: RolloutBatch, groups: list[int], config: GRPOConfig, extra: Extra, max_tokens: int = 150
 ) -> GradientStats:
-    responses = responses_of(batch, groups, config, CPU)
-    batches = plan(responses, max_tokens, CPU)
+    responses = responses_of(batch, groups, config)
+    batches = plan(responses, max_tokens)
     return accumulate_gradients(
         model,
         responses,
@@ -181,8 +182,8 @@ def test_old_log_probs_of_the_policy_itself_change_nothing(policy_model: PolicyM
     batch, groups = make_batch(), list(range(GROUPS))
     our_loss(policy_model, batch, groups, GRPOConfig(), Extra())
     on_policy = gradient(policy_model)
-    responses = responses_of(batch, groups, GRPOConfig(), CPU)
-    batches = plan(responses, 150, CPU)
+    responses = responses_of(batch, groups, GRPOConfig())
+    batches = plan(responses, 150)
     old = compute_logprobs(policy_model, batches, 1.0, CPU)
     accumulate_gradients(policy_model, responses, batches, GRPOConfig(), 1.0, CPU, old_logprobs=old)
     assert torch.equal(gradient(policy_model), on_policy)
@@ -191,14 +192,14 @@ def test_old_log_probs_of_the_policy_itself_change_nothing(policy_model: PolicyM
 def test_weights_count_every_response_of_the_update_and_skipping_none_of_them() -> None:
     batch = make_batch()
     tokens = sum(len(r.generation.token_ids) for r in batch.rollouts)
-    responses = responses_of(batch, range(GROUPS), GRPOConfig(), CPU)
+    responses = responses_of(batch, range(GROUPS), GRPOConfig())
     assert responses.weights.tolist() == pytest.approx([1 / tokens] * 12)
     assert responses.active.tolist() == [True] * 3 + [False] * 3 + [True] * 6
 
 
 def test_masked_responses_are_skipped_and_the_others_weigh_more() -> None:
     batch = make_batch()
-    responses = responses_of(batch, range(GROUPS), GRPOConfig(mask_truncated=True), CPU)
+    responses = responses_of(batch, range(GROUPS), GRPOConfig(mask_truncated=True))
     kept = [not r.generation.truncated for r in batch.rollouts]
     tokens = sum(len(r.generation.token_ids) for r, keep in zip(batch.rollouts, kept, strict=True) if keep)
     assert responses.weights.tolist() == pytest.approx([keep / tokens for keep in kept])
@@ -208,7 +209,7 @@ def test_masked_responses_are_skipped_and_the_others_weigh_more() -> None:
 
 def test_an_update_of_some_groups_takes_their_tokens_and_advantages() -> None:
     batch = make_batch()
-    responses = responses_of(batch, [2, 3], GRPOConfig(), CPU)
+    responses = responses_of(batch, [2, 3], GRPOConfig())
     tokens = sum(len(r.generation.token_ids) for group in batch.groups[2:] for r in group)
     assert torch.equal(responses.advantages, batch.advantages[2:].flatten())
     assert responses.weights.tolist() == pytest.approx([1 / tokens] * 6)
@@ -219,36 +220,36 @@ def test_an_update_of_some_groups_takes_their_tokens_and_advantages() -> None:
 
 @pytest.mark.parametrize("config", [GRPOConfig(kl_coefficient=0.01), GRPOConfig(entropy_coefficient=0.01)])
 def test_nothing_is_skipped_when_kl_or_entropy_need_every_response(config: GRPOConfig) -> None:
-    assert responses_of(make_batch(), range(GROUPS), config, CPU).active.all()
+    assert responses_of(make_batch(), range(GROUPS), config).active.all()
 
 
 def no_advantage() -> Responses:
     batch = make_batch()
-    return responses_of(replace(batch, advantages=torch.zeros(GROUPS, SIZE)), range(GROUPS), GRPOConfig(), CPU)
+    return responses_of(replace(batch, advantages=torch.zeros(GROUPS, SIZE)), range(GROUPS), GRPOConfig())
 
 
-def test_without_any_advantage_the_shortest_response_is_computed_for_a_gradient_of_exactly_zero(
+def test_without_any_advantage_an_empty_micro_batch_gives_every_weight_a_gradient_of_exactly_zero(
     policy_model: PolicyModel,
 ) -> None:
     responses = no_advantage()
-    batches = plan(responses, 150, CPU)
-    assert [[len(s.response_ids) for s in sequences] for sequences in batches] == [[1]]
+    batches = plan(responses, 150)
+    assert batches == [[EMPTY]]
     stats = accumulate_gradients(policy_model, responses, batches, GRPOConfig(), 1.0, CPU)
     assert stats.loss == 0
-    assert stats.tokens == 1
+    assert (stats.tokens, stats.gap_max) == (0, 0.0)
     assert all(p.grad is not None for p in policy_model.parameters())
     assert not gradient(policy_model).any()
 
 
 def test_the_gap_is_measured_between_policy_and_engine(policy_model: PolicyModel, plain_model: Any) -> None:
     batch, groups = make_batch(), list(range(GROUPS))
-    responses = responses_of(batch, groups, GRPOConfig(entropy_coefficient=1e-9), CPU)  # computes all of them
+    responses = responses_of(batch, groups, GRPOConfig(entropy_coefficient=1e-9))  # computes all of them
     exact = [row - 0.25 for row in unshifted(plain_model, batch, groups)]
     exact[7] = exact[7] - 0.5
     stats = accumulate_gradients(
         policy_model,
         replace(responses, engine_logprobs=exact),
-        plan(responses, 150, CPU),
+        plan(responses, 150),
         GRPOConfig(entropy_coefficient=1e-9),
         1.0,
         CPU,
@@ -265,8 +266,8 @@ def unshifted(model: Any, batch: RolloutBatch, groups: list[int]) -> list[Tensor
 
 
 def test_only_the_last_backward_pass_is_announced_as_such(policy_model: PolicyModel) -> None:
-    responses = responses_of(make_batch(), range(GROUPS), GRPOConfig(), CPU)
-    batches = plan(responses, 40, CPU)
+    responses = responses_of(make_batch(), range(GROUPS), GRPOConfig())
+    batches = plan(responses, 40)
     told: list[bool] = []
     accumulate_gradients(policy_model, responses, batches, GRPOConfig(), 1.0, CPU, before_backward=told.append)
     policy_model.zero_grad()
@@ -275,8 +276,8 @@ def test_only_the_last_backward_pass_is_announced_as_such(policy_model: PolicyMo
 
 
 def test_the_scale_multiplies_the_gradient_and_not_the_reported_loss(policy_model: PolicyModel) -> None:
-    responses = responses_of(make_batch(), range(GROUPS), GRPOConfig(), CPU)
-    batches, gradients, losses = plan(responses, 150, CPU), [], []
+    responses = responses_of(make_batch(), range(GROUPS), GRPOConfig())
+    batches, gradients, losses = plan(responses, 150), [], []
     for scale in (1.0, 4.0):
         stats = accumulate_gradients(policy_model, responses, batches, GRPOConfig(), 1.0, CPU, scale=scale)
         gradients.append(gradient(policy_model))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import islice
 
 import pytest
 from tiny_runs import JudgeHere, prompts, tokenizer
@@ -12,8 +13,9 @@ from acereason.errors import UserError
 from acereason.problems.problem import Problem
 from acereason.rewards.pool import VerifierPool
 from acereason.rewards.verifier import Verdict
-from acereason.rollout.collect import Collected, check_lengths, collect, make_prompt
-from acereason.rollout.engine import Engine, Generation, Request, Sampling
+from acereason.rollout.collect import Collected, Phase, check_lengths, collect, make_prompt
+from acereason.rollout.engine import Engine, Generation, Request, Sampling, never
+from acereason.rollout.rollout import Rollout
 from acereason.rollout.scripted_engine import ScriptedEngine
 
 RIGHT = Verdict(1.0, "", "correct", 0.0)
@@ -26,9 +28,9 @@ class BackwardsEngine:
         self.log = log
         self.requests: Sequence[Request] = ()
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
-        self.requests = requests
-        for request in reversed(requests):
+    def generate(self, requests: Iterable[Request], sampling: Sampling, *_: object) -> Iterator[Generation]:
+        self.requests = list(requests)
+        for request in reversed(self.requests):
             self.log.append(f"finish {request.id}")
             ids = tokenizer().encode(f"{request.id}")
             yield Generation(request.id, tuple(ids), (-0.5,) * len(ids), False)
@@ -37,24 +39,63 @@ class BackwardsEngine:
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         pass
 
+    def sleep(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
 
 def collect_with(engine: Engine, submit, samples: int = 2, count: int = 3) -> Collected:
-    sampling = Sampling(8)
-    return collect(
-        engine, submit, tokenizer(), prompts(count), samples, sampling, lambda p, n: 1000 * len(p.question) + n
-    )
+    phase = Phase(prompts(count), samples, Sampling(8), lambda p, n: 1000 * len(p.question) + n)
+    return collect(engine, submit, tokenizer(), phase, range(count))
+
+
+def groups_of(collected: Collected) -> list[list[Rollout]]:
+    assert collected.complete
+    return [collected.groups[number] for number in sorted(collected.groups)]
 
 
 def test_groups_are_in_order_whatever_finishes_first() -> None:
     collected = collect_with(BackwardsEngine([]), JudgeHere(lambda p, r: float(r == "4")).submit)
-    assert [[r.response for r in group] for group in collected.groups] == [["0", "1"], ["2", "3"], ["4", "5"]]
-    assert [[r.sample for r in group] for group in collected.groups] == [[0, 1]] * 3
-    assert [[r.verdict.reward for r in group] for group in collected.groups] == [[0, 0], [0, 0], [1, 0]]
-    for group, prompt in zip(collected.groups, prompts(3), strict=True):
+    assert [[r.response for r in group] for group in groups_of(collected)] == [["0", "1"], ["2", "3"], ["4", "5"]]
+    assert [[r.sample for r in group] for group in groups_of(collected)] == [[0, 1]] * 3
+    assert [[r.verdict.reward for r in group] for group in groups_of(collected)] == [[0, 0], [0, 0], [1, 0]]
+    for group, prompt in zip(groups_of(collected), prompts(3), strict=True):
         assert {(r.problem.id, r.prompt, r.prompt_ids) for r in group} == {(prompt.problem.id, prompt.text, prompt.ids)}
+
+
+def test_prompts_are_asked_for_as_there_is_room_and_only_those_are_answered() -> None:
+    asked: list[int] = []
+
+    class TwoAtATime(ScriptedEngine):
+        """Holds two requests, and notes how many prompts were drawn when each response is finished."""
+
+        def generate(self, requests, sampling, concurrency=None, should_stop=never) -> Iterator[Generation]:
+            waiting, running = iter(requests), []
+            while running or (running := list(islice(waiting, 2))):
+                seen.append(len(asked))
+                yield Generation(running.pop(0).id, (5,), (0.0,), False)
+
+    def numbers() -> Iterator[int]:
+        for number in (2, 0):
+            asked.append(number)
+            yield number
+
+    seen: list[int] = []
+    phase = Phase(prompts(3), 2, Sampling(8), lambda p, n: n)
+    collected = collect(TwoAtATime(lambda r: [5]), JudgeHere(lambda p, r: 0.0).submit, tokenizer(), phase, numbers())
+    assert seen == [1, 1, 2, 2]
+    assert list(collected.groups) == [2, 0]
+
+
+def test_a_stop_in_the_middle_of_generation_leaves_nothing_half_done() -> None:
+    answered: list[str] = []
+    phase = Phase(prompts(3), 2, Sampling(8), lambda p, n: n)
+    submit = JudgeHere(lambda p, r: answered.append(r) or 0.0).submit
+    engine = ScriptedEngine(lambda r: [5])
+    collected = collect(engine, submit, tokenizer(), phase, range(3), None, lambda: len(answered) == 3)
+    assert (len(answered), collected.complete, collected.groups) == (3, False, {})
 
 
 def test_every_response_is_submitted_before_the_next_one_is_finished() -> None:
@@ -82,7 +123,7 @@ def test_verdicts_are_awaited_only_when_generation_is_over() -> None:
 
     collected = collect_with(BackwardsEngine(log), submit)
     assert log[-1] == "end"
-    assert [r.verdict for group in collected.groups for r in group] == [RIGHT] * 6
+    assert [r.verdict for group in groups_of(collected) for r in group] == [RIGHT] * 6
     assert collected.verify_exposed_seconds > 0.05
 
 
@@ -103,13 +144,12 @@ def test_real_verifiers_judge_the_text_without_its_end_token(verifiers: Verifier
         said = right if request.id % 2 == 0 else (right + 1) % 10
         return [*tokenizer().encode(f"a</think>\n\\boxed{{{said}}}"), tokenizer().eos_token_id]
 
-    collected = collect(
-        ScriptedEngine(script), verifiers.submit, tokenizer(), prompts(3), 2, Sampling(30), lambda p, n: n
-    )
-    assert [[r.verdict.reward for r in group] for group in collected.groups] == [[1, 0]] * 3
-    assert [group[0].verdict.extracted for group in collected.groups] == answers
-    assert all(r.response.endswith("}") for group in collected.groups for r in group)
-    assert all(r.generation.token_ids[-1] == tokenizer().eos_token_id for group in collected.groups for r in group)
+    phase = Phase(prompts(3), 2, Sampling(30), lambda p, n: n)
+    collected = collect(ScriptedEngine(script), verifiers.submit, tokenizer(), phase, range(3))
+    assert [[r.verdict.reward for r in group] for group in groups_of(collected)] == [[1, 0]] * 3
+    assert [group[0].verdict.extracted for group in groups_of(collected)] == answers
+    assert all(r.response.endswith("}") for group in groups_of(collected) for r in group)
+    assert all(r.generation.token_ids[-1] == tokenizer().eos_token_id for group in groups_of(collected) for r in group)
 
 
 def test_a_prompt_is_the_chat_template_and_its_tokens_are_its_text() -> None:

@@ -1,15 +1,20 @@
 """The plan is worked out from the settings and config.json alone."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from tiny_runs import tiny_config
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from acereason.run.plan import parameter_count, plan_lines
+from acereason.compose import compose
+from acereason.config import Config
+from acereason.run.plan import Shape, activation_bytes, engine_memory, parameter_count, plan_lines, training_memory
 
 QWEN_7B = {
     "model_type": "qwen2",
@@ -34,6 +39,28 @@ LLAMA_1B = {
 }
 
 
+SHAPE_7B = Shape.of(QWEN_7B)
+
+
+@pytest.fixture
+def qwen_7b(tmp_path: Path) -> Path:
+    """A folder with nothing but the 7B model's config.json."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(QWEN_7B))
+    return folder
+
+
+def config_of(folder: Path, *overrides: str) -> Config:
+    """Responses of at most 8,192 tokens, micro-batches of as many."""
+    lengths = ("curriculum.max_response_tokens=8192", "model.micro_batch_tokens=8192")
+    return tiny_config(folder.parent, f"model.path={folder}", *lengths, *overrides)
+
+
+def plan_of(folder: Path, *overrides: str) -> str:
+    return "\n".join(plan_lines(config_of(folder, *overrides)))
+
+
 def test_the_laptop_policys_count_is_that_of_its_weights(plain_model: AutoModelForCausalLM) -> None:
     count = parameter_count(json.loads(Path("models/laptop/config.json").read_text()))
     assert count == sum(parameter.numel() for parameter in plain_model.parameters())
@@ -46,16 +73,113 @@ def test_counts_of_known_models() -> None:
     assert parameter_count(LLAMA_1B) == 1_235_814_400
 
 
-def test_the_memory_of_a_rank_is_its_share_of_four_float32_copies(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(QWEN_7B))
-    config = tiny_config(tmp_path, f"model.path={folder}", "trainer.devices=8", "trainer.num_nodes=2")
-    text = "\n".join(plan_lines(config))
-    # 7,615,616,512 × 4 bytes / 16 ranks / 2³⁰ = 1.77 GiB.
+def test_the_memory_of_a_rank_is_its_share_of_three_float32_copies_and_all_gradients(qwen_7b: Path) -> None:
+    text = plan_of(qwen_7b, "trainer.devices=8", "trainer.num_nodes=2", "curriculum.prompts_per_step=16")
+    # 7,615,616,512 × 4 bytes / 16 ranks / 2³⁰ = 1.77 GiB; 64 responses of 8,192 tokens are more than one micro-batch
+    # of 8,192 a rank, so gradients are added up before they are exchanged: 7,615,616,512 × 4 / 2³⁰ = 28.37 GiB.
     assert "7,615,616,512 parameters" in text
-    assert "weights 1.77 GiB, gradients 1.77 GiB, optimizer 3.55 GiB" in text
-    assert "16 (2 node(s) × 8)" in text
+    assert "weights 1.77 GiB, gradients 28.37 GiB (of the whole policy), optimizer 3.55 GiB" in text
+    assert "16 (2 node(s) × 8), policy held 1 time(s), in 16 shard(s)" in text
+
+
+def test_gradients_are_sharded_when_each_rank_has_one_micro_batch(qwen_7b: Path) -> None:
+    # 16 prompts × 4 responses × 2,048 tokens over 16 ranks are the 8,192 tokens of a micro-batch.
+    shape = ("trainer.devices=16", "curriculum.prompts_per_step=16", "curriculum.max_response_tokens=2048")
+    assert "gradients 1.77 GiB, optimizer" in plan_of(qwen_7b, *shape)
+    assert "gradients 28.37 GiB (of the whole policy)" in plan_of(qwen_7b, *shape, "model.micro_batch_tokens=8191")
+
+
+def test_the_policy_is_held_as_often_as_the_ranks_that_shard_it_go_into_all_ranks(qwen_7b: Path) -> None:
+    text = plan_of(qwen_7b, "trainer.devices=8", "trainer.num_nodes=2", "trainer.shard_ranks=4")
+    assert "policy held 4 time(s), in 4 shard(s)" in text
+    assert "weights 7.09 GiB" in text  # 28.37 / 4
+    assert "optimizer 14.19 GiB" in text
+    assert "weights 14.19 GiB" in plan_of(qwen_7b, "trainer.devices=4", "grpo.kl_coefficient=0.1")  # and a reference
+
+
+def test_what_is_gathered_and_the_head_do_not_depend_on_the_ranks(qwen_7b: Path) -> None:
+    memory = training_memory(config_of(qwen_7b, "model.compute_dtype=bfloat16", "trainer.devices=8"), SHAPE_7B)
+    # A layer has 233,057,792 parameters, root 2 · 152,064 · 3,584 + 3,584 = 1,089,998,336; 2 bytes each.
+    assert memory.gathered == 2 * (2 * 233_057_792 + 1_089_998_336)
+    # Chunks of 1,024 tokens: 3 · 1,024 · 152,064 · 4 bytes of logits, 152,064 · 3,584 · 4 of the head's gradient.
+    assert memory.head == 1_868_562_432 + 2_179_989_504
+
+
+def test_checkpointing_keeps_the_input_of_every_layer_and_one_layer_in_full(qwen_7b: Path) -> None:
+    settings = ("model.compute_dtype=bfloat16", "model.micro_batch_tokens=1000")
+    # 2 · (4·3584 + 2·3584 + 2·512 + 4·18944) + 8·3584 = 225,280 bytes a token and layer, 7,168 of a layer's input.
+    assert activation_bytes(config_of(qwen_7b, *settings), SHAPE_7B) == 1000 * 28 * 225_280
+    checkpointed = config_of(qwen_7b, *settings, "model.activation_checkpointing=true")
+    assert activation_bytes(checkpointed, SHAPE_7B) == 1000 * (28 * 7_168 + 225_280)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_activations_that_a_model_keeps_are_those_of_the_estimate(dtype: str) -> None:
+    values = {**QWEN_7B, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 3, "vocab_size": 300}
+    values |= {"num_attention_heads": 8, "num_key_value_heads": 2}
+    config = compose([f"model.compute_dtype={dtype}", "model.micro_batch_tokens=512"])
+    assert kept_by_forward(values, dtype, 512) == pytest.approx(activation_bytes(config, Shape.of(values)), rel=0.06)
+
+
+def kept_by_forward(values: dict[str, Any], dtype: str, tokens: int) -> int:
+    """Bytes that autograd keeps of a forward pass through the layers, less the weights."""
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**values), dtype=getattr(torch, dtype)).train()
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in weights:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.model(input_ids=torch.zeros(1, tokens, dtype=torch.long), use_cache=False)
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def test_engines_on_the_cpu_hold_so_many_tokens(qwen_7b: Path) -> None:
+    text = plan_of(qwen_7b, "engine.name=vllm", "engine.kv_cache_gib=7", "trainer.accelerator=cpu")
+    # 28 layers × 2 × 4 heads × 128 × 4 bytes = 112 KiB a token; 7 GiB / 112 KiB = 65,536 tokens = 8 × 8,192.
+    assert "engine's weights 28.37 GiB, KV cache 7.00 GiB: 65,536 tokens or 8 longest responses" in text
+    # 7,615,616,512 × (4 + 8 + 4) bytes of weights, optimizer and engine are 113.48 GiB, and 7 of cache.
+    assert "generating 120.48 GiB (on the CPU the engine does not sleep)" in text
+
+
+def test_engines_on_gpus_sleep_in_host_memory(qwen_7b: Path) -> None:
+    text = plan_of(
+        qwen_7b,
+        *("engine.name=vllm", "engine.dtype=bfloat16", "engine.tensor_parallel_size=2", "trainer.accelerator=cuda"),
+        *("trainer.devices=8", "trainer.num_nodes=2", "curriculum.prompts_per_step=16"),
+    )
+    assert "engines      8 of 2 rank(s), vllm, prompts from one queue" in text
+    # 7,615,616,512 × 2 bytes / 2 ranks = 7.09 GiB; 28 × 2 × 2 heads × 128 × 2 bytes = 28 KiB, × 8,192 = 224 MiB.
+    assert "weights 7.09 GiB, KV cache the rest, 28.0 KiB a token, 224.0 MiB a longest response" in text
+    assert "a node: 56.74 GiB pinned" in text  # 8 × 7.09
+    assert "generating 5.32 GiB and the engine's 60%" in text  # 1.77 weights + 3.55 optimizer
+
+
+def test_more_ranks_than_key_heads_share_them(qwen_7b: Path) -> None:
+    settings = ("trainer.devices=8", "engine.tensor_parallel_size=8", "engine.dtype=bfloat16")
+    assert engine_memory(config_of(qwen_7b, *settings), SHAPE_7B).kv_token == 28 * 2 * 1 * 128 * 2
+
+
+def test_the_total_while_training_is_the_sum_of_what_is_listed(qwen_7b: Path) -> None:
+    text = plan_of(qwen_7b, "trainer.accelerator=cuda", "trainer.devices=8", "engine.name=vllm")
+    listed = re.findall(r"(?:weights|gradients|optimizer|gathered layers|activations|head) ([\d.]+) GiB", text)
+    total = re.search(r"training ([\d.]+) GiB \(the engine sleeps\)", text)
+    assert total is not None
+    assert sum(map(float, listed[:6])) == pytest.approx(float(total[1]), abs=0.04)
+
+
+def test_settings_that_were_not_resolved_are_one_rank(tmp_path: Path) -> None:
+    text = "\n".join(plan_lines(tiny_config(tmp_path, "trainer.devices=0", "trainer.num_nodes=0")))
+    assert "1 (1 node(s) × 1), policy held 1 time(s), in 1 shard(s)" in text
+    assert "engines      1 of 1 rank(s), transformers\n" in text
+
+
+def test_a_fixed_share_is_named(tmp_path: Path) -> None:
+    text = "\n".join(plan_lines(tiny_config(tmp_path, "trainer.devices=2", "engine.work=fixed")))
+    assert "engines      2 of 1 rank(s), transformers, an equal share of the prompts each" in text
 
 
 def test_the_plan_names_what_the_run_would_do(tmp_path: Path) -> None:

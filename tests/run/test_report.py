@@ -20,7 +20,8 @@ def group(prompt: Prompt, *rewards: float) -> list:
 
 
 def result(pass_at_1: float, error: float, length: float, truncated: float, groups: list) -> EvaluationResult:
-    return EvaluationResult(pass_at_1, error, length, truncated, groups)
+    rates = [(group[0].problem.level, sum(r.verdict.reward for r in group) / len(group)) for group in groups]
+    return EvaluationResult(pass_at_1, error, length, truncated, 4, rates, groups)
 
 
 BEFORE = result(0.375, 0.125, 10.0, 0.25, [group(LEVEL_2, 1, 1, 0, 0), group(LEVEL_3, 0, 1, 0, 0)])

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from acereason import grpo
-from acereason.rollout.collect import Prompt, Submit, collect
-from acereason.rollout.engine import Engine, Sampling
+from acereason.ranks.collectives import gather
+from acereason.rollout.collect import Phase, Prompt
+from acereason.rollout.engine import Sampling
 from acereason.rollout.rollout import Rollout, rollout_seed
+from acereason.rollout.shared import SharedEngines
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluation found.
+    """What an evaluation found, the same on all ranks but for the rollouts.
 
     Attributes:
         pass_at_1: mean share of right responses (avg@n with n samples a problem).
         standard_error: of `pass_at_1`, with problems as the independent draws.
         length_mean: mean response length, tokens.
         truncated: share of responses that hit the length limit.
-        groups: the rollouts, a list a problem.
+        samples: responses to each problem.
+        solve_rates: level and share of right responses of each problem.
+        groups: this rank's rollouts, a list a problem.
     """
 
     pass_at_1: float
     standard_error: float
     length_mean: float
     truncated: float
+    samples: int
+    solve_rates: list[tuple[int | None, float]]
     groups: list[list[Rollout]]
 
     def metrics(self) -> dict[str, float]:
@@ -43,29 +48,31 @@ class EvaluationResult:
 
 
 def evaluate(
-    engine: Engine,
-    problems: Sequence[Prompt],
-    sampling: Sampling,
-    *,
-    submit: Submit,
-    tokenizer: Any,
-    samples: int,
-    seed: int,
+    engines: SharedEngines, problems: Sequence[Prompt], sampling: Sampling, *, samples: int, seed: int
 ) -> EvaluationResult:
-    """Samples `samples` responses to each problem and judges them.
+    """Samples `samples` responses to each problem and judges them, on all engines together.
 
     The seeds are those of step -1, which no training step has: evaluations of a run share them, so that two of them
     differ by their weights alone.
+
+    Raises:
+        StopRequested: a rank was asked to leave.
     """
-    collected = collect(
-        engine, submit, tokenizer, problems, samples, sampling, lambda p, n: rollout_seed(seed, -1, p.id, n)
-    )
-    rates = torch.tensor([[rollout.verdict.reward for rollout in group] for group in collected.groups])
-    generations = [rollout.generation for group in collected.groups for rollout in group]
+    phase = Phase(problems, samples, sampling, lambda problem, sample: rollout_seed(seed, -1, problem.id, sample))
+    groups = engines.collect(phase).groups
+    mine = [
+        [(r.verdict.reward, len(r.generation.token_ids), r.generation.truncated) for r in group] for group in groups
+    ]
+    responses = torch.tensor([group for groups in gather(mine) for group in groups], dtype=torch.float64)
+    rewards, lengths, truncated = responses.unbind(-1)
     return EvaluationResult(
-        pass_at_1=rates.mean().item(),
-        standard_error=grpo.standard_error(rates.mean(dim=1)).item(),
-        length_mean=sum(len(g.token_ids) for g in generations) / len(generations),
-        truncated=sum(g.truncated for g in generations) / len(generations),
-        groups=collected.groups,
+        pass_at_1=rewards.mean().item(),
+        standard_error=grpo.standard_error(rewards.mean(dim=1)).item(),
+        length_mean=lengths.mean().item(),
+        truncated=truncated.mean().item(),
+        samples=samples,
+        solve_rates=list(
+            zip((problem.problem.level for problem in problems), rewards.mean(dim=1).tolist(), strict=True)
+        ),
+        groups=groups,
     )

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from transformers import AutoModelForCausalLM
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from acereason.config import DType, ModelConfig
 from acereason.policy import attention
 from acereason.policy.head import chunked_logprobs
+from acereason.policy.loading import fill, model_folder_of_all_ranks, skeleton
 from acereason.policy.packing import PackedBatch
 
 
 class PolicyModel(nn.Module):
     """A Hugging Face causal language model that maps a packed micro-batch to log-probs and entropies.
 
+    It has no weights, and takes no memory, until `load`; `shard` comes before that.
+
     Attributes:
         language_model: the model as `transformers` loads it, float32.
+        folder: where its files are.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.language_model = load_language_model(config.path)
+        self.folder = model_folder_of_all_ranks(config.path)
+        self.language_model = skeleton(self.folder)
         self.head_chunk_tokens = config.head_chunk_tokens
         if config.activation_checkpointing:
             self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -48,7 +49,11 @@ class PolicyModel(nn.Module):
         )
 
     def shard(self, mesh: DeviceMesh, compute_dtype: DType) -> None:
-        """Shards every layer and then the root over `mesh` (FSDP2): float32 shards, `compute_dtype` arithmetic."""
+        """Shards every layer and then the root (FSDP2): float32 shards, `compute_dtype` arithmetic.
+
+        Args:
+            mesh: the ranks that hold one copy between them, or (copies, ranks of each) for HSDP.
+        """
         if compute_dtype == DType.float32:
             policy = MixedPrecisionPolicy()
         else:
@@ -59,10 +64,17 @@ class PolicyModel(nn.Module):
             fully_shard(layer, mesh=mesh, mp_policy=policy)
         fully_shard(self, mesh=mesh, mp_policy=policy)
 
+    def load(self, device: torch.device | str) -> PolicyModel:
+        """Reads this rank's part of the weights, or all of them if it is not sharded, onto `device`; returns itself.
 
-def load_language_model(path: str) -> Any:
-    """The causal language model at a folder or hub name, in float32, with packed attention."""
-    local = Path(path).exists()
-    return AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32, attn_implementation=attention.NAME, local_files_only=local
-    )
+        Raises:
+            UserError: the folder lacks weights, or a file is broken.
+        """
+        fill(self.language_model, self.folder, torch.device(device))
+        return self
+
+    def release(self) -> None:
+        """Frees what a forward pass without a backward pass has left gathered on this rank."""
+        for module in self.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
@@ -23,7 +24,10 @@ from acereason.policy.update import (
     compute_logprobs,
     plan,
     responses_of,
+    spread_over_ranks,
+    summed,
 )
+from acereason.ranks.collectives import gather
 from acereason.rollout.metrics import RolloutMetrics, step_metrics
 from acereason.rollout.rollout import RolloutBatch
 
@@ -38,20 +42,28 @@ class NonFiniteGradientError(RuntimeError):
 class PolicyModule(LightningModule):
     """The policy, its optimizer and its update.
 
+    Args:
+        config: settings.
+        curriculum: shared with the data module and the callbacks.
+        changed: settings whose value holds instead of that in the checkpoint which the run goes on from.
+
     Attributes:
         curriculum: shared with the data module and the callbacks; gives the learning rate.
         model: the sharded policy, once `configure_model` has run.
         reference: a frozen copy of the initial policy when the KL term is on.
+        metrics: scalars of the step just done, the same on all ranks.
     """
 
-    def __init__(self, config: Config, curriculum: Curriculum) -> None:
+    def __init__(self, config: Config, curriculum: Curriculum, changed: Sequence[str] = ()) -> None:
         super().__init__()
+        self.changed = changed
         self.automatic_optimization = False
         self.config = config
         self.curriculum = curriculum
         self.model: PolicyModel | None = None
         self.reference: PolicyModel | None = None
         self.rollout_metrics = RolloutMetrics()
+        self.metrics: dict[str, float] = {}
         self.skipped_updates = 0
 
     def configure_model(self) -> None:
@@ -64,49 +76,69 @@ class PolicyModule(LightningModule):
 
     def _sharded_model(self) -> PolicyModel:
         model = PolicyModel(self.config.model)
+        model.shard(self._mesh(), self.config.model.compute_dtype)
+        return model.load(self.device).train()
+
+    def _mesh(self) -> DeviceMesh:
+        """All ranks in one line, or copies of the policy times the ranks that share each."""
         assert self.device_mesh is not None
-        model.shard(self.device_mesh["data_parallel"], self.config.model.compute_dtype)
-        return model.train()
+        world = self.trainer.world_size
+        sharing = self.config.trainer.shard_ranks or world
+        if sharing == world:
+            return self.device_mesh["data_parallel"]
+        return init_device_mesh(self.device.type, (world // sharing, sharing), mesh_dim_names=("replicate", "shard"))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on the float32 shards; the learning rate is set before every step."""
+        """AdamW on the float32 shards."""
         assert self.model is not None
-        settings = self.config.optimizer
         return torch.optim.AdamW(
             self.model.parameters(),
             lr=self.curriculum.learning_rate,
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            fused=settings.fused,
+            fused=self.config.optimizer.fused,
+            **self._hyperparameters(),
         )
 
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """(Hugging Face name, whole tensor) one at a time. A collective: every rank has to go through all of it."""
+    def _hyperparameters(self) -> dict[str, Any]:
+        """The settings' values: set before every step, whatever a checkpoint holds."""
+        settings = self.config.optimizer
+        return {
+            "betas": (settings.beta1, settings.beta2),
+            "eps": settings.eps,
+            "weight_decay": settings.weight_decay,
+        }
+
+    def weights(self, dtype: torch.dtype = torch.float32) -> Iterator[tuple[str, Tensor]]:
+        """(Hugging Face name, whole tensor) one at a time. A collective: every rank has to go through all of it.
+
+        Args:
+            dtype: what tensors are cast to before they travel.
+        """
         assert self.model is not None
         for name, parameter in self.model.named_parameters():
-            whole = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
-            yield name.removeprefix(PREFIX), whole.detach()
+            tensor = parameter.detach().to(dtype)
+            yield name.removeprefix(PREFIX), tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
         """`grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""
         started = time.perf_counter()
         results, packed_tokens = self._update(batch)
         self.curriculum.step += 1
-        batch.seconds["train"] = time.perf_counter() - started
+        batch.seconds["train"] = max(gather(time.perf_counter() - started))
         results |= self._utilisation(packed_tokens, batch.seconds["train"])
         metrics = step_metrics(batch, self.rollout_metrics, self.device) | results
         metrics["curriculum/max_response_tokens"] = float(self.curriculum.max_response_tokens)
         metrics["curriculum/temperature"] = batch.temperature
-        self.log_dict(metrics | {"step": float(self.curriculum.step)}, rank_zero_only=True)
+        self.metrics = metrics
+        # For progress bars and callbacks; `ScalarWriter` writes them before the step's checkpoint is saved.
+        self.log_dict(metrics, logger=False, rank_zero_only=True)
 
     def _update(self, batch: RolloutBatch) -> tuple[dict[str, float], int]:
-        """One optimizer step for each mini-batch; returns what they measured and the tokens this rank computed."""
+        """One optimizer step for each mini-batch; returns what they measured and the tokens all ranks computed."""
         settings, temperature = self.config.grpo, batch.temperature
         planned = []
-        for groups in grpo.mini_batches(len(batch.groups), settings.updates_per_batch):
-            responses = responses_of(batch, groups, settings, self.device)
-            planned.append((responses, plan(responses, self.config.model.micro_batch_tokens, self.device)))
+        for groups in grpo.mini_batches(batch.total_groups or len(batch.groups), settings.updates_per_batch):
+            responses = spread_over_ranks(responses_of(batch, groups, settings))
+            planned.append((responses, plan(responses, self.config.model.micro_batch_tokens)))
         old: list[Any] = [None] * len(planned)
         if len(planned) > 1:
             old = [compute_logprobs(self._forward, batches, temperature, self.device) for _, batches in planned]
@@ -115,6 +147,7 @@ class PolicyModule(LightningModule):
             reference = None
             if self.reference is not None:
                 reference = compute_logprobs(self.reference, batches, temperature, self.device)
+                self.reference.release()
             gradient_stats = accumulate_gradients(
                 self._forward,
                 responses,
@@ -127,12 +160,12 @@ class PolicyModule(LightningModule):
                 reference_logprobs=reference,
                 before_backward=self._sync_gradients,
             )
-            stats.append(gradient_stats)
+            stats.append(summed(gather(gradient_stats)))
             norms.append(self._optimizer_step())
         return self._update_metrics(stats, norms, learning_rate), sum(s.packed_tokens for s in stats)
 
     def _utilisation(self, tokens: int, seconds: float) -> dict[str, float]:
-        """`throughput/mfu`: six operations a parameter and token over what the device could do in the update's time.
+        """`throughput/mfu`: six operations a parameter and token over what all devices could do in the update's time.
 
         Empty where the device's peak is not known, as on the CPU.
         """
@@ -141,7 +174,7 @@ class PolicyModule(LightningModule):
         if peak is None:
             return {}
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return {"throughput/mfu": 6 * parameters * tokens / seconds / peak}
+        return {"throughput/mfu": 6 * parameters * tokens / seconds / peak / self.trainer.world_size}
 
     def _forward(self, *arguments: Any) -> tuple[Tensor, Tensor]:
         assert self.model is not None
@@ -163,7 +196,7 @@ class PolicyModule(LightningModule):
         if torch.isfinite(norm):
             torch.nn.utils.clip_grads_with_norm_(parameters, self.config.optimizer.max_grad_norm, norm)
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate
+                group |= self._hyperparameters() | {"lr": self.learning_rate}
             optimizer.step()
             self.skipped_updates = 0
         else:
@@ -203,10 +236,16 @@ class PolicyModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the curriculum: with the weights and the optimizer it is the whole state of a run."""
         checkpoint["curriculum"] = self.curriculum.state_dict()
+        checkpoint["skipped_updates"] = self.skipped_updates
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the curriculum back and lets Lightning count the remaining steps as a fresh epoch."""
         self.curriculum.load_state_dict(checkpoint["curriculum"])
+        for key in self.changed:
+            section, _, name = key.partition(".")
+            if section == "curriculum":
+                setattr(self.curriculum, name, getattr(self.config.curriculum, name))
+        self.skipped_updates = checkpoint["skipped_updates"]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         # Saved before its step counted as completed; Lightning makes up for that by adding 1.
         progress["current"] = dict.fromkeys(progress["current"], 0) | {"completed": -1}

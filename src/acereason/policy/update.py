@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.distributed as dist
@@ -12,7 +12,12 @@ from torch import Tensor
 from acereason import grpo
 from acereason.config import GRPOConfig
 from acereason.policy.packing import PackedBatch, ResponseTokens, micro_batches, pack
+from acereason.policy.spread import spread
+from acereason.ranks.collectives import exchange, gather, rank_and_world
 from acereason.rollout.rollout import RolloutBatch
+
+EMPTY = ResponseTokens(-1, -1, (0,), (0,))
+"""Work at no weight for a rank that has none left: it keeps the collectives of the sharded model in step."""
 
 Forward = Callable[[PackedBatch, float, bool], tuple[Tensor, Tensor]]
 
@@ -48,24 +53,36 @@ class GradientStats:
     clipped: float = 0.0
 
 
-def responses_of(batch: RolloutBatch, groups: Sequence[int], config: GRPOConfig, device: torch.device) -> Responses:
-    """The responses of the groups that one update takes, weighted by counts over all ranks (one all-reduce)."""
-    rollouts = [(group, rollout) for group in groups for rollout in batch.groups[group]]
+def summed(parts: Sequence[GradientStats]) -> GradientStats:
+    """The sums of several ranks together."""
+    total = GradientStats(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(GradientStats)})
+    total.gap_max = max(part.gap_max for part in parts)
+    return total
+
+
+def responses_of(batch: RolloutBatch, groups: Sequence[int], config: GRPOConfig) -> Responses:
+    """This rank's responses of the groups that one update takes, weighted by counts over all ranks (one all-reduce).
+
+    Args:
+        batch: this rank's rollouts.
+        groups: numbers among the groups of all ranks.
+        config: the objective.
+    """
+    own = [group - batch.first for group in groups if 0 <= group - batch.first < len(batch.groups)]
+    rollouts = [(group, rollout) for group in own for rollout in batch.groups[group]]
     sequences = [
-        ResponseTokens(index, group, rollout.prompt_ids, rollout.generation.token_ids)
+        ResponseTokens(index, batch.first + group, rollout.prompt_ids, rollout.generation.token_ids)
         for index, (group, rollout) in enumerate(rollouts)
     ]
-    lengths = torch.tensor([len(s.response_ids) for s in sequences])
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    group_ids = torch.tensor([rank * len(batch.groups) + s.group for s in sequences])
+    lengths = torch.tensor([len(s.response_ids) for s in sequences], dtype=torch.long)
+    group_ids = torch.tensor([s.group for s in sequences], dtype=torch.long)
     included = None
     if config.mask_truncated:
-        included = torch.tensor([not rollout.generation.truncated for _, rollout in rollouts])
-    totals = grpo.token_totals(lengths, group_ids, world * len(batch.groups), included)
-    if world > 1:
-        totals = _summed_over_ranks(totals, device)
+        included = torch.tensor([not rollout.generation.truncated for _, rollout in rollouts], dtype=torch.bool)
+    total_groups = batch.total_groups or len(batch.groups)
+    totals = _summed_over_ranks(grpo.token_totals(lengths, group_ids, total_groups, included))
     weights = grpo.token_weights(lengths, group_ids, config.normalisation, totals, included)
-    advantages = batch.advantages[list(groups)].flatten().float()
+    advantages = batch.advantages[own].flatten().float()
     active = (weights > 0) & (lengths > 0)
     if not (config.kl_coefficient or config.entropy_coefficient):
         active &= advantages != 0
@@ -73,27 +90,46 @@ def responses_of(batch: RolloutBatch, groups: Sequence[int], config: GRPOConfig,
     return Responses(sequences, advantages, weights, engine_logprobs, active)
 
 
-def _summed_over_ranks(totals: grpo.TokenTotals, device: torch.device) -> grpo.TokenTotals:
-    counts = torch.cat([totals.group_tokens, totals.responses[None]]).to(device)
-    dist.all_reduce(counts)
-    counts = counts.cpu()
+def _summed_over_ranks(totals: grpo.TokenTotals) -> grpo.TokenTotals:
+    counts = torch.cat([totals.group_tokens, totals.responses[None]])
+    if dist.is_initialized():
+        dist.all_reduce(counts)
     return grpo.TokenTotals(counts[:-1], counts[-1])
 
 
-def plan(responses: Responses, max_tokens: int, device: torch.device) -> list[list[ResponseTokens]]:
-    """Micro-batches of the active responses, as many on every rank: one that has fewer adds empty work.
+def spread_over_ranks(responses: Responses) -> Responses:
+    """The active responses of all ranks, neighbours together, with as equal numbers of tokens as can be.
 
-    Empty work is the shortest response, at no weight: it keeps the collectives of the sharded model in step.
+    What a rank computes depends on lengths alone, so that a repeated run adds its gradients up in the same order.
     """
+    rank, world = rank_and_world()
+    if world == 1:
+        return responses
+    active = [index for index, keep in enumerate(responses.active.tolist()) if keep]
+    chosen = [responses.sequences[index] for index in active]
+    everywhere = gather([(s.group, len(s.prompt_ids), len(s.response_ids)) for s in chosen])
+    owners = spread([size for sizes in everywhere for size in sizes], world)
+    first = sum(len(sizes) for sizes in everywhere[:rank])
+    parcels: list[list[tuple[ResponseTokens, float, float, Tensor]]] = [[] for _ in range(world)]
+    for index, owner in zip(active, owners[first : first + len(active)], strict=True):
+        advantage, weight = responses.advantages[index].item(), responses.weights[index].item()
+        parcels[owner].append((responses.sequences[index], advantage, weight, responses.engine_logprobs[index]))
+    rows = [row for parcel in exchange(parcels) for row in parcel]
+    return Responses(
+        [replace(sequence, index=index) for index, (sequence, *_) in enumerate(rows)],
+        torch.tensor([advantage for _, advantage, _, _ in rows]),
+        torch.tensor([weight for _, _, weight, _ in rows]),
+        [logprobs for *_, logprobs in rows],
+        torch.ones(len(rows), dtype=torch.bool),
+    )
+
+
+def plan(responses: Responses, max_tokens: int) -> list[list[ResponseTokens]]:
+    """Micro-batches of the active responses, as many on every rank: one that has fewer adds empty ones."""
     active = [s for s, keep in zip(responses.sequences, responses.active.tolist(), strict=True) if keep]
     batches = micro_batches(active, max_tokens)
-    wanted = max(len(batches), 1)
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        most = torch.tensor(wanted, device=device)
-        dist.all_reduce(most, op=dist.ReduceOp.MAX)
-        wanted = int(most)
-    shortest = min((s for s in responses.sequences if s.response_ids), key=lambda s: len(s.response_ids))
-    return batches + [[shortest]] * (wanted - len(batches))
+    wanted = max(gather(max(len(batches), 1)))
+    return batches + [[EMPTY]] * (wanted - len(batches))
 
 
 @torch.no_grad()
@@ -143,7 +179,8 @@ def accumulate_gradients(
         (loss * scale).backward()
         stats.loss += loss.item()
         stats.packed_tokens += len(packed.input_ids)
-        _measure_gap(stats, old, tokens.engine_logprobs)
+        if sequences[0] is not EMPTY:
+            _measure_gap(stats, old, tokens.engine_logprobs)
     return stats
 
 
@@ -158,6 +195,9 @@ class _TokenData:
 
 def _token_data(responses: Responses, packed: PackedBatch) -> _TokenData:
     device, indices = packed.input_ids.device, packed.indices.cpu()
+    if indices[0] == EMPTY.index:
+        nothing = torch.zeros(len(packed.targets), device=device)
+        return _TokenData(nothing, nothing, nothing)
     weights = torch.where(responses.active[indices], responses.weights[indices], 0.0)
     engine = torch.cat([responses.engine_logprobs[i] for i in indices.tolist()])
     return _TokenData(

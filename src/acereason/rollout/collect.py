@@ -1,9 +1,9 @@
-"""Prompts to judged rollouts: responses are verified while others are still being generated."""
+"""Prompts to judged rollouts on one engine: responses are verified while others are still being generated."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from acereason.errors import UserError
 from acereason.problems.problem import Problem
 from acereason.problems.prompts import prompt_text
 from acereason.rewards.verifier import Verdict
-from acereason.rollout.engine import Engine, Generation, Request, Sampling
+from acereason.rollout.engine import Engine, Generation, Request, Sampling, never
 from acereason.rollout.rollout import Rollout
 
 Submit = Callable[[Problem, str], "Future[Verdict]"]
@@ -49,16 +49,42 @@ def check_lengths(prompts: Sequence[Prompt], max_response_tokens: int, context: 
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Judged rollouts, a list a prompt, and the wall time of each phase.
+class Phase:
+    """What one phase of generation asks of every engine.
 
     Attributes:
-        groups: as many lists as prompts, each with its samples in order.
+        prompts: what to answer.
+        samples: responses a prompt.
+        sampling: how to sample.
+        seed_of: the seed of a problem's n-th response.
+    """
+
+    prompts: Sequence[Prompt]
+    samples: int
+    sampling: Sampling
+    seed_of: Callable[[Problem, int], int]
+
+    def requests(self, numbers: Iterable[int]) -> Iterator[Request]:
+        """The requests of the numbered prompts, one after the other as they are asked for."""
+        for number in numbers:
+            prompt = self.prompts[number]
+            for sample in range(self.samples):
+                yield Request(number * self.samples + sample, prompt.ids, self.seed_of(prompt.problem, sample))
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Judged rollouts of one engine and the wall time of each part.
+
+    Attributes:
+        groups: by number of the prompt, its samples in order; incomplete ones are left out.
+        complete: False when generation was stopped before its end.
         generate_seconds: until the last response was finished.
         verify_exposed_seconds: from then until the last verdict, verification that generation did not hide.
     """
 
-    groups: list[list[Rollout]]
+    groups: dict[int, list[Rollout]]
+    complete: bool
     generate_seconds: float
     verify_exposed_seconds: float
 
@@ -67,41 +93,45 @@ def collect(
     engine: Engine,
     submit: Submit,
     tokenizer: Any,
-    prompts: Sequence[Prompt],
-    samples: int,
-    sampling: Sampling,
-    seed_of: Callable[[Problem, int], int],
+    phase: Phase,
+    numbers: Iterable[int],
+    concurrency: int | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> Collected:
-    """Samples `samples` responses to each prompt and has them judged as they finish.
+    """Samples responses to the numbered prompts and has them judged as they finish.
 
     Args:
         engine: generates.
         submit: hands a response to the verifiers; called in the middle of generation, so it must not block.
         tokenizer: decodes responses for the verifiers.
-        prompts: what to answer.
-        samples: responses a prompt.
-        sampling: how to sample.
-        seed_of: the seed of a problem's n-th response.
+        phase: prompts and sampling.
+        numbers: which prompts are this engine's; asked for one by one, as there is room.
+        concurrency: see `Engine.generate`.
+        should_stop: see `Engine.generate`.
     """
     started = time.perf_counter()
-    requests = [
-        Request(index * samples + sample, prompt.ids, seed_of(prompt.problem, sample))
-        for index, prompt in enumerate(prompts)
-        for sample in range(samples)
-    ]
+    drawn: list[int] = []
     finished: dict[int, tuple[Generation, str, Future[Verdict]]] = {}
-    for generation in engine.generate(requests, sampling):
-        problem = prompts[generation.request_id // samples].problem
+    requests = phase.requests(_noted(numbers, drawn))
+    for generation in engine.generate(requests, phase.sampling, concurrency, should_stop):
+        problem = phase.prompts[generation.request_id // phase.samples].problem
         response = tokenizer.decode(generation.token_ids, skip_special_tokens=True)
         finished[generation.request_id] = (generation, response, submit(problem, response))
     generated = time.perf_counter()
-    groups: list[list[Rollout]] = [[] for _ in prompts]
-    for request in requests:
-        prompt = prompts[request.id // samples]
-        generation, response, verdict = finished[request.id]
-        groups[request.id // samples].append(
-            Rollout(
-                prompt.problem, request.id % samples, prompt.ids, prompt.text, generation, response, verdict.result()
-            )
-        )
-    return Collected(groups, generated - started, time.perf_counter() - generated)
+    complete = len(finished) == len(drawn) * phase.samples and not should_stop()
+    groups = {number: _group(phase, number, finished) for number in drawn} if complete else {}
+    return Collected(groups, complete, generated - started, time.perf_counter() - generated)
+
+
+def _noted(numbers: Iterable[int], drawn: list[int]) -> Iterator[int]:
+    for number in numbers:
+        drawn.append(number)
+        yield number
+
+
+def _group(phase: Phase, number: int, finished: dict[int, tuple[Generation, str, Future[Verdict]]]) -> list[Rollout]:
+    prompt, group = phase.prompts[number], []
+    for sample in range(phase.samples):
+        generation, response, verdict = finished[number * phase.samples + sample]
+        group.append(Rollout(prompt.problem, sample, prompt.ids, prompt.text, generation, response, verdict.result()))
+    return group

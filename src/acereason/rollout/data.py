@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import Any
 
 import torch
@@ -20,10 +21,13 @@ from acereason.curriculum import Curriculum
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, evaluate
 from acereason.problems.problem import Problem
+from acereason.ranks.collectives import gather
+from acereason.ranks.queue import EngineRanks, PromptQueue, Store
 from acereason.rewards.pool import VerifierPool
-from acereason.rollout.collect import Prompt, check_lengths, collect, make_prompt
-from acereason.rollout.engine import Engine, Sampling
+from acereason.rollout.collect import Phase, Prompt, check_lengths, make_prompt
+from acereason.rollout.engine import Engine, Sampling, never
 from acereason.rollout.rollout import RolloutBatch, rollout_seed
+from acereason.rollout.shared import SharedEngines
 
 
 class StepNumbers(Dataset[int]):
@@ -67,9 +71,14 @@ class RolloutDataModule(LightningDataModule):
     Rollouts are made in `on_before_batch_transfer`, which runs after the previous optimizer step, whatever is
     prefetched.
 
+    Args:
+        store: of the process group, for the queue of prompts that engines share; None for one rank.
+        stop_requested: whether this rank knows that the run was asked to leave.
+
     Attributes:
         curriculum: what to draw and how to sample, read afresh at each step.
-        engine, pool, tokenizer: there once `setup` has run.
+        engine, pool, tokenizer, engines: there once `setup` has run.
+        lengths: mean response length, tokens, of each problem when it was last trained on.
     """
 
     def __init__(
@@ -80,6 +89,8 @@ class RolloutDataModule(LightningDataModule):
         held_out: list[Problem],
         engine: Engine | None = None,
         pool: VerifierPool | None = None,
+        store: Store | None = None,
+        stop_requested: Callable[[], bool] = never,
     ) -> None:
         super().__init__()
         self.config = config
@@ -89,6 +100,9 @@ class RolloutDataModule(LightningDataModule):
         self.engine: Engine | None = engine
         self.pool: VerifierPool | None = pool
         self.tokenizer: Any = None
+        self.engines: SharedEngines | None = None
+        self.lengths: dict[str, float] = {}
+        self._store, self._stop_requested = store, stop_requested
         self._prompts: dict[str, Prompt] = {}
         self._synced_step: int | None = None
 
@@ -103,10 +117,16 @@ class RolloutDataModule(LightningDataModule):
         rewards = self.config.rewards
         if self.pool is None:
             self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
+        engine_ranks = EngineRanks(self.config.engine.tensor_parallel_size)
         if self.engine is None:
-            self.engine = self._start_engine()
+            self.engine = self._start_engine(engine_ranks)
+        queue = PromptQueue(engine_ranks, self._store, self.config.engine.work)
+        self.engines = SharedEngines(
+            self.engine, engine_ranks, queue, self.pool.submit, self.tokenizer, self._stop_requested
+        )
+        self.engine.sleep()
 
-    def _start_engine(self) -> Engine:
+    def _start_engine(self, engine_ranks: EngineRanks) -> Engine:
         settings, path = self.config.engine, self.config.model.path
         longest_response = max(self.curriculum.max_response_tokens, self.config.evaluation.max_response_tokens)
         context = settings.max_model_len or model_context(path)
@@ -120,7 +140,7 @@ class RolloutDataModule(LightningDataModule):
 
         longest_prompt = max(len(prompt.ids) for prompt in self._prompts.values())
         length = settings.max_model_len or min(context, longest_prompt + longest_response)
-        return VLLMEngine(path, settings, length, device)
+        return VLLMEngine(path, settings, length, device, engine_ranks.summed)
 
     def train_dataloader(self) -> DataLoader[int]:
         """Step numbers, from the next step to the last."""
@@ -132,39 +152,47 @@ class RolloutDataModule(LightningDataModule):
         return self.make_batch(self.curriculum.step)
 
     def make_batch(self, step: int) -> RolloutBatch:
-        """Syncs the engine, draws this rank's prompts, samples, verifies, and computes advantages."""
-        assert self.engine is not None and self.pool is not None
+        """Syncs the engine, draws the step's prompts, samples, verifies, and computes advantages.
+
+        Raises:
+            StopRequested: a rank was asked to leave before the last response was there.
+        """
+        assert self.engine is not None and self.engines is not None
         curriculum, started = self.curriculum, time.perf_counter()
         self.sync_engine()
         synced = time.perf_counter()
-        collected = collect(
-            self.engine,
-            self.pool.submit,
-            self.tokenizer,
-            [self._prompts[problem_id] for problem_id in self._rank_share(step)],
+        ids = self._chosen(step)
+        phase = Phase(
+            [self._prompts[problem_id] for problem_id in ids],
             curriculum.rollouts_per_prompt,
             Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p),
             lambda problem, sample: rollout_seed(self.config.seed, step, problem.id, sample),
         )
+        collected = self.engines.collect(phase, [self.lengths.get(problem_id, inf) for problem_id in ids])
+        self.engine.sleep()
+        self.lengths |= dict(zip(ids, collected.lengths, strict=True))
         rewards = torch.tensor([[float(rollout.verdict.reward) for rollout in group] for group in collected.groups])
         if self.config.rewards.shuffle:
-            rewards = shuffled(rewards, self.config.seed, step)
-        seconds = {
-            "sync": synced - started,
-            "generate": collected.generate_seconds,
-            "verify_exposed": collected.verify_exposed_seconds,
-        }
+            everyone = shuffled(torch.cat(gather(rewards)), self.config.seed, step)
+            rewards = everyone[collected.first : collected.first + len(rewards)]
         advantages = grpo.advantages(rewards, self.config.grpo.advantage)
-        return RolloutBatch(step, collected.groups, rewards, advantages, curriculum.temperature, seconds)
+        return RolloutBatch(
+            step,
+            collected.groups,
+            rewards,
+            advantages,
+            curriculum.temperature,
+            {"sync": synced - started, **collected.seconds},
+            collected.first,
+            len(ids),
+            collected.idle,
+        )
 
-    def _rank_share(self, step: int) -> list[str]:
-        """This rank's prompts of a step: an equal, contiguous share."""
+    def _chosen(self, step: int) -> list[str]:
+        """The problems of a step, over all ranks."""
         curriculum = self.curriculum
         ids = list(self.problems) if curriculum.pool is None else curriculum.pool
-        chosen = choose_prompts(ids, self.config.seed, step, curriculum.prompts_per_step)
-        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        share = len(chosen) // world
-        return chosen[rank * share : (rank + 1) * share]
+        return choose_prompts(ids, self.config.seed, step, curriculum.prompts_per_step)
 
     def sync_engine(self) -> None:
         """Gives the engine the policy's weights, unless it has those of this step already."""
@@ -179,18 +207,16 @@ class RolloutDataModule(LightningDataModule):
 
     def validate(self) -> EvaluationResult | None:
         """Held-out evaluation of the policy as it is now; None when nothing is held out."""
-        assert self.engine is not None and self.pool is not None
+        assert self.engines is not None
         if not self.held_out:
             return None
         self.sync_engine()
         settings = self.config.evaluation
         length = settings.max_response_tokens or self.curriculum.max_response_tokens
         return evaluate(
-            self.engine,
+            self.engines,
             [self._prompts[problem.id] for problem in self.held_out],
             Sampling(length, settings.temperature, settings.top_p),
-            submit=self.pool.submit,
-            tokenizer=self.tokenizer,
             samples=settings.samples_per_problem,
             seed=self.config.seed,
         )
@@ -201,7 +227,15 @@ class RolloutDataModule(LightningDataModule):
             self.pool.close()
         if self.engine is not None:
             self.engine.close()
-        self.pool = self.engine = None
+        self.pool = self.engine = self.engines = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next epoch expects of each problem; the same on all ranks."""
+        return {"lengths": self.lengths}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the expectations of a checkpoint."""
+        self.lengths = dict(state_dict["lengths"])
 
 
 def model_context(path: str) -> int:

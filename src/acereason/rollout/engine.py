@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,15 +52,37 @@ class Generation:
     truncated: bool
 
 
+def never() -> bool:
+    """Go on."""
+    return False
+
+
 class Engine(Protocol):
     """Generates with weights that it is given."""
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
-        """Yields every request's response as soon as it is finished, in any order."""
+    def generate(
+        self,
+        requests: Iterable[Request],
+        sampling: Sampling,
+        concurrency: int | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[Generation]:
+        """Yields every request's response as soon as it is finished, in any order.
+
+        Args:
+            requests: asked for the next one only when there is room for it, so that engines can share what is left.
+            sampling: how to sample.
+            concurrency: requests in progress at most; None is as many as the engine can hold.
+            should_stop: asked again and again; once it says so, no more responses come.
+        """
         ...
 
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Takes new weights, streamed as (Hugging Face name, whole tensor); caches of the old ones are dropped."""
+        ...
+
+    def sleep(self) -> None:
+        """Gives its device memory back until it is next used."""
         ...
 
     def close(self) -> None:

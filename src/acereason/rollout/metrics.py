@@ -66,5 +66,6 @@ def step_metrics(batch: RolloutBatch, metric: RolloutMetrics, device: torch.devi
     seconds = dict(batch.seconds)
     seconds["step"] = sum(seconds.values())
     metrics |= {f"time/{name}": value for name, value in seconds.items()}
+    metrics["throughput/engine_idle"] = batch.idle
     metrics["throughput/tokens_per_second"] = metrics["response/tokens"] / seconds["step"]
     return metrics

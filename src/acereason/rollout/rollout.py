@@ -45,7 +45,10 @@ class RolloutBatch:
         rewards: `[groups, rollouts]`, what the policy learns from.
         advantages: `[groups, rollouts]`.
         temperature: what the responses were sampled at, and log-probs are taken at.
-        seconds: wall time by phase, for `time/*`.
+        seconds: wall time by phase, for `time/*`, of the slowest rank.
+        first: number of the first group among those of all ranks.
+        total_groups: how many those are; 0 when these are all.
+        idle: share of the generation that engines spent waiting for the slowest.
     """
 
     step: int
@@ -54,6 +57,9 @@ class RolloutBatch:
     advantages: Tensor
     temperature: float
     seconds: dict[str, float] = field(default_factory=dict)
+    first: int = 0
+    total_groups: int = 0
+    idle: float = 0.0
 
     def to(self, device: torch.device, **_: object) -> RolloutBatch:
         """Itself: micro-batches move to the device one at a time. Lightning calls this."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from acereason.config import EngineConfig
-from acereason.rollout.engine import Generation, Request, Sampling
+from acereason.rollout.engine import Generation, Request, Sampling, never
 
 
 class TransformersEngine:
@@ -26,24 +27,37 @@ class TransformersEngine:
         end = self.model.generation_config.eos_token_id
         self._end_ids = set(end if isinstance(end, list) else [end])
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+    def generate(
+        self,
+        requests: Iterable[Request],
+        sampling: Sampling,
+        concurrency: int | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[Generation]:
         """See `Engine.generate`."""
-        by_length: dict[int, list[Request]] = {}
-        for request in requests:
-            by_length.setdefault(len(request.prompt_ids), []).append(request)
-        for same_length in by_length.values():
-            for first in range(0, len(same_length), self.max_num_seqs):
-                yield from self._generate_batch(same_length[first : first + self.max_num_seqs], sampling)
+        waiting = iter(requests)
+        while drawn := list(islice(waiting, concurrency)):
+            by_length: dict[int, list[Request]] = {}
+            for request in drawn:
+                by_length.setdefault(len(request.prompt_ids), []).append(request)
+            for same_length in by_length.values():
+                for first in range(0, len(same_length), self.max_num_seqs):
+                    batch = same_length[first : first + self.max_num_seqs]
+                    yield from self._generate_batch(batch, sampling, should_stop)
+            if should_stop():
+                return
 
     @torch.no_grad()
-    def _generate_batch(self, requests: list[Request], sampling: Sampling) -> Iterator[Generation]:
+    def _generate_batch(
+        self, requests: list[Request], sampling: Sampling, should_stop: Callable[[], bool]
+    ) -> Iterator[Generation]:
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
         tokens: list[list[int]] = [[] for _ in requests]
         logprobs: list[list[float]] = [[] for _ in requests]
         running = list(range(len(requests)))
         cache = DynamicCache(config=self.model.config)
         inputs = torch.tensor([request.prompt_ids for request in requests], device=self.device)
-        while running:
+        while running and not should_stop():
             logits = self.model(input_ids=inputs, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
             log_p = sampling_logprobs(logits[:, -1].float().cpu(), sampling)
             drawn = [_draw(row, generators[index]) for row, index in zip(log_p, running, strict=True)]
@@ -67,6 +81,9 @@ class TransformersEngine:
         parameters = dict(self.model.named_parameters())
         for name, tensor in weights:
             parameters[name].copy_(tensor)
+
+    def sleep(self) -> None:
+        """See `Engine.sleep`; this one stays where it is."""
 
     def close(self) -> None:
         """See `Engine.close`."""

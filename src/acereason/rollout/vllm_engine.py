@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +13,9 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from torch import Tensor
 
 from acereason.config import EngineConfig
-from acereason.rollout.engine import Generation, Request, Sampling
+from acereason.ranks.collectives import gather
+from acereason.rollout.engine import Generation, Request, Sampling, never
+from acereason.rollout.fingerprint import EngineSum, Fingerprint
 
 
 def _set_environment() -> None:
@@ -31,14 +35,52 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def _name_shared_memory() -> str:
+    """Has vLLM name the memory that the ranks of an engine on the CPU exchange tensors in; returns a part of the name.
+
+    Its own name is the same for all runs: two of them, or one after one that was killed, would meet.
+    """
+    from vllm.distributed.device_communicators.cpu_communicator import _CPUSHMDistributed
+
+    name = f"acereason-{gather(secrets.token_hex(8))[0]}"
+
+    def group_name(communicator: Any) -> str:
+        return "-".join([name, communicator.unique_name, *map(str, communicator.ranks)])
+
+    _CPUSHMDistributed.make_group_name = staticmethod(group_name)
+    return name
+
+
+def _unlink_shared_memory(name: str) -> None:
+    """Takes the names away once all ranks have it mapped, so that a killed run leaves none of it behind."""
+    gather(None)
+    for path in Path("/dev/shm").glob(f"*{name}*"):
+        path.unlink(missing_ok=True)
+
+
 class VLLMEngine:
     """A vLLM engine that shares its process, and its device, with the policy.
 
     Requests are sampled one by one, each with its own seed, so that a response depends on nothing but the weights, its
-    prompt and its seed: not on the batch, nor on what was generated before.
+    prompt and its seed: not on the batch, nor on what was generated before. The ranks of a tensor-parallel engine run
+    the same requests in step; each of them calls every method alike.
+
+    Args:
+        model_path: folder or hub name of the initial policy.
+        config: settings.
+        max_model_len: longest prompt and response together, tokens.
+        device: the policy's.
+        summed: adds a CPU tensor up over the ranks of the engine.
     """
 
-    def __init__(self, model_path: str, config: EngineConfig, max_model_len: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model_path: str,
+        config: EngineConfig,
+        max_model_len: int,
+        device: torch.device,
+        summed: Callable[[Tensor], Tensor] = torch.clone,
+    ) -> None:
         _set_environment()
         from vllm import LLM
 
@@ -47,6 +89,7 @@ class VLLMEngine:
             "dtype": config.dtype.value,
             "max_model_len": max_model_len,
             "max_num_seqs": config.max_num_seqs,
+            "tensor_parallel_size": config.tensor_parallel_size,
             "distributed_executor_backend": "external_launcher",
             "logprobs_mode": "processed_logprobs",
             "enable_prefix_caching": True,
@@ -64,36 +107,35 @@ class VLLMEngine:
                 "max_num_batched_tokens": max(8192, max_model_len),
             }
         else:
-            options |= {"gpu_memory_utilization": config.gpu_memory_utilization}
+            options |= {"gpu_memory_utilization": config.gpu_memory_utilization, "enable_sleep_mode": True}
+        shared_memory = _name_shared_memory() if config.tensor_parallel_size > 1 and device.type == "cpu" else None
         self._llm = LLM(**(options | config.options))
+        if shared_memory:
+            _unlink_shared_memory(shared_memory)
         self._engine = self._llm.llm_engine
+        self._dtype = getattr(torch, config.dtype.value)
+        self._max_num_seqs = config.max_num_seqs
+        self._summed = summed
+        self._can_sleep, self._asleep = device.type == "cuda", False
         self._requests_made = 0
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+    def generate(
+        self,
+        requests: Iterable[Request],
+        sampling: Sampling,
+        concurrency: int | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[Generation]:
         """See `Engine.generate`. Closing the iterator early aborts what is still running."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        numbers: dict[str, int] = {}
-        for request in requests:
-            name = str(self._requests_made)
-            self._requests_made += 1
-            parameters = SamplingParams(
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=sampling.max_tokens,
-                ignore_eos=sampling.ignore_eos,
-                seed=request.seed,
-                logprobs=0,
-                flat_logprobs=True,
-                detokenize=False,
-                skip_clone=True,
-                output_kind=RequestOutputKind.FINAL_ONLY,
-            )
-            numbers[name] = request.id
-            self._engine.add_request(name, {"prompt_token_ids": list(request.prompt_ids)}, parameters)
+        self._wake()
+        waiting, numbers = iter(requests), dict[str, int]()
+        room = min(concurrency or self._max_num_seqs, self._max_num_seqs)
         try:
-            while self._engine.has_unfinished_requests():
+            while not should_stop():
+                while len(numbers) < room and (request := next(waiting, None)) is not None:
+                    numbers[self._add(request, sampling)] = request.id
+                if not numbers:
+                    return
                 for output in self._engine.step():
                     if output.finished:
                         yield _generation(numbers.pop(output.request_id), output.outputs[0])
@@ -101,12 +143,60 @@ class VLLMEngine:
             if numbers:
                 self._engine.abort_request(list(numbers))
 
+    def _add(self, request: Request, sampling: Sampling) -> str:
+        """Hands a request to vLLM; returns the name it goes by there."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        name = str(self._requests_made)
+        self._requests_made += 1
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            ignore_eos=sampling.ignore_eos,
+            seed=request.seed,
+            logprobs=0,
+            flat_logprobs=True,
+            detokenize=False,
+            skip_clone=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        self._engine.add_request(name, {"prompt_token_ids": list(request.prompt_ids)}, parameters)
+        return name
+
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """See `Engine.sync`. One tensor at a time: the whole model never exists twice outside the engine."""
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        """See `Engine.sync`. One tensor at a time: the whole model never exists twice outside the engine.
+
+        A sleeping engine gets its weights' memory back first and that of the cache only after the sync.
+
+        Raises:
+            WeightMismatchError: the engine does not have the weights it was sent.
+        """
+        if self._asleep:
+            self._llm.wake_up(tags=["weights"])
+        fingerprint = Fingerprint(self._llm.apply_model(_fused_names)[0])
+        watched = fingerprint.watch(weights, self._dtype)
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": watched})
         self._llm.apply_model(_repack_tied_head)
+        fingerprint.check(self._llm.apply_model(_weight_sums)[0], self._summed)
+        if self._asleep:
+            torch.cuda.empty_cache()
+            self._llm.wake_up(tags=["kv_cache"])
+            self._asleep = False
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("vLLM kept its prefix cache across a weight sync; requests were still running")
+
+    def sleep(self) -> None:
+        """See `Engine.sleep`: weights go to host memory, the cache is dropped. On the CPU nothing would be gained."""
+        if self._can_sleep and not self._asleep:
+            self._llm.sleep(level=1)
+            self._asleep = True
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -117,6 +207,41 @@ def _repack_tied_head(model: Any) -> None:
     """A tied head shares the new embeddings, but on the CPU it computes with a packed copy of the old ones."""
     if getattr(model.config, "tie_word_embeddings", False):
         model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
+
+
+def _fused_names(model: Any) -> dict[str, str]:
+    """For `q_proj`, `k_proj` … the tensor that vLLM fuses them into."""
+    mapping: dict[str, list[str]] = getattr(model, "packed_modules_mapping", {})
+    return {part: fused for fused, parts in mapping.items() for part in parts}
+
+
+@torch.no_grad()
+def _weight_sums(model: Any) -> dict[str, EngineSum]:
+    """What this rank's part of the engine holds, by vLLM's names; packed layers are added up by computing with them."""
+    from vllm.distributed import get_tensor_model_parallel_world_size
+    from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+
+    sums, ranks = {}, get_tensor_model_parallel_world_size()
+    for path, module in model.named_modules():
+        if getattr(module, "num_kv_head_replicas", 1) > 1:
+            continue  # keys and values lie on several ranks, queries on one: no sum over ranks means anything
+        for name, parameter in module.named_parameters(recurse=False):
+            row_bias = isinstance(module, RowParallelLinear) and name == "bias"
+            split = isinstance(module, ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding)
+            replicas = 1 if split and not row_bias else ranks
+            if name == "weight" and hasattr(module, "cpu_linear"):
+                sums[f"{path}.{name}"] = EngineSum(_packed_sum(module), replicas, torch.finfo(parameter.dtype).eps)
+            else:
+                sums[f"{path}.{name}"] = EngineSum(parameter.sum(dtype=torch.float64).item(), replicas, 0.0)
+    return sums
+
+
+def _packed_sum(module: Any) -> float:
+    """Sum over a weight that only its kernel can read: that of its product with ones."""
+    width = getattr(module, "input_size_per_partition", None) or module.embedding_dim
+    dtype = module.weight.dtype
+    return float(module.quant_method.apply(module, torch.ones(1, width, dtype=dtype), None).sum(dtype=torch.float64))
 
 
 def _generation(request_id: int, completion: Any) -> Generation:

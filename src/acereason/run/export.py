@@ -1,41 +1,168 @@
-"""A policy in Hugging Face format, from training or from a checkpoint."""
+"""A policy in Hugging Face format, from training or from a checkpoint, never more of it in memory than one file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.distributed.checkpoint as dcp
+from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer, GenerationConfig
+
+from acereason.errors import UserError
+from acereason.policy.loading import INDEX_FILE, SINGLE_FILE, model_folder, skeleton
+
+MAX_SHARD_BYTES = 2 * 2**30
+KEY_PREFIX = "state_dict.model.language_model."
+SUFFIXES = {".json", ".safetensors", ".jinja", ".model", ".txt"}
 
 
-def export_weights(weights: Iterable[tuple[str, Tensor]], base: str, folder: Path) -> None:
+def export_weights(
+    weights: Iterable[tuple[str, Tensor]],
+    base: str,
+    folder: Path,
+    dtype: torch.dtype = torch.float32,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
     """Writes weights with the configuration, tokenizer and generation settings of the model they started from.
 
+    Everything is written beside `folder` and renamed when complete; an export that was there is replaced.
+
     Args:
-        weights: (Hugging Face name, whole tensor).
+        weights: (Hugging Face name, whole tensor); each tensor is copied at once and may change afterwards.
         base: folder or hub name of the initial policy.
-        folder: where to; made if it is not there.
+        folder: where to.
+        dtype: what the weights are written in.
+        max_shard_bytes: largest weights of one file, unless one tensor alone is larger.
 
     Raises:
         RuntimeError: the weights are not those of such a model.
+        UserError: `folder` holds something else than an export.
     """
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    state = dict(weights)
-    missing = set(dict(model.named_parameters())) - set(state)
+    folder = folder.resolve()
+    _check_replaceable(folder)
+    model = skeleton(model_folder(base))
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _write_weights(_checked(weights, model, base), partial, dtype, max_shard_bytes)
+    _write_the_rest(model, base, partial, dtype)
+    _put_in_place(partial, folder)
+
+
+def _check_replaceable(folder: Path) -> None:
+    entries = sorted(folder.iterdir()) if folder.exists() else []
+    if entries and not (folder / "config.json").exists():
+        raise UserError(f"output={folder}: holds files, but no export; choose another folder")
+    for entry in entries:
+        if entry.suffix not in SUFFIXES or entry.is_dir():
+            raise UserError(f"output={folder}: holds {entry.name}, which no export wrote; choose another folder")
+
+
+def _checked(weights: Iterable[tuple[str, Tensor]], model: Any, base: str) -> Iterator[tuple[str, Tensor]]:
+    """Passes weights on; raises unless they are those of the model, each exactly once."""
+    expected = {name: parameter.shape for name, parameter in model.named_parameters()}
+    missing = set(expected)
+    for name, tensor in weights:
+        if name not in missing:
+            raise RuntimeError(f"the policy gives {name} twice" if name in expected else f"{base} has no weight {name}")
+        if tensor.shape != expected[name]:
+            raise RuntimeError(f"{name} is {list(tensor.shape)}, but {list(expected[name])} in {base}")
+        missing.remove(name)
+        yield name, tensor
     if missing:
         raise RuntimeError(f"the policy lacks weights of {base}: {', '.join(sorted(missing)[:3])}")
-    model.load_state_dict(state, strict=False)
-    model.save_pretrained(folder)
+
+
+def _write_weights(
+    weights: Iterable[tuple[str, Tensor]], folder: Path, dtype: torch.dtype, max_shard_bytes: int
+) -> None:
+    """Writes `model.safetensors`, or several files and their index; their names are known only at the end."""
+    shards: list[list[str]] = []
+    shard: dict[str, Tensor] = {}
+    total = 0
+
+    def flush() -> None:
+        save_file(shard, folder / f"{len(shards)}.safetensors", {"format": "pt"})
+        shards.append(list(shard))
+        shard.clear()
+
+    for name, tensor in weights:
+        size = tensor.numel() * dtype.itemsize
+        if shard and sum(held.nbytes for held in shard.values()) + size > max_shard_bytes:
+            flush()
+        shard[name] = tensor.detach().to("cpu", dtype, copy=True).contiguous()
+        total += size
+    flush()
+    if len(shards) == 1:
+        os.rename(folder / "0.safetensors", folder / SINGLE_FILE)
+        return
+    files = {}
+    for number, names in enumerate(shards):
+        file = f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
+        os.rename(folder / f"{number}.safetensors", folder / file)
+        files |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(files.items()))}
+    (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _write_the_rest(model: Any, base: str, folder: Path, dtype: torch.dtype) -> None:
+    """Configuration, generation settings, and tokenizer with its chat template."""
+    config = model.config
+    config.dtype = dtype
+    config.architectures = [type(model).__name__]
+    config.save_pretrained(folder)
+    try:
+        generation = GenerationConfig.from_pretrained(base)
+    except OSError:
+        generation = GenerationConfig.from_model_config(config)
+    generation.save_pretrained(folder)
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
 
 
-def export_checkpoint(checkpoint: Path, base: str, folder: Path) -> None:
-    """Writes the policy of a sharded checkpoint in Hugging Face format, on one process."""
-    from lightning.fabric.utilities.load import _load_distributed_checkpoint
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Renames a complete export; of one that it replaces, nothing is removed before that."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)
 
-    state = _load_distributed_checkpoint(checkpoint)["state_dict"]
-    prefix = "model.language_model."
-    weights = ((n.removeprefix(prefix), t) for n, t in state.items() if n.startswith(prefix))
-    export_weights(weights, base, folder)
+
+def export_checkpoint(checkpoint: Path, base: str, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Writes the policy of a sharded checkpoint in Hugging Face format, on one process; the optimizer is not read.
+
+    Raises:
+        RuntimeError: the checkpoint is not of such a model.
+        UserError: `folder` holds something else than an export.
+    """
+    export_weights(_saved_weights(checkpoint, base), base, folder, dtype)
+
+
+def _saved_weights(checkpoint: Path, base: str) -> Iterator[tuple[str, Tensor]]:
+    """(Hugging Face name, whole tensor) of a checkpoint, one at a time; of tied weights only one."""
+    reader = dcp.FileSystemReader(checkpoint)
+    saved = {
+        key.removeprefix(KEY_PREFIX): entry
+        for key, entry in reader.read_metadata().state_dict_metadata.items()
+        if key.startswith(KEY_PREFIX)
+    }
+    model = skeleton(model_folder(base))
+    others = sorted(saved.keys() - model.state_dict().keys())
+    if others:
+        raise RuntimeError(f"{base} has no weight {others[0]}, which is in {checkpoint}")
+    for name, _ in model.named_parameters():
+        if name in saved:
+            tensor = torch.empty(saved[name].size, dtype=saved[name].properties.dtype)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that this is a single process
+                dcp.load({KEY_PREFIX + name: tensor}, storage_reader=reader, no_dist=True)
+            yield name, tensor

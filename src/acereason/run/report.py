@@ -83,8 +83,7 @@ def print_report(folder: Path, results: Mapping[int, EvaluationResult], figure: 
 
 def improvement_table(before: EvaluationResult, after: EvaluationResult) -> Table:
     """Held-out pass@1 of two evaluations side by side."""
-    samples = len(before.groups[0])
-    table = Table(title=f"Held-out pass@1, {len(before.groups)} problems × {samples} samples")
+    table = Table(title=f"Held-out pass@1, {len(before.solve_rates)} problems × {before.samples} samples")
     for column in ("", "before", "after", "change"):
         table.add_column(column, justify="left" if not column else "right")
     table.add_row(
@@ -101,10 +100,10 @@ def improvement_table(before: EvaluationResult, after: EvaluationResult) -> Tabl
 
 
 def _by_level(before: EvaluationResult, after: EvaluationResult) -> dict[int, tuple[float, float]]:
-    levels = sorted({g[0].problem.level for g in before.groups if g[0].problem.level is not None})
+    levels = sorted({level for level, _ in before.solve_rates if level is not None})
     return {level: (_mean_at(before, level), _mean_at(after, level)) for level in levels}
 
 
 def _mean_at(result: EvaluationResult, level: int) -> float:
-    rewards = [r.verdict.reward for group in result.groups if group[0].problem.level == level for r in group]
-    return sum(rewards) / len(rewards)
+    rates = [rate for problem_level, rate in result.solve_rates if problem_level == level]
+    return sum(rates) / len(rates)

@@ -1,0 +1,250 @@
+"""A model's weights straight from its files: every rank reads its own rows, and nothing is held twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from acereason.errors import UserError
+from acereason.policy import attention
+from acereason.ranks.collectives import gather, rank_and_world
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+HUB_PATTERNS = ["*.json", "model*.safetensors"]
+CHUNK_BYTES = 64 * 2**20
+DTYPES = {"F64", "F32", "F16", "BF16"}
+
+
+def model_folder(path: str) -> Path:
+    """The local folder of a model, downloaded if `path` is a hub name.
+
+    Raises:
+        UserError: the hub does not give the model.
+    """
+    if Path(path).exists():
+        return Path(path)
+    try:
+        return Path(snapshot_download(path, allow_patterns=HUB_PATTERNS))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"model.path={path}: no such folder, and the hub does not give it: {reason}") from error
+
+
+def model_folder_of_all_ranks(path: str) -> Path:
+    """`model_folder` as a collective: one rank of each node downloads before the others look.
+
+    Raises:
+        UserError: on every rank, when the hub does not give the model to one of them.
+    """
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    for my_turn in (first, not first):
+        refusal: UserError | None = None
+        if my_turn:
+            try:
+                folder = model_folder(path)
+            except UserError as error:
+                refusal = error
+        for other in gather(refusal):
+            if other:
+                raise other
+    return folder
+
+
+def skeleton(folder: Path) -> Any:
+    """The causal language model of a folder without its weights: float32 on the meta device, with packed attention.
+
+    Buffers that no file holds, such as rotary frequencies, are computed as the library computes them.
+
+    Raises:
+        UserError: `config.json` is not that of such a model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention.NAME)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"model.path={folder}: transformers cannot build this model: {reason}") from error
+    saved = model.state_dict().keys()
+    computed = [name for name, _ in model.named_buffers() if name not in saved]
+    for name in computed:
+        _set_buffer(model, name, torch.full_like(model.get_buffer(name), torch.nan, device="cpu"))
+    model.initialize_weights()  # does nothing to what is on the meta device
+    for name in computed:
+        if model.get_buffer(name).isnan().any():
+            raise RuntimeError(f"transformers does not say how to compute the buffer {name} of {folder}")
+    return model.eval()
+
+
+def _set_buffer(model: nn.Module, name: str, value: Tensor) -> None:
+    owner, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(owner), leaf, value)
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """Which safetensors file of a folder holds which tensor.
+
+    Attributes:
+        folder: the model's folder.
+        files: file of each tensor, by the tensor's name.
+    """
+
+    folder: Path
+    files: dict[str, Path]
+
+    @classmethod
+    def of(cls, folder: Path) -> WeightFiles:
+        """The files of a local folder.
+
+        Raises:
+            UserError: there are none, or one is missing or broken.
+        """
+        single, index = folder / SINGLE_FILE, folder / INDEX_FILE
+        if single.exists():
+            with _opened(single) as file:
+                return cls(folder, dict.fromkeys(file.keys(), single))
+        if not index.exists():
+            raise UserError(_no_weights(folder))
+        try:
+            names = json.loads(index.read_bytes())["weight_map"]
+            files = {name: folder / file for name, file in names.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{index}: broken index ({error!r}); copy or download it again") from error
+        for path in sorted(set(files.values())):
+            if not path.exists():
+                raise UserError(f"{index}: names {path.name}, which is not there; copy or download it again")
+        return cls(folder, files)
+
+    def read_rows(self, name: str, shape: torch.Size, start: int, target: Tensor) -> None:
+        """Copies rows `start` … of a tensor into `target`, cast to its type, a chunk at a time.
+
+        The file is opened anew for each chunk: what was read of a mapped file counts as this process's memory until
+        it is closed.
+
+        Args:
+            shape: what the whole tensor has to be.
+
+        Raises:
+            UserError: the file is broken, or the tensor has another shape.
+        """
+        path = self.files[name]
+        rows = max(1, CHUNK_BYTES * len(target) // max(1, target.nbytes)) if target.ndim else 1
+        for first in range(0, len(target) if target.ndim else 1, rows):
+            with _opened(path) as file:
+                _check_tensor(path, name, file.get_slice(name), shape)
+                if not target.ndim:
+                    target.copy_(file.get_tensor(name))
+                else:
+                    part = target[first : first + rows]
+                    part.copy_(file.get_slice(name)[start + first : start + first + len(part)])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise UserError(f"{path}: broken or cut short ({error}); copy or download it again") from error
+
+
+def _check_tensor(path: Path, name: str, found: Any, shape: torch.Size) -> None:
+    if found.get_dtype() not in DTYPES:
+        raise UserError(f"{path}: {name} is of type {found.get_dtype()}; training needs weights that are not quantized")
+    if found.get_shape() != list(shape):
+        raise UserError(
+            f"{path}: {name} is {found.get_shape()}, but config.json asks for {list(shape)}; they are of two models"
+        )
+
+
+def _no_weights(folder: Path) -> str:
+    if list(folder.glob("pytorch_model*.bin")):
+        load = f"AutoModelForCausalLM.from_pretrained('{folder}', dtype='auto').save_pretrained('{folder}')"
+        convert = f'python -c "from transformers import AutoModelForCausalLM; {load}"'
+        return f"model.path={folder}: has only pytorch_model.bin, not {SINGLE_FILE}; convert it: {convert}"
+    return f"model.path={folder}: has neither {SINGLE_FILE} nor {INDEX_FILE}; give a folder with the weights"
+
+
+@torch.no_grad()
+def fill(model: nn.Module, folder: Path, device: torch.device) -> None:
+    """Gives a model on the meta device its weights: a sharded parameter this rank's rows, any other all of them.
+
+    Parameters stay the objects they are, tied ones included; buffers move to `device`.
+
+    Args:
+        model: a `skeleton` of the same folder, sharded (FSDP2) or not.
+
+    Raises:
+        UserError: a file is broken, or the folder lacks a weight or has one of another shape.
+    """
+    files = WeightFiles.of(folder)
+    named: dict[int, list[str]] = defaultdict(list)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        named[id(parameter)].append(name)
+    for parameter in list(model.parameters()):
+        _fill_parameter(parameter, named[id(parameter)], files, device)
+    for name, buffer in list(model.named_buffers()):
+        value = buffer.to(device) if not buffer.is_meta else torch.empty_like(buffer, device=device)
+        if buffer.is_meta:
+            files.read_rows(_present(files, [name])[0], buffer.shape, 0, value)
+        _set_buffer(model, name, value)
+    _warn_of_others(model, files)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_meta:
+            raise RuntimeError(f"{name} got no weights")
+
+
+def _fill_parameter(parameter: nn.Parameter, names: list[str], files: WeightFiles, device: torch.device) -> None:
+    shape: tuple[int, ...] = parameter.shape
+    offset = 0
+    if isinstance(parameter, DTensor):
+        mesh, placements = parameter.device_mesh, parameter.placements
+        shape, (offset, *_) = compute_local_shape_and_global_offset(parameter.shape, mesh, placements)
+        assert shape[1:] == tuple(parameter.shape)[1:], "only rows are sharded"
+    local = torch.empty(shape, dtype=parameter.dtype, device=device)
+    present = _present(files, names)
+    files.read_rows(present[0], parameter.shape, offset, local)
+    for other in present[1:]:
+        again = torch.empty_like(local)
+        files.read_rows(other, parameter.shape, offset, again)
+        if not torch.equal(local, again):
+            raise UserError(
+                f"model.path={files.folder}: {present[0]} and {other} differ, but config.json says that they are one "
+                "(tie_word_embeddings: true); set it to false there"
+            )
+    if isinstance(parameter, DTensor):
+        local = DTensor.from_local(
+            local, mesh, placements, run_check=False, shape=parameter.shape, stride=parameter.stride()
+        )
+    torch.utils.swap_tensors(parameter, nn.Parameter(local, requires_grad=parameter.requires_grad))
+
+
+def _present(files: WeightFiles, names: list[str]) -> list[str]:
+    present = [name for name in names if name in files.files]
+    if not present:
+        raise UserError(f"model.path={files.folder}: its files lack {names[0]}, which config.json asks for")
+    return present
+
+
+def _warn_of_others(model: nn.Module, files: WeightFiles) -> None:
+    known = model.state_dict().keys()
+    others = [name for name in files.files if name not in known and not name.endswith("rotary_emb.inv_freq")]
+    if others and rank_and_world()[0] == 0:
+        warnings.warn(f"{files.folder} holds weights that its config.json has no use for: {others[:3]} …", stacklevel=2)

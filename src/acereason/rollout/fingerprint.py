@@ -1,0 +1,89 @@
+"""Whether an engine has the weights it was sent: sums that survive fusing, sharding and packing of tensors.
+
+An engine stores weights its own way (query, key and value as one tensor, a part of it on each rank, packed for the
+CPU), but the sum over a tensor's entries is the same however they are laid out. A forgotten, stale or half-done sync
+changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 22
+EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+class WeightMismatchError(RuntimeError):
+    """After a sync the engine has other weights than the policy."""
+
+
+@dataclass(frozen=True)
+class EngineSum:
+    """What an engine finds in one of its tensors on one rank.
+
+    Attributes:
+        value: sum of the entries that this rank holds.
+        replicas: ranks of the engine that hold the same entries.
+        eps: relative rounding of the way it was computed.
+    """
+
+    value: float
+    replicas: int
+    eps: float
+
+
+class Fingerprint:
+    """Sums over weights as they stream by.
+
+    Args:
+        fused: for each part such as `q_proj` the name of the tensor that engines fuse it into, such as `qkv_proj`.
+    """
+
+    def __init__(self, fused: Mapping[str, str]) -> None:
+        self._fused = fused
+        self._sums: dict[str, Tensor] = {}
+
+    def watch(self, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+        """Passes (name, tensor) on, in the engine's `dtype`, and adds it up."""
+        for name, tensor in weights:
+            tensor = tensor.to(dtype)
+            fused_name = ".".join(self._fused.get(part, part) for part in name.split("."))
+            sums = _sums(tensor)
+            self._sums[fused_name] = self._sums[fused_name] + sums if fused_name in self._sums else sums
+            yield name, tensor
+
+    def check(self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor]) -> int:
+        """Compares with what an engine found; returns the number of tensors compared.
+
+        Args:
+            engine: by (fused) name.
+            summed: adds a tensor up over the ranks of the engine.
+
+        Raises:
+            WeightMismatchError: naming the first tensor that differs.
+        """
+        expected = dict(self._sums)
+        if HEAD not in expected and EMBEDDINGS in expected:
+            expected[HEAD] = expected[EMBEDDINGS]
+        names = sorted(expected.keys() & engine.keys())
+        values = torch.tensor([engine[n].value / engine[n].replicas for n in names], dtype=torch.float64)
+        for name, found in zip(names, summed(values).tolist(), strict=True):
+            total, absolute = expected[name].tolist()
+            # Sums in float64 of the same numbers in another order differ by far less than 1e-12 of their size.
+            if not abs(found - total) <= max(engine[name].eps, 1e-12) * absolute:
+                raise WeightMismatchError(
+                    f"after the weight sync the engine's {name} adds up to {found!r}, the policy's to {total!r}"
+                )
+        return len(names)
+
+
+def _sums(tensor: Tensor) -> Tensor:
+    """Sum and sum of absolute values, float64, without a second tensor of that size."""
+    sums = torch.zeros(2, dtype=torch.float64, device=tensor.device)
+    for chunk in tensor.detach().flatten().split(CHUNK):
+        sums += torch.stack([chunk.sum(dtype=torch.float64), chunk.abs().sum(dtype=torch.float64)])
+    return sums

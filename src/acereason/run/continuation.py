@@ -1,0 +1,106 @@
+"""A run's folder as it was at a step, so that a resumed run writes on without a repeated or a missing point."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from acereason.run.checkpoint_files import PARTIAL, read_manifest, sync
+
+EVENTS = "events.out.tfevents."
+EVALUATION = "eval/"
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Takes out of a run's folder what came after `step` rollout steps, and what a kill left half written.
+
+    Call it on one rank, while nothing else writes there.
+
+    Args:
+        folder: of the run; it need not be there.
+        step: rollout steps of the checkpoint that the run goes on from; 0 starts afresh and keeps nothing.
+    """
+    for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
+        shutil.rmtree(path)
+    _cut_rollouts(folder / "rollouts", step)
+    events = folder / "events"
+    for path in events.glob(f"*{PARTIAL}"):
+        path.unlink()
+    # The step of the number as well: after a restart within a second of the last, or by another clock.
+    files = sorted(path for path in events.glob(f"{EVENTS}*") if path.name.removeprefix(EVENTS)[:10].isdigit())
+    again = _evaluates_again(folder, step)
+    for path in files:
+        _cut_events(path, step, again)
+    _date_back([path for path in files if path.exists()])
+
+
+def _cut_rollouts(folder: Path, step: int) -> None:
+    """File N holds the rollouts of the step after N steps, so it belongs to what comes after N."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink()
+    for path in folder.glob("step-*.parquet"):
+        match = re.fullmatch(r"step-(\d+)(-rank-\d+)?", path.stem)
+        if match and int(match[1]) >= step:
+            path.unlink()
+
+
+def _evaluates_again(folder: Path, step: int) -> bool:
+    """Whether the run that goes on begins with the evaluation of `step` itself."""
+    try:
+        return read_manifest(folder / "checkpoints" / f"step-{step:06d}").evaluation_due
+    except (OSError, ValueError):
+        return False
+
+
+def _cut_events(path: Path, step: int, again: bool) -> None:
+    """Keeps the records up to `step`, byte for byte; a file with nothing left goes."""
+    kept, size, is_worth = [], 0, False
+    for record in _records(path):
+        event = Event.FromString(record)
+        if step == 0 or event.step > step or (again and event.step == step and _is_evaluation(event)):
+            continue
+        kept.append(record)
+        size += len(record) + 16  # two lengths of 8 bytes: the record's with its checksum, and the data's checksum
+        is_worth |= event.WhichOneof("what") != "file_version"
+    if not is_worth:
+        path.unlink()
+    elif size != path.stat().st_size:
+        _rewrite(path, kept)
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    """The records of an event file up to the first torn one."""
+    if path.stat().st_size:
+        yield from RawEventFileLoader(str(path)).Load()
+
+
+def _is_evaluation(event: Event) -> bool:
+    return any(value.tag.startswith(EVALUATION) for value in event.summary.value)
+
+
+def _rewrite(path: Path, records: list[bytes]) -> None:
+    beside = path.with_name(f".cut{PARTIAL}")  # TensorBoard would read a name with `tfevents`
+    with beside.open("wb") as file:
+        writer = RecordWriter(file)
+        for record in records:
+            writer.write(record)
+    sync(beside)
+    os.replace(beside, path)
+
+
+def _date_back(files: list[Path]) -> None:
+    """Readers take event files in the order of their names, which begin with seconds: new ones must come later."""
+    latest = int(time.time()) - 1
+    for path in reversed(files):
+        seconds, _, rest = path.name.removeprefix(EVENTS).partition(".")
+        if int(seconds) > latest:
+            path.rename(path.with_name(f"{EVENTS}{latest:010d}.{rest}"))
+        latest = min(latest, int(seconds)) - 1
