@@ -128,7 +128,7 @@ def keys_of_seconds(tree: ast.AST) -> set[str]:
 def logged_tags() -> set[str]:
     """Tags in the source; those under time/ are made of the names of the phases."""
     tags, phases = set(), set()
-    for file in [*LOGGING, SOURCE / "rollout/data.py"]:
+    for file in [*LOGGING, SOURCE / "rollout/data.py", SOURCE / "rollout/shared.py"]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         phases |= keys_of_seconds(tree)
         if file in LOGGING:

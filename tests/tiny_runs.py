@@ -18,7 +18,7 @@ from acereason.policy.module import PolicyModule
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.problem import Problem
 from acereason.ranks.environment import claim_alone
-from acereason.ranks.queue import EngineRanks, PromptQueue
+from acereason.ranks.queue import EngineRanks, WorkQueue
 from acereason.rewards.verifier import Verdict
 from acereason.rollout.collect import Prompt, Submit, make_prompt
 from acereason.rollout.data import RolloutDataModule
@@ -58,7 +58,7 @@ def transformers_engine(max_num_seqs: int = 64) -> TransformersEngine:
 def alone(engine: Engine, submit: Submit) -> SharedEngines:
     """One engine on one rank."""
     ranks = EngineRanks()
-    return SharedEngines(engine, ranks, PromptQueue(ranks, None, Work.queue), submit, tokenizer())
+    return SharedEngines(engine, ranks, WorkQueue(ranks, None, Work.queue), submit, tokenizer(), 64)
 
 
 def starts_with_a(problem: Problem, response: str) -> float:

@@ -10,7 +10,7 @@ from acereason.errors import UserError
 
 USAGE = """usage: acereason COMMAND key=value ...
 
-  acereason export run=runs/NAME [ckpt=last] [output=FOLDER] [dtype=float32|bfloat16]
+  acereason export run=runs/NAME [ckpt=last|best|FOLDER] [output=FOLDER] [dtype=float32|bfloat16]
                                      a checkpoint's policy in Hugging Face format
   acereason report run=runs/NAME     draws the run's curves again
 
@@ -48,11 +48,12 @@ def export(words: list[str]) -> None:
     import torch
 
     from acereason.compose import load_saved
-    from acereason.run.checkpoints import find_checkpoint
+    from acereason.run.checkpoint_files import find_checkpoint
     from acereason.run.export import export_checkpoint
 
     checkpoint = find_checkpoint(values["ckpt"], folder / "checkpoints")
-    assert checkpoint is not None
+    if checkpoint is None:
+        raise UserError(f"ckpt={values['ckpt']}: there is no complete checkpoint in {folder / 'checkpoints'}")
     output = Path(values["output"] or folder / f"export-{checkpoint.name}")
     base = load_saved(folder / "config.yaml").model.path
     export_checkpoint(checkpoint, base, output, getattr(torch, values["dtype"]))

@@ -35,7 +35,7 @@ class EngineName(StrEnum):
 
 
 class Work(StrEnum):
-    """How the prompts of a step are shared among the engines."""
+    """How the responses of a step are shared among the engines."""
 
     queue = "queue"
     fixed = "fixed"
@@ -198,7 +198,7 @@ class EngineConfig:
     tensor_parallel_size: int = 1
     """Ranks that form one engine together; 1 gives every rank an engine of its own."""
     work: Work = Work.queue
-    """`queue`: engines draw prompts from one queue as they have room; `fixed`: an equal share each from the start."""
+    """`queue`: engines draw responses from one queue as they have room; `fixed`: an equal share each at the start."""
     kv_cache_gib: float = 0.5
     """CPU only: size of the key-value cache, GiB."""
     gpu_memory_utilization: float = 0.6

@@ -68,7 +68,6 @@ def gradient(model: PolicyModel, batch: RolloutBatch, config: GRPOConfig, spread
         1.0,
         CPU,
         scale=float(dist.get_world_size()),
-        before_backward=model.set_requires_gradient_sync,
     )
     found = {name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()}
     model.zero_grad()

@@ -265,16 +265,6 @@ def unshifted(model: Any, batch: RolloutBatch, groups: list[int]) -> list[Tensor
     return [row - (torch.rand(len(row), generator=draw) - 0.5) for row in shifted(model, batch, groups, 5)]
 
 
-def test_only_the_last_backward_pass_is_announced_as_such(policy_model: PolicyModel) -> None:
-    responses = responses_of(make_batch(), range(GROUPS), GRPOConfig())
-    batches = plan(responses, 40)
-    told: list[bool] = []
-    accumulate_gradients(policy_model, responses, batches, GRPOConfig(), 1.0, CPU, before_backward=told.append)
-    policy_model.zero_grad()
-    assert told == [False] * (len(batches) - 1) + [True]
-    assert len(batches) > 2
-
-
 def test_the_scale_multiplies_the_gradient_and_not_the_reported_loss(policy_model: PolicyModel) -> None:
     responses = responses_of(make_batch(), range(GROUPS), GRPOConfig())
     batches, gradients, losses = plan(responses, 150), [], []

@@ -63,7 +63,8 @@ elif todo == "stubborn":
     while True:
         signal.pause()
 elif todo.isdecimal():
-    write(folder / "pid", str(os.getpid()))
+    if place.rank == 0:
+        write(folder / "pid", str(os.getpid()))
     sys.exit(int(todo))
 else:
     lifeline = meet()

@@ -1,6 +1,6 @@
 """A rank with a lifeline that does what it reads from standard input; run by test_lifeline.py.
 
-Arguments: rank, then for ranks above 0 port and token, then options.
+Arguments: rank, then for ranks above 0 port and token, then options and constants of the module to change.
 """
 
 import ctypes
@@ -43,8 +43,8 @@ def fork() -> None:
 
 def main() -> int:
     rank, *where = sys.argv[1:]
-    if "--leave-soon" in where:
-        lifelines.LEAVE_SECONDS = 0.5
+    for name, _, value in (argument.partition("=") for argument in where if "=" in argument):
+        setattr(lifelines, name, float(value))
     lifeline = Lifeline(launched="--launched" in where)
     if "--hup-ignored" in where:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

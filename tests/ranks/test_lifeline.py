@@ -30,7 +30,7 @@ class Rank:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                env=fresh_environment(**variables),
+                env=fresh_environment(PYTHONUNBUFFERED="", **variables),
                 text=True,
             )
 
@@ -202,7 +202,7 @@ def test_a_failure_before_the_ranks_have_met_is_shown_by_the_rank_itself(start: 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_has_failed_and_hangs_while_it_leaves_is_ended(start: Start, errors: Path, rank: int) -> None:
-    hanging = start(rank, "--alone", "--leave-soon")
+    hanging = start(rank, "--alone", "LEAVE_SECONDS=0.5")
     hanging.say("fail-and-block")
     assert hanging.code() == 7
     assert errors.read_text() == "error: out of memory\n"
@@ -329,7 +329,7 @@ def test_a_line_without_end_is_dropped(start: Start) -> None:
 
 
 def test_silent_strangers_keep_no_rank_out(start: Start) -> None:
-    zero = start(0)
+    zero = start(0, "HELLO_SECONDS=3600")
     port, token = zero.hear().split()
     strangers = [socket.create_connection(("127.0.0.1", int(port)), timeout=60) for _ in range(400)]
     with hello(port, 1, token) as right:
@@ -339,6 +339,25 @@ def test_silent_strangers_keep_no_rank_out(start: Start) -> None:
     for stranger in strangers:
         stranger.close()
     assert [zero.hear(), zero.ask("stop?")] == ["joined", "False"]
+
+
+def test_a_stranger_that_stays_silent_is_dropped(start: Start) -> None:
+    port, _ = start(0, "HELLO_SECONDS=0.1").hear().split()
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as stranger:
+        assert stranger.recv(1) == b""
+
+
+def test_a_failure_is_held_back_until_a_rank_is_found_gone(start: Start, errors: Path) -> None:
+    zero = start(0, "HOLD_SECONDS=3600")
+    port, token = zero.hear().split()
+    gone, failing = hello(port, 1, token), hello(port, 2, token)
+    failing.sendall(b'{"kind": "fail", "cause": "no answer", "code": 1}\n{"kind": "stop", "signal": "SIGTERM"}\n')
+    assert [zero.hear(), zero.ask("wait")] == ["joined", "SIGTERM False"]  # so it has read the failure
+    with failing:
+        gone.close()
+        assert messages(failing)[-1] == {"kind": "fail", "cause": "rank 1 is gone", "code": 1}
+    assert zero.code() == 1
+    assert errors.read_text() == "error: rank 1 is gone\n"
 
 
 def test_a_rank_without_the_token_says_who_refused_it(start: Start, errors: Path) -> None:

@@ -13,7 +13,7 @@ import json, sys
 import torch, torch.distributed as dist
 from acereason.config import Work
 from acereason.ranks.collectives import exchange, gather, rank_and_world
-from acereason.ranks.queue import POLL_STEPS, EngineRanks, PromptQueue
+from acereason.ranks.queue import POLL_STEPS, EngineRanks, WorkQueue
 store = next(dist.rendezvous("env://"))[0]
 dist.init_process_group("cpu:gloo")
 rank, world = rank_and_world()
@@ -26,9 +26,9 @@ facts = {
     "agreed": ranks.agreed(rank),
     "summed": ranks.summed(torch.tensor([float(rank)])).tolist(),
     "polls": [ranks.poll(lambda: rank == 2) for _ in range(2 * POLL_STEPS)],
-    "pairs": list(PromptQueue(ranks, dist.PrefixStore("pairs", store), Work.queue).numbers(11)),
-    "single": list(PromptQueue(single, dist.PrefixStore("single", store), Work.queue).numbers(11)),
-    "fixed": list(PromptQueue(ranks, store, Work.fixed).numbers(6)),
+    "pairs": list(WorkQueue(ranks, dist.PrefixStore("pairs", store), Work.queue).numbers(11)),
+    "single": list(WorkQueue(single, dist.PrefixStore("single", store), Work.queue).numbers(11)),
+    "fixed": list(WorkQueue(ranks, store, Work.fixed).numbers(6)),
 }
 rows = gather(facts)
 if rank == 0:

@@ -6,7 +6,7 @@ import torch
 
 from acereason.config import Work
 from acereason.ranks.collectives import exchange, gather, share
-from acereason.ranks.queue import EngineRanks, PromptQueue
+from acereason.ranks.queue import EngineRanks, WorkQueue
 
 
 class Counters:
@@ -29,8 +29,8 @@ def engine(number: int, of: int) -> EngineRanks:
     return ranks
 
 
-def queues(work: Work, store: Counters, engines: int = 3) -> list[PromptQueue]:
-    return [PromptQueue(engine(number, engines), store, work) for number in range(engines)]
+def queues(work: Work, store: Counters, engines: int = 3) -> list[WorkQueue]:
+    return [WorkQueue(engine(number, engines), store, work) for number in range(engines)]
 
 
 def test_whoever_asks_gets_the_next_number_and_none_is_given_twice() -> None:

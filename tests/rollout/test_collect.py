@@ -48,12 +48,14 @@ class BackwardsEngine:
 
 def collect_with(engine: Engine, submit, samples: int = 2, count: int = 3) -> Collected:
     phase = Phase(prompts(count), samples, Sampling(8), lambda p, n: 1000 * len(p.question) + n)
-    return collect(engine, submit, tokenizer(), phase, range(count))
+    return collect(engine, submit, tokenizer(), phase, range(len(phase)))
 
 
-def groups_of(collected: Collected) -> list[list[Rollout]]:
+def groups_of(collected: Collected, samples: int = 2) -> list[list[Rollout]]:
     assert collected.complete
-    return [collected.groups[number] for number in sorted(collected.groups)]
+    assert list(collected.rollouts) == list(range(len(collected.rollouts)))
+    rollouts = list(collected.rollouts.values())
+    return [rollouts[first : first + samples] for first in range(0, len(rollouts), samples)]
 
 
 def test_groups_are_in_order_whatever_finishes_first() -> None:
@@ -65,11 +67,11 @@ def test_groups_are_in_order_whatever_finishes_first() -> None:
         assert {(r.problem.id, r.prompt, r.prompt_ids) for r in group} == {(prompt.problem.id, prompt.text, prompt.ids)}
 
 
-def test_prompts_are_asked_for_as_there_is_room_and_only_those_are_answered() -> None:
+def test_numbers_are_asked_for_as_there_is_room_and_only_those_are_answered() -> None:
     asked: list[int] = []
 
     class TwoAtATime(ScriptedEngine):
-        """Holds two requests, and notes how many prompts were drawn when each response is finished."""
+        """Holds two requests, and notes how many numbers were drawn when each response is finished."""
 
         def generate(self, requests, sampling, concurrency=None, should_stop=never) -> Iterator[Generation]:
             waiting, running = iter(requests), []
@@ -78,15 +80,19 @@ def test_prompts_are_asked_for_as_there_is_room_and_only_those_are_answered() ->
                 yield Generation(running.pop(0).id, (5,), (0.0,), False)
 
     def numbers() -> Iterator[int]:
-        for number in (2, 0):
+        for number in (4, 0, 5):
             asked.append(number)
             yield number
 
     seen: list[int] = []
     phase = Phase(prompts(3), 2, Sampling(8), lambda p, n: n)
     collected = collect(TwoAtATime(lambda r: [5]), JudgeHere(lambda p, r: 0.0).submit, tokenizer(), phase, numbers())
-    assert seen == [1, 1, 2, 2]
-    assert list(collected.groups) == [2, 0]
+    assert seen == [2, 2, 3]
+    assert [(n, r.problem.id, r.sample) for n, r in collected.rollouts.items()] == [
+        (0, prompts(3)[0].problem.id, 0),
+        (4, prompts(3)[2].problem.id, 0),
+        (5, prompts(3)[2].problem.id, 1),
+    ]
 
 
 def test_a_stop_in_the_middle_of_generation_leaves_nothing_half_done() -> None:
@@ -94,8 +100,8 @@ def test_a_stop_in_the_middle_of_generation_leaves_nothing_half_done() -> None:
     phase = Phase(prompts(3), 2, Sampling(8), lambda p, n: n)
     submit = JudgeHere(lambda p, r: answered.append(r) or 0.0).submit
     engine = ScriptedEngine(lambda r: [5])
-    collected = collect(engine, submit, tokenizer(), phase, range(3), None, lambda: len(answered) == 3)
-    assert (len(answered), collected.complete, collected.groups) == (3, False, {})
+    collected = collect(engine, submit, tokenizer(), phase, range(6), None, lambda: len(answered) == 3)
+    assert (len(answered), collected.complete, collected.rollouts) == (3, False, {})
 
 
 def test_every_response_is_submitted_before_the_next_one_is_finished() -> None:
@@ -145,7 +151,7 @@ def test_real_verifiers_judge_the_text_without_its_end_token(verifiers: Verifier
         return [*tokenizer().encode(f"a</think>\n\\boxed{{{said}}}"), tokenizer().eos_token_id]
 
     phase = Phase(prompts(3), 2, Sampling(30), lambda p, n: n)
-    collected = collect(ScriptedEngine(script), verifiers.submit, tokenizer(), phase, range(3))
+    collected = collect(ScriptedEngine(script), verifiers.submit, tokenizer(), phase, range(6))
     assert [[r.verdict.reward for r in group] for group in groups_of(collected)] == [[1, 0]] * 3
     assert [group[0].verdict.extracted for group in groups_of(collected)] == answers
     assert all(r.response.endswith("}") for group in groups_of(collected) for r in group)

@@ -32,7 +32,7 @@ FREE = {
     *("engine.max_num_seqs", "engine.tensor_parallel_size", "engine.work", "engine.kv_cache_gib"),
     *("engine.gpu_memory_utilization", "engine.max_model_len", "engine.options"),
 }
-"""Settings that change numbers by rounding, or only how many there are; run, trainer, checkpoint and log are such, too."""
+"""Settings that change numbers by rounding, or how many there are; so do all of run, trainer, checkpoint and log."""
 
 
 def checkpoint(

@@ -16,14 +16,12 @@ from fresh_process import fresh_environment
 from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import Fitted, Then, fit, problems, starts_with_a, tiny_config, transformers_engine
-from torch.distributed.checkpoint.api import CheckpointException
 
 from acereason.config import Config
 from acereason.errors import StopRequested, UserError
 from acereason.problems.problem import Problem
 from acereason.rollout.engine import Generation, Request, Sampling
 from acereason.run.checkpoint_files import find_checkpoint, read_manifest, what_is_missing
-from acereason.run.checkpoints import disk_is_full
 from acereason.run.continuation import cut_back
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -276,19 +274,6 @@ def test_an_error_that_is_not_the_disks_is_raised_as_it_is(tmp_path: Path) -> No
     with pytest.raises(PermissionError):
         fit(config, callbacks=[Then(break_second_save)], whole=True)
     assert checkpoints(tmp_path / "tiny") == ["step-000001"]
-
-
-def test_a_full_disk_is_known_however_deep_it_is_wrapped(tmp_path: Path) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
-    quota = OSError(errno.EDQUOT, "Disk quota exceeded")
-    wrapped = ValueError("you tried to log")
-    wrapped.__cause__ = quota
-    gathered = CheckpointException("rank 1 failed", {1: (full, [])})  # type: ignore[dict-item]
-    assert all(disk_is_full(tmp_path, error) for error in (full, quota, wrapped, gathered))
-    assert not any(
-        disk_is_full(tmp_path, error) for error in (OSError(errno.EIO, "no"), RuntimeError("unexpected pos"))
-    )
-    assert list(tmp_path.iterdir()) == []
 
 
 FULL_DISK_RUN = '''

@@ -155,6 +155,7 @@ def test_rollouts_of_later_steps_and_unfinished_files_go(tmp_path: Path) -> None
     for name in ("step-000004.partial", "step-000003"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / "meta.pt").touch()
+    (tmp_path / "checkpoints" / ".space.partial").touch()
     cut_back(tmp_path, 3)
     names = [name for step in range(3) for name in (f"step-{step:06d}-rank-1.parquet", f"step-{step:06d}.parquet")]
     assert sorted(path.name for path in (tmp_path / "rollouts").iterdir()) == [*names, "step-notes.parquet"]

@@ -11,7 +11,6 @@ from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from acereason import grpo
@@ -158,7 +157,6 @@ class PolicyModule(LightningModule):
                 scale=float(self.trainer.world_size),
                 old_logprobs=old_logprobs,
                 reference_logprobs=reference,
-                before_backward=self._sync_gradients,
             )
             stats.append(summed(gather(gradient_stats)))
             norms.append(self._optimizer_step())
@@ -180,11 +178,6 @@ class PolicyModule(LightningModule):
         assert self.model is not None
         result: tuple[Tensor, Tensor] = self.model(*arguments)
         return result
-
-    def _sync_gradients(self, last: bool) -> None:
-        """Ranks exchange gradients in the last micro-batch's backward pass only."""
-        if isinstance(self.model, FSDPModule):
-            self.model.set_requires_gradient_sync(last)
 
     def _optimizer_step(self) -> float:
         """Clips, steps and clears; an update whose gradient is not finite is skipped. Returns the gradient norm."""

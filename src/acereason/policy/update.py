@@ -151,9 +151,11 @@ def accumulate_gradients(
     scale: float = 1.0,
     old_logprobs: list[Tensor] | None = None,
     reference_logprobs: list[Tensor] | None = None,
-    before_backward: Callable[[bool], None] | None = None,
 ) -> GradientStats:
     """Adds the gradient of one update's loss, micro-batch by micro-batch (Eq. 1 to 3).
+
+    Ranks add their gradients up after each micro-batch: to keep whole ones until the last would take the memory of the
+    whole policy in float32 on every rank.
 
     Args:
         forward: maps a packed micro-batch, the temperature and whether entropy is wanted to log-probs and entropies.
@@ -164,7 +166,6 @@ def accumulate_gradients(
         scale: multiplies the loss; the number of data-parallel ranks, since FSDP2 averages gradients over them.
         old_logprobs: a tensor a micro-batch; None makes the importance weight exactly 1 (§3.1).
         reference_logprobs: likewise, of the reference policy, for the KL term.
-        before_backward: told before each backward pass whether it is the last.
     """
     stats = GradientStats()
     for number, sequences in enumerate(batches):
@@ -174,8 +175,6 @@ def accumulate_gradients(
         old = logprobs.detach() if old_logprobs is None else old_logprobs[number]
         reference = None if reference_logprobs is None else reference_logprobs[number]
         loss = _loss(tokens, logprobs, entropies, old, reference, config, stats)
-        if before_backward is not None:
-            before_backward(number == len(batches) - 1)
         (loss * scale).backward()
         stats.loss += loss.item()
         stats.packed_tokens += len(packed.input_ids)

@@ -1,4 +1,4 @@
-"""Engines and the queue of prompts they share."""
+"""Engines and the queue of work they share."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class EngineRanks:
         return self._polls % POLL_STEPS == 0 and bool(self.agreed(int(flag())))
 
 
-class PromptQueue:
-    """Hands every prompt of a phase to exactly one engine.
+class WorkQueue:
+    """Hands every number of a phase to exactly one engine.
 
     Args:
         engine_ranks: who draws.

@@ -50,7 +50,9 @@ def check_lengths(prompts: Sequence[Prompt], max_response_tokens: int, context: 
 
 @dataclass(frozen=True)
 class Phase:
-    """What one phase of generation asks of every engine.
+    """What one phase of generation asks of the engines: `samples` responses to each prompt.
+
+    Response n is sample n % samples of prompt n // samples.
 
     Attributes:
         prompts: what to answer.
@@ -64,12 +66,14 @@ class Phase:
     sampling: Sampling
     seed_of: Callable[[Problem, int], int]
 
-    def requests(self, numbers: Iterable[int]) -> Iterator[Request]:
-        """The requests of the numbered prompts, one after the other as they are asked for."""
-        for number in numbers:
-            prompt = self.prompts[number]
-            for sample in range(self.samples):
-                yield Request(number * self.samples + sample, prompt.ids, self.seed_of(prompt.problem, sample))
+    def __len__(self) -> int:
+        """Responses in all."""
+        return len(self.prompts) * self.samples
+
+    def request(self, number: int) -> Request:
+        """What an engine is asked for response `number`."""
+        prompt = self.prompts[number // self.samples]
+        return Request(number, prompt.ids, self.seed_of(prompt.problem, number % self.samples))
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,13 @@ class Collected:
     """Judged rollouts of one engine and the wall time of each part.
 
     Attributes:
-        groups: by number of the prompt, its samples in order; incomplete ones are left out.
-        complete: False when generation was stopped before its end.
+        rollouts: by number of the response, in their order; none when generation was stopped before its end.
+        complete: False when it was.
         generate_seconds: until the last response was finished.
         verify_exposed_seconds: from then until the last verdict, verification that generation did not hide.
     """
 
-    groups: dict[int, list[Rollout]]
+    rollouts: dict[int, Rollout]
     complete: bool
     generate_seconds: float
     verify_exposed_seconds: float
@@ -98,29 +102,29 @@ def collect(
     concurrency: int | None = None,
     should_stop: Callable[[], bool] = never,
 ) -> Collected:
-    """Samples responses to the numbered prompts and has them judged as they finish.
+    """Samples the numbered responses and has them judged as they finish.
 
     Args:
         engine: generates.
         submit: hands a response to the verifiers; called in the middle of generation, so it must not block.
         tokenizer: decodes responses for the verifiers.
         phase: prompts and sampling.
-        numbers: which prompts are this engine's; asked for one by one, as there is room.
+        numbers: which responses are this engine's; asked for one by one, as there is room.
         concurrency: see `Engine.generate`.
         should_stop: see `Engine.generate`.
     """
     started = time.perf_counter()
     drawn: list[int] = []
     finished: dict[int, tuple[Generation, str, Future[Verdict]]] = {}
-    requests = phase.requests(_noted(numbers, drawn))
+    requests = map(phase.request, _noted(numbers, drawn))
     for generation in engine.generate(requests, phase.sampling, concurrency, should_stop):
         problem = phase.prompts[generation.request_id // phase.samples].problem
         response = tokenizer.decode(generation.token_ids, skip_special_tokens=True)
         finished[generation.request_id] = (generation, response, submit(problem, response))
     generated = time.perf_counter()
-    complete = len(finished) == len(drawn) * phase.samples and not should_stop()
-    groups = {number: _group(phase, number, finished) for number in drawn} if complete else {}
-    return Collected(groups, complete, generated - started, time.perf_counter() - generated)
+    complete = len(finished) == len(drawn) and not should_stop()
+    rollouts = {number: _rollout(phase, number, *finished[number]) for number in sorted(drawn)} if complete else {}
+    return Collected(rollouts, complete, generated - started, time.perf_counter() - generated)
 
 
 def _noted(numbers: Iterable[int], drawn: list[int]) -> Iterator[int]:
@@ -129,9 +133,6 @@ def _noted(numbers: Iterable[int], drawn: list[int]) -> Iterator[int]:
         yield number
 
 
-def _group(phase: Phase, number: int, finished: dict[int, tuple[Generation, str, Future[Verdict]]]) -> list[Rollout]:
-    prompt, group = phase.prompts[number], []
-    for sample in range(phase.samples):
-        generation, response, verdict = finished[number * phase.samples + sample]
-        group.append(Rollout(prompt.problem, sample, prompt.ids, prompt.text, generation, response, verdict.result()))
-    return group
+def _rollout(phase: Phase, number: int, generation: Generation, text: str, verdict: Future[Verdict]) -> Rollout:
+    prompt, sample = phase.prompts[number // phase.samples], number % phase.samples
+    return Rollout(prompt.problem, sample, prompt.ids, prompt.text, generation, text, verdict.result())

@@ -22,7 +22,7 @@ from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, evaluate
 from acereason.problems.problem import Problem
 from acereason.ranks.collectives import gather
-from acereason.ranks.queue import EngineRanks, PromptQueue, Store
+from acereason.ranks.queue import EngineRanks, Store, WorkQueue
 from acereason.rewards.pool import VerifierPool
 from acereason.rollout.collect import Phase, Prompt, check_lengths, make_prompt
 from acereason.rollout.engine import Engine, Sampling, never
@@ -72,7 +72,7 @@ class RolloutDataModule(LightningDataModule):
     prefetched.
 
     Args:
-        store: of the process group, for the queue of prompts that engines share; None for one rank.
+        store: of the process group, for the queue of work that engines share; None for one rank.
         stop_requested: whether this rank knows that the run was asked to leave.
 
     Attributes:
@@ -117,12 +117,19 @@ class RolloutDataModule(LightningDataModule):
         rewards = self.config.rewards
         if self.pool is None:
             self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
-        engine_ranks = EngineRanks(self.config.engine.tensor_parallel_size)
+        settings = self.config.engine
+        engine_ranks = EngineRanks(settings.tensor_parallel_size)
         if self.engine is None:
             self.engine = self._start_engine(engine_ranks)
-        queue = PromptQueue(engine_ranks, self._store, self.config.engine.work)
+        queue = WorkQueue(engine_ranks, self._store, settings.work)
         self.engines = SharedEngines(
-            self.engine, engine_ranks, queue, self.pool.submit, self.tokenizer, self._stop_requested
+            self.engine,
+            engine_ranks,
+            queue,
+            self.pool.submit,
+            self.tokenizer,
+            settings.max_num_seqs,
+            self._stop_requested,
         )
         self.engine.sleep()
 
@@ -176,13 +183,14 @@ class RolloutDataModule(LightningDataModule):
             everyone = shuffled(torch.cat(gather(rewards)), self.config.seed, step)
             rewards = everyone[collected.first : collected.first + len(rewards)]
         advantages = grpo.advantages(rewards, self.config.grpo.advantage)
+        seconds = {"sync": synced - started, **collected.seconds}
         return RolloutBatch(
             step,
             collected.groups,
             rewards,
             advantages,
             curriculum.temperature,
-            {"sync": synced - started, **collected.seconds},
+            seconds,
             collected.first,
             len(ids),
             collected.idle,

@@ -1,7 +1,8 @@
-"""One phase of generation over all engines: who answers which prompt, and where the rollouts belong afterwards."""
+"""One phase of generation over all engines: who samples which response, and where the rollouts belong afterwards."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from acereason.errors import StopRequested
 from acereason.problems.problem import Problem
 from acereason.ranks.collectives import exchange, gather, rank_and_world, share
-from acereason.ranks.queue import EngineRanks, PromptQueue
+from acereason.ranks.queue import EngineRanks, WorkQueue
 from acereason.rewards.verifier import Verdict
 from acereason.rollout.collect import Collected, Phase, Submit, collect
 from acereason.rollout.engine import Engine, never
@@ -45,6 +46,7 @@ class SharedEngines:
         engine: this rank's, or this rank's part of it.
         ranks, queue: how engines lie over the ranks and share prompts.
         submit, tokenizer: see `collect`.
+        max_num_seqs: responses that an engine generates at the same time.
         stop_requested: whether this rank knows that the run was asked to leave.
     """
 
@@ -52,53 +54,68 @@ class SharedEngines:
         self,
         engine: Engine,
         ranks: EngineRanks,
-        queue: PromptQueue,
+        queue: WorkQueue,
         submit: Submit,
         tokenizer: Any,
+        max_num_seqs: int,
         stop_requested: Callable[[], bool] = never,
     ) -> None:
         self.engine, self.ranks, self.queue = engine, ranks, queue
         self.submit, self.tokenizer = submit, tokenizer
+        self.max_num_seqs = max_num_seqs
         self.stop_requested = stop_requested
 
     def collect(self, phase: Phase, expected_lengths: Sequence[float] | None = None) -> SharedRollouts:
-        """Has all prompts of a phase answered and judged, those expected to take longest first.
+        """Has all prompts of a phase answered and judged.
+
+        Engines draw single responses from the queue, since those to one prompt are long together; the order lets those
+        expected to take longest begin first (see `draw_order`).
+
+        Args:
+            phase: prompts and sampling.
+            expected_lengths: of the responses to each prompt, tokens; infinite where nothing is known.
 
         Raises:
             StopRequested: a rank was asked to leave before the last response was there.
         """
-        total = len(phase.prompts)
-        expected = expected_lengths or [inf] * total
-        order = sorted(range(total), key=lambda number: -expected[number])
+        # More than an even share at once would leave nothing for the others to draw.
+        room = min(ceil(len(phase) / self.ranks.engines), self.max_num_seqs)
+        expected = expected_lengths or [inf] * len(phase.prompts)
+        order = draw_order([expected[n // phase.samples] for n in range(len(phase))], self.ranks.engines, room)
         collected = collect(
             self.engine,
             self.submit if self.ranks.leads else _leave_to_the_leader,
             self.tokenizer,
             phase,
-            (order[place] for place in self.queue.numbers(total)),
-            # More than an even share at once would leave nothing for the others to draw.
-            ceil(total / self.ranks.engines) * phase.samples,
+            (order[place] for place in self.queue.numbers(len(phase))),
+            room,
             lambda: self.ranks.poll(self.stop_requested),
         )
-        return self._bring_home(collected, total)
+        return self._bring_home(collected, phase)
 
-    def _bring_home(self, collected: Collected, total: int) -> SharedRollouts:
+    def _bring_home(self, collected: Collected, phase: Phase) -> SharedRollouts:
+        mine = collected.rollouts if self.ranks.leads else {}
         spent = (collected.generate_seconds, collected.verify_exposed_seconds)
-        reports = gather((collected.complete, *spent, {n: _mean_length(g) for n, g in collected.groups.items()}))
+        own_lengths = {number: len(rollout.generation.token_ids) for number, rollout in mine.items()}
+        reports = gather((collected.complete, *spent, own_lengths))
         if not all(complete for complete, *_ in reports):
             raise StopRequested
         rank, world = rank_and_world()
-        mine = collected.groups if self.ranks.leads else {}
-        parcels = [{n: mine[n] for n in share(total, owner, world) if n in mine} for owner in range(world)]
-        arrived = {number: group for parcel in exchange(parcels) for number, group in parcel.items()}
+        prompts, samples = len(phase.prompts), phase.samples
+        owner = {number: rank for rank in range(world) for number in share(prompts, rank, world)}
+        parcels: list[dict[int, Rollout]] = [{} for _ in range(world)]
+        for number, rollout in mine.items():
+            parcels[owner[number // samples]][number] = rollout
+        arrived = {number: rollout for parcel in exchange(parcels) for number, rollout in parcel.items()}
         lengths = {number: length for *_, lengths in reports for number, length in lengths.items()}
         slowest, exposed = (max(report[i] for report in reports) for i in (1, 2))
         busy = sum(report[1] for report in reports) / world
+        seconds = {"generate": slowest, "verify_exposed": exposed}
         return SharedRollouts(
-            [arrived[number] for number in share(total, rank, world)],
-            share(total, rank, world).start,
-            [lengths[number] for number in range(total)],
-            {"generate": slowest, "verify_exposed": exposed},
+            [[arrived[n * samples + sample] for sample in range(samples)] for n in share(prompts, rank, world)],
+            share(prompts, rank, world).start,
+            [sum(lengths[n * samples + sample] for sample in range(samples)) / samples for n in range(prompts)],
+            seconds,
             1 - busy / slowest if slowest else 0.0,
         )
 
@@ -109,5 +126,14 @@ def _leave_to_the_leader(problem: Problem, response: str) -> Future[Verdict]:
     return verdict
 
 
-def _mean_length(group: list[Rollout]) -> float:
-    return sum(len(rollout.generation.token_ids) for rollout in group) / len(group)
+def draw_order(expected_lengths: Sequence[float], engines: int, room: int) -> list[int]:
+    """The order in which responses wait in the queue: those expected to be longest first, equal ones mixed.
+
+    The first `room` for each engine are dealt out like cards before that: an engine that fills up in one go takes
+    neighbours in the queue, and must not get all the long ones.
+    """
+    mixed = list(range(len(expected_lengths)))
+    random.Random("draw order").shuffle(mixed)
+    ranked = sorted(mixed, key=lambda number: -expected_lengths[number])
+    first = ranked[: engines * room]
+    return [number for engine in range(engines) for number in first[engine::engines]] + ranked[len(first) :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import shutil
@@ -30,13 +29,12 @@ from acereason.run.checkpoint_files import (
     what_is_missing,
     write_manifest,
 )
+from acereason.run.full_disk import disk_is_full
 
 if TYPE_CHECKING:
     from acereason.run.callbacks import HeldOutEvaluation
 
 __all__ = ["Checkpoints", "complete_checkpoints", "find_checkpoint", "is_due"]
-
-PROBE_BYTES = 2**20
 
 
 def is_due(trainer: Trainer, module: Any, every_n_steps: int) -> bool:
@@ -230,30 +228,3 @@ def _write_state(trainer: Trainer, partial: Path) -> None:
 
 def _size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
-
-
-def disk_is_full(folder: Path, error: BaseException) -> bool:
-    """Whether it was for want of space that something could not be written to a folder that exists.
-
-    torch's own writer says only that its stream broke, so a little is written to see.
-    """
-    if _names_full_disk(error):
-        return True
-    probe = folder / f".space{PARTIAL}"
-    try:
-        probe.write_bytes(bytes(PROBE_BYTES))
-        sync(probe)
-    except OSError as probed:
-        return _names_full_disk(probed)
-    finally:
-        probe.unlink(missing_ok=True)
-    return False
-
-
-def _names_full_disk(error: BaseException | None) -> bool:
-    if error is None:
-        return False
-    if isinstance(error, CheckpointException):
-        return any(_names_full_disk(failure) for failure, _ in error.failures.values())
-    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return is_full or _names_full_disk(error.__cause__) or _names_full_disk(error.__context__)

@@ -29,7 +29,7 @@ def cut_back(folder: Path, step: int) -> None:
         step: rollout steps of the checkpoint that the run goes on from; 0 starts afresh and keeps nothing.
     """
     for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
-        shutil.rmtree(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     _cut_rollouts(folder / "rollouts", step)
     events = folder / "events"
     for path in events.glob(f"*{PARTIAL}"):

@@ -14,6 +14,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from transformers import AutoTokenizer, GenerationConfig
 
 from acereason.errors import UserError
@@ -104,7 +105,7 @@ def _write_weights(
     if len(shards) == 1:
         os.rename(folder / "0.safetensors", folder / SINGLE_FILE)
         return
-    files = {}
+    files: dict[str, str] = {}
     for number, names in enumerate(shards):
         file = f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
         os.rename(folder / f"{number}.safetensors", folder / file)
@@ -153,7 +154,7 @@ def _saved_weights(checkpoint: Path, base: str) -> Iterator[tuple[str, Tensor]]:
     saved = {
         key.removeprefix(KEY_PREFIX): entry
         for key, entry in reader.read_metadata().state_dict_metadata.items()
-        if key.startswith(KEY_PREFIX)
+        if key.startswith(KEY_PREFIX) and isinstance(entry, TensorStorageMetadata)
     }
     model = skeleton(model_folder(base))
     others = sorted(saved.keys() - model.state_dict().keys())

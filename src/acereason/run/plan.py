@@ -162,11 +162,10 @@ def engine_memory(config: Config, shape: Shape) -> EngineMemory:
 
 def _rank_lines(config: Config) -> list[str]:
     trainer, engine = config.trainer, config.engine
-    nodes, devices = max(trainer.num_nodes, 1), max(trainer.devices, 1)
     shard, size = trainer.shard_ranks or trainer.ranks, engine.tensor_parallel_size
     work = "prompts from one queue" if engine.work == Work.queue else "an equal share of the prompts each"
     return [
-        f"ranks        {trainer.ranks} ({nodes} node(s) × {devices}), "
+        f"ranks        {trainer.ranks} ({max(trainer.num_nodes, 1)} node(s) × {max(trainer.devices, 1)}), "
         f"policy held {trainer.ranks // shard} time(s), in {shard} shard(s)",
         f"engines      {trainer.ranks // size} of {size} rank(s), {engine.name.value}"
         + (f", {work}" if trainer.ranks > size else ""),
