@@ -107,7 +107,9 @@ def _loss_gradient(
     return gradient(model)
 
 
-def test_chunked_head_equals_full_logits_and_its_gradients() -> None:
+@pytest.mark.parametrize("block", [2**24, 200], ids=["one block", "blocks of 2 and 12 rows"])
+def test_chunked_head_equals_full_logits_and_its_gradients(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr("acereason.policy.head.BLOCK", block)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(50, 16, dtype=torch.float64, generator=generator, requires_grad=True)
     weight = torch.randn(90, 16, dtype=torch.float64, generator=generator, requires_grad=True)

@@ -1,12 +1,15 @@
 """What a run writes while it goes on."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import Fitted, prompts, rollout, rollout_batch, starts_with_a, tokenizer
+from tiny_runs import Fitted, Then, fit, prompts, rollout, rollout_batch, starts_with_a, tiny_config, tokenizer
 
 from acereason.run.callbacks import Progress, rollout_text, write_rollouts
 
@@ -88,6 +91,56 @@ def test_held_out_problems_are_evaluated_before_every_two_steps_and_after(finish
     assert list(results) == [0, 2, 4]
     assert {len(result.groups) for result in results.values()} == {4}
     assert finished_run.recorder.of("eval/pass@1") == pytest.approx([results[step].pass_at_1 for step in (0, 2, 2, 4)])
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder / "events"), size_guidance={"scalars": 0}).Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+class LookAfterAll(Callback):
+    """Reads TensorBoard's files after each step, when every other callback is through."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen: list[list[tuple[int, float]]] = []
+
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        trainer.callbacks.append(Then(lambda *_: self.seen.append(scalars(self.folder)["reward/mean"])))
+
+
+def test_a_steps_scalars_are_on_the_disk_when_its_checkpoint_is(tmp_path: Path) -> None:
+    """So a kill right after the save, before Lightning writes what it was given to log, loses none of them."""
+    look = LookAfterAll(tmp_path / "tiny")
+    run = fit(tiny_config(tmp_path, "checkpoint.every_n_steps=1"), callbacks=[look], whole=True)
+    assert [[step for step, _ in points] for points in look.seen] == [[1], [1, 2]]
+    assert [value for _, value in look.seen[-1]] == run.recorder.of("reward/mean")
+
+
+def test_a_users_callback_may_add_a_scalar_to_those_of_the_step(tmp_path: Path) -> None:
+    def add(trainer: Trainer, module: Any) -> None:
+        module.metrics["mine"] = 10.0 * module.curriculum.step
+
+    run = fit(tiny_config(tmp_path), callbacks=[Then(add)], whole=True)
+    assert scalars(run.folder)["mine"] == [(1, 10.0), (2, 20.0)]
+
+
+def test_a_rollout_file_that_is_being_written_is_none_yet(tmp_path: Path) -> None:
+    write_rollouts(tmp_path / "step-000000.parquet", rollout_batch([[rollout(1.0)]]))
+    (tmp_path / ".step-000001.parquet.partial").write_bytes(b"PAR1")
+    assert pq.read_table(tmp_path).num_rows == 1
+
+
+def test_a_resumed_run_shows_callbacks_the_last_evaluation(finished_run: Fitted, tmp_path: Path) -> None:
+    def look(trainer: Trainer, module: Any) -> None:
+        seen[module.curriculum.step] = trainer.callback_metrics["eval/pass@1"].item()
+
+    seen: dict[int, float] = {}
+    saved = Path("checkpoints") / "step-000002"
+    shutil.copytree(finished_run.folder / saved, tmp_path / "tiny" / saved)
+    overrides = ["trainer.max_steps=4", "grpo.updates_per_batch=2", "ckpt=last"]
+    fit(tiny_config(tmp_path, *overrides), callbacks=[Then(look)], whole=True)
+    assert seen == dict.fromkeys((3, 4), pytest.approx(finished_run.evaluation.results[2].pass_at_1))
 
 
 def test_the_progress_bar_shows_what_matters_once_it_is_there(finished_run: Fitted) -> None:

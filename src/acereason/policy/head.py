@@ -8,10 +8,44 @@ import torch
 from torch import Tensor
 
 
+BLOCK = 2**24
+"""Elements of the temporaries beside a chunk's logits."""
+
+
 def _chunk_log_softmax(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
     """float32 `[chunk, vocabulary]` log-probs."""
     logits = (hidden @ weight.t()).float()
-    return logits.div_(temperature).sub_(torch.logsumexp(logits, dim=-1, keepdim=True))
+    for rows in logits.split(max(1, BLOCK // len(weight))):  # logsumexp copies its input
+        rows.div_(temperature).sub_(torch.logsumexp(rows, dim=-1, keepdim=True))
+    return logits
+
+
+def _entropies(log_p: Tensor) -> Tensor:
+    """`[chunk]` entropies of `[chunk, vocabulary]` log-probs."""
+    rows = log_p.split(max(1, BLOCK // log_p.shape[1]))
+    return torch.cat([-(block.exp() * block).sum(-1) for block in rows])
+
+
+def _logits_gradient_(log_p: Tensor, scale: Tensor, entropy_scale: Tensor | None, entropies: Tensor) -> Tensor:
+    """Turns `[chunk, vocabulary]` log-probs into the gradient of logits / T, less the targets' own part.
+
+    d logprob / d logits = (onehot - p) / T and d entropy / d logits = -p (log p + entropy) / T.
+    """
+    if entropy_scale is None:
+        return log_p.exp_().mul_(-scale)
+    size = max(1, BLOCK // log_p.shape[1])
+    for rows in range(0, len(log_p), size):
+        part = slice(rows, rows + size)
+        inner = log_p[part] + entropies[part]
+        log_p[part].exp_().mul_(inner.mul_(entropy_scale[part]).add_(scale[part]).neg_())
+    return log_p
+
+
+def _add_product_(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """`total += left @ right` a block of rows at a time, for the product may be of another type than the total."""
+    size = max(1, BLOCK // total.shape[1])
+    for rows in range(0, len(total), size):
+        total[rows : rows + size] += left[rows : rows + size] @ right
 
 
 class _ChunkedHead(torch.autograd.Function):
@@ -26,7 +60,8 @@ class _ChunkedHead(torch.autograd.Function):
             log_p = _chunk_log_softmax(hidden[part], weight, temperature)
             logprobs[part] = log_p.gather(1, targets[part, None])[:, 0]
             if entropy:
-                entropies[part] = -(log_p.exp() * log_p).sum(-1)
+                entropies[part] = _entropies(log_p)
+            del log_p  # before the next chunk's come
         ctx.save_for_backward(hidden, weight, targets, entropies)
         ctx.temperature, ctx.chunk, ctx.entropy = temperature, chunk, entropy
         return logprobs, entropies
@@ -39,17 +74,15 @@ class _ChunkedHead(torch.autograd.Function):
         for rows in range(0, len(hidden), ctx.chunk):
             part = slice(rows, rows + ctx.chunk)
             log_p = _chunk_log_softmax(hidden[part], weight, ctx.temperature)
-            p = log_p.exp()
-            # d logprob / d logits = (onehot - p) / T and d entropy / d logits = -p (log p + entropy) / T
             scale = grad_logprobs[part, None]
-            if ctx.entropy:
-                grad = p.mul_(-(scale + grad_entropies[part, None] * (log_p + entropies[part, None])))
-            else:
-                grad = p.mul_(-scale)
+            entropy_scale = grad_entropies[part, None] if ctx.entropy else None
+            grad = _logits_gradient_(log_p, scale, entropy_scale, entropies[part, None])
             grad.scatter_add_(1, targets[part, None], scale)
             grad = grad.div_(ctx.temperature).to(weight.dtype)
+            del log_p
             grad_hidden[part] = grad @ weight
-            grad_weight += grad.t() @ hidden[part]
+            _add_product_(grad_weight, grad.t(), hidden[part])
+            del grad
         return grad_hidden, grad_weight.to(weight.dtype), None, None, None, None
 
 

@@ -96,6 +96,8 @@ class _Ranks:
             return 0
         if 2 in codes:
             return 2
+        if 1 in codes and not self._interrupts:
+            return 1  # that rank has said why, in what is to stay the last line
         # Those that ended because of another, or by our hand, are the cause only where no other is left.
         first = sorted(self._failed, key=lambda rank: (codes[rank] == ENDED_BY_OTHERS) + 2 * (rank in self._killed))[0]
         cause = "interrupted (SIGINT)" if self._interrupts else f"rank {first} {self._ending(first)}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from acereason.errors import UserError
 from acereason.ranks.environment import Place, find_place
@@ -15,10 +17,10 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
-    """Calls `run` with this rank's place and its lifeline to the others; returns the exit code of the process.
+    """Calls `run` with this rank's place and its lifeline to the others; returns the exit code that `run` gives.
 
-    It is what `run` returns, 2 when the user has something to mend, which is said in one line, and 1 for anything
-    else, with a traceback.
+    When it fails, the process ends here: with code 2 and one line when the user has something to mend, with code 1
+    and a traceback for anything else.
     """
     lifeline = None
     try:
@@ -28,23 +30,26 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
     except (KeyboardInterrupt, SystemExit):
         raise
     except UserError as error:
-        return _failed(lifeline, str(error), 2)
+        _failed(lifeline, str(error), 2)
     except BaseException as error:  # torch's CheckpointException is not an Exception
         full = _full_disk(error)
         if full:
-            return _failed(lifeline, full, 2)
+            _failed(lifeline, full, 2)
         traceback.print_exc()
-        return _failed(lifeline, f"rank {place.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
+        _failed(lifeline, f"rank {place.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
     lifeline.close()
     return code
 
 
-def _failed(lifeline: Lifeline | None, cause: str, code: int) -> int:
+def _failed(lifeline: Lifeline | None, cause: str, code: int) -> NoReturn:
+    """Says why and ends without exit handlers: those of a process group wait for others or talk after the last line."""
+    sys.stdout.flush()
     if lifeline is None:
         print(f"error: {cause}", file=sys.stderr)
     else:
         lifeline.fail(cause, code)
-    return code
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _full_disk(error: BaseException) -> str:

@@ -73,6 +73,7 @@ def train(config: Config, problems: list[Problem], held_out: list[Problem], plac
     try:
         trainer.fit(policy, data, ckpt_path=checkpoint, weights_only=False)
     except StopRequested:
+        data.teardown("fit")  # Lightning leaves it out when a run does not end by itself
         say_goodbye(curriculum.step, place.rank, lifeline)
         leave()
         return

@@ -1,0 +1,144 @@
+"""Whoever dies, nobody is left behind: a rank, a launcher, torchrun. The last line says why, and the run goes on."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fresh_process import fresh_environment
+
+from acereason.run.report import read_scalars
+
+ROOT = Path(__file__).resolve().parent.parent
+WITHIN_SECONDS = 60
+SETTINGS = [
+    *("problems.count=256", "problems.held_out=8", "evaluation.samples_per_problem=1", "evaluation.every_n_steps=0"),
+    *("curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=4", "log.progress_bar=false"),
+    *("checkpoint.every_n_steps=2", "checkpoint.export=false", "run.name=killed"),
+]
+
+
+class Tree:
+    """A launcher and all processes it has started, found by a variable in their environment."""
+
+    def __init__(self, root: Path, launcher: tuple[str, ...], *words: str) -> None:
+        self.root, self.mark = root, f"ACEREASON_TEST_{os.getpid()}_{time.monotonic_ns()}"
+        env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1") | {self.mark: "1"}
+        command = (sys.executable, *launcher, f"run.root={root}", *SETTINGS, *words)
+        self.errors = (root / "errors.txt").open("w")
+        self.launcher = subprocess.Popen(command, cwd=ROOT, env=env, stderr=self.errors, stdout=self.errors)
+
+    def processes(self) -> dict[int, str]:
+        """Command lines by process id."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self.mark.encode() in (folder / "environ").read_bytes():
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def rank(self, number: int) -> int:
+        """Process id of a rank."""
+        for pid in self.processes():
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            is_rank = b"train.py" in command and b"torch.distributed.run" not in command
+            if is_rank and f"RANK={number}".encode() in environment:
+                return pid
+        raise AssertionError(f"no rank {number} among {self.processes()}")
+
+    def wait_for_checkpoint(self, step: int) -> None:
+        """Returns once the run has saved `step`, so that it is in the middle of a later one."""
+        while not (self.root / "killed" / "checkpoints" / f"step-{step:06d}").exists():
+            assert self.launcher.poll() is None, self.said()
+            time.sleep(0.05)
+
+    def wait_until_empty(self) -> None:
+        """Returns once no process is left; fails if some are after a minute."""
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while self.processes():
+            assert time.monotonic() < deadline, self.processes()
+            self.launcher.poll()
+            time.sleep(0.1)
+
+    def said(self) -> str:
+        return (self.root / "errors.txt").read_text()
+
+    def end(self) -> None:
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.launcher.wait()
+        self.errors.close()
+
+
+@pytest.fixture
+def trees() -> Iterator[list[Tree]]:
+    started: list[Tree] = []
+    yield started
+    for tree in started:
+        tree.end()
+
+
+PLAIN = ("train.py", "trainer.devices=2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py")
+FOREVER = "trainer.max_steps=100000"
+
+
+def start(trees: list[Tree], root: Path, launcher: tuple[str, ...], *words: str) -> Tree:
+    trees.append(Tree(root, launcher, *words))
+    return trees[-1]
+
+
+def test_a_killed_rank_takes_the_others_with_it_and_the_run_goes_on_from_its_checkpoint(
+    trees: list[Tree], tmp_path: Path
+) -> None:
+    tree = start(trees, tmp_path, PLAIN, FOREVER)
+    tree.wait_for_checkpoint(2)
+    workers = [pid for pid, command in tree.processes().items() if "acereason.rewards.worker" in command]
+    assert len(workers) == 4  # the verifiers of both ranks die with them
+    os.kill(tree.rank(1), signal.SIGKILL)
+    tree.wait_until_empty()
+    assert tree.launcher.wait() == 1
+    assert "rank 1 was killed (SIGKILL)" in tree.said().splitlines()[-1]
+    saved = max(int(path.name[5:]) for path in (tmp_path / "killed" / "checkpoints").glob("step-??????"))
+    more = start(trees, tmp_path, PLAIN, f"trainer.max_steps={saved + 2}", "ckpt=last")
+    assert more.launcher.wait(timeout=120) == 0, more.said()
+    assert [step for step, _ in read_scalars(tmp_path / "killed")["reward/mean"]] == list(range(1, saved + 3))
+
+
+def test_a_killed_launcher_leaves_nobody(trees: list[Tree], tmp_path: Path) -> None:
+    tree = start(trees, tmp_path, PLAIN, FOREVER)
+    tree.wait_for_checkpoint(2)
+    tree.launcher.kill()
+    tree.wait_until_empty()
+    assert "error: the program that started rank" in tree.said().splitlines()[-1]
+
+
+def test_a_killed_torchrun_leaves_nobody(trees: list[Tree], tmp_path: Path) -> None:
+    tree = start(trees, tmp_path, TORCHRUN, FOREVER)
+    tree.wait_for_checkpoint(2)
+    tree.launcher.kill()
+    tree.wait_until_empty()
+    assert "error: the program that started rank" in tree.said().splitlines()[-1]
+
+
+def test_sigterm_saves_what_is_done_and_leaves_cleanly(trees: list[Tree], tmp_path: Path) -> None:
+    tree = start(trees, tmp_path, PLAIN, FOREVER, "checkpoint.every_n_steps=0", "checkpoint.best=")
+    rollouts = tmp_path / "killed" / "rollouts"
+    while len(list(rollouts.glob("step-*-rank-0.parquet"))) < 3:
+        assert tree.launcher.poll() is None, tree.said()
+        time.sleep(0.05)
+    os.kill(tree.rank(1), signal.SIGTERM)
+    assert tree.launcher.wait(timeout=WITHIN_SECONDS) == 0, tree.said()
+    tree.wait_until_empty()
+    [checkpoint] = (tmp_path / "killed" / "checkpoints").iterdir()
+    step = int(checkpoint.name.removeprefix("step-"))
+    assert f"stopped by SIGTERM after {step} rollout steps" in tree.said().splitlines()[-1]
+    assert [s for s, _ in read_scalars(tmp_path / "killed")["reward/mean"]] == list(range(1, step + 1))
+    assert len(list(rollouts.glob("step-*-rank-0.parquet"))) == step
