@@ -1,6 +1,9 @@
 """Whole runs of `train.py`: real vLLM, real FSDP2, real verifiers, each in a process of its own."""
 
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +190,13 @@ BAD = [
     (["curriculum.max_response_tokens=5000"], ["max_response_tokens", "5000", "4096"]),
     (["curriculum.max_response_tokens=4080"], ["4080", "4096"]),
     (["callbacks.x.class_path=callbacks.nothing.Nothing"], ["callbacks.nothing"]),
+    (["trainer.devices=2", "curriculum.prompts_per_step=5"], ["curriculum.prompts_per_step=5", "2 ranks"]),
+    (["trainer.devices=4", "curriculum.prompts_per_step=2"], ["curriculum.prompts_per_step=2", "4 ranks"]),
+    (["trainer.devices=3", "curriculum.prompts_per_step=6", "trainer.shard_ranks=2"], ["trainer.shard_ranks=2"]),
+    (["trainer.devices=2", "trainer.port={port}"], ["trainer.port={port}", "in use"]),
+    (["trainer.port={port}"], ["{port}", "in use"]),
+    (["trainer.num_nodes=2"], ["trainer.num_nodes=2", "torchrun"]),
+    (["run.name=none", "ckpt=last"], ["ckpt=last", "no complete checkpoint"]),
 ]
 
 
@@ -197,9 +207,37 @@ def test_what_cannot_work_is_one_clear_line(tmp_path: Path, overrides: list[str]
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text((ROOT / "models" / "laptop" / "config.json").read_text())
-    done = run(f"run.root={tmp_path}/runs", *(text.format(tmp=tmp_path) for text in overrides))
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(f"run.root={tmp_path}/runs", *(text.format(tmp=tmp_path, port=port) for text in overrides))
+    assert_one_line(done, *(text.format(tmp=tmp_path, port=port) for text in said))
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
-    assert all(text.format(tmp=tmp_path) in lines[0] for text in said), lines[0]
+    assert all(text in lines[0] for text in said), lines[0]
+
+
+def test_a_checkpoint_that_is_not_whole_or_not_of_this_run_is_one_clear_line(
+    learned: tuple[Path, str], tmp_path: Path
+) -> None:
+    checkpoint = learned[0] / "checkpoints" / "step-000020"
+    cut = tmp_path / "step-000020"
+    shutil.copytree(checkpoint, cut)
+    os.truncate(cut / "meta.pt", 100)
+    assert_one_line(run(f"run.root={tmp_path}", "run.name=a", f"ckpt={cut}"), str(cut), "meta.pt", "ckpt=last")
+    shutil.copytree(checkpoint, tmp_path / "step-000020.partial")
+    partial = f"ckpt={tmp_path}/step-000020.partial"
+    assert_one_line(run(f"run.root={tmp_path}", "run.name=a", partial), partial, "not written to the end")
+    same = [f"ckpt={checkpoint}", f"run.root={tmp_path}", "run.name=a", "problems.held_out=64"]
+    same += ["evaluation.samples_per_problem=4", f"trainer.max_steps={STEPS}"]
+    assert_one_line(run(*same, "seed=3"), "seed=3", "ckpt_changes=true")
+    model = tmp_path / "wider"
+    shutil.copytree(ROOT / "models" / "laptop", model)
+    values = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(values | {"hidden_size": 256}))
+    assert_one_line(run(*same, f"model.path={model}"), "hidden_size", "256", "128")
+    assert_one_line(run(f"run.root={learned[0].parent}", "run.name=learned"), "holds checkpoints already", "ckpt=last")

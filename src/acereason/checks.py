@@ -15,6 +15,7 @@ from acereason.config import AdvantageKind, Config
 from acereason.errors import UserError
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
 from acereason.rewards.domains import check_domain
+from acereason.run.checkpoint_files import check_branch, check_fits, find_checkpoint
 from acereason.settings import settings, shown
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
@@ -70,6 +71,7 @@ def check(config: Config) -> None:
     _check_problems(config)
     _check_lengths(config, _model_folder(config.model.path))
     check_callbacks(config.callbacks)
+    _check_checkpoint(config)
 
 
 def _check_ranges(config: Config) -> None:
@@ -127,6 +129,14 @@ def _check_run(config: Config) -> None:
         raise UserError(f"run.name={shown(config.run.name)}: must be a folder under run.root={config.run.root}")
     if config.ckpt not in ("", "last", "best", "auto") and not Path(config.ckpt).exists():
         raise UserError(f"ckpt={shown(config.ckpt)}: no such checkpoint; {_nearest_path(config.ckpt, 'last')}")
+
+
+def _check_checkpoint(config: Config) -> None:
+    folder = Path(config.run.root) / config.run.name / "checkpoints"
+    checkpoint = find_checkpoint(config.ckpt, folder)
+    if checkpoint:
+        check_fits(config, checkpoint)
+    check_branch(checkpoint, folder)
 
 
 def _check_problems(config: Config) -> None:

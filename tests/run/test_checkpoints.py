@@ -239,6 +239,16 @@ def test_the_newest_stay(tmp_path: Path) -> None:
     assert checkpoints(run.folder) == ["step-000004", "step-000005"]
 
 
+def test_a_damaged_checkpoint_gives_way_to_a_new_one_of_its_step(tmp_path: Path) -> None:
+    damaged = tmp_path / "tiny" / "checkpoints" / "step-000002"
+    damaged.mkdir(parents=True)
+    (damaged / "meta.pt").touch()
+    assert what_is_missing(damaged) == "checkpoint.json is missing"
+    run = fit(tiny_config(tmp_path), whole=True)
+    assert what_is_missing(damaged) == ""
+    assert checkpoints(run.folder) == ["step-000002"]
+
+
 def test_a_run_saves_when_due_and_at_its_end(finished_run: Fitted) -> None:
     assert checkpoints(finished_run.folder) == ["step-000002", "step-000004"]
 

@@ -75,7 +75,8 @@ class Checkpoints(Callback):
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
         """Saves when the step, its score or the end of the run asks for it."""
         self.finished_step = step = module.curriculum.step
-        if is_due(trainer, module, self.config.checkpoint.every_n_steps) or self._is_best(self._score(step)):
+        score = self._score(step)
+        if is_due(trainer, module, self.config.checkpoint.every_n_steps) or self._is_best(trainer, score):
             self.save(trainer, module)
 
     def on_exception(self, trainer: Trainer, module: Any, exception: BaseException) -> None:
@@ -83,7 +84,7 @@ class Checkpoints(Callback):
         step = module.curriculum.step
         # All that follows an update has run, or all but the evaluation: a resumed run makes up for that.
         is_whole = step in (self.finished_step, self.evaluation.due_step)
-        if isinstance(exception, StopRequested) and step > 0 and is_whole and not self._has(step):
+        if isinstance(exception, StopRequested) and step > 0 and is_whole and not self._has(trainer, step):
             self.save(trainer, module)
 
     def state_dict(self) -> dict[str, bool]:
@@ -102,7 +103,7 @@ class Checkpoints(Callback):
         """
         partial = self._path(module.curriculum.step, PARTIAL)
         own: dict[str, int] = {}
-        self.is_over = trainer.should_stop
+        self.is_over = trainer.should_stop and module.curriculum.step < self.config.trainer.max_steps
 
         def write() -> None:
             _write_state(trainer, partial)
@@ -119,9 +120,9 @@ class Checkpoints(Callback):
     def _path(self, step: int, suffix: str = "") -> Path:
         return self.folder / f"step-{step:06d}{suffix}"
 
-    def _has(self, step: int) -> bool:
-        """Rank 0's word for whether a step is saved, so that all ranks do the same."""
-        return gather(not what_is_missing(self._path(step)))[0]
+    def _has(self, trainer: Trainer, step: int) -> bool:
+        """Whether a step is saved, by rank 0's look at the folder, so that all ranks do the same."""
+        return gather(trainer.is_global_zero and not what_is_missing(self._path(step)))[0]
 
     def _score(self, step: int) -> dict[str, Any] | None:
         """What `checkpoint.best` was in the evaluation at this very step, if there was one."""
@@ -133,21 +134,19 @@ class Checkpoints(Callback):
             raise UserError(f"checkpoint.best={name}: must be one of {', '.join(metrics)}, or empty for none")
         return {"name": name, "value": metrics[name]} if math.isfinite(metrics[name]) else None
 
-    def _is_best(self, score: dict[str, Any] | None) -> bool:
+    def _is_best(self, trainer: Trainer, score: dict[str, Any] | None) -> bool:
         """Whether a score, the same on all ranks, is above those of all checkpoints, by rank 0's look at the folder."""
         if score is None:
             return False
-        best = best_checkpoint(self.folder, score["name"])
+        best = best_checkpoint(self.folder, score["name"]) if trainer.is_global_zero else None
         best_score = read_manifest(best).score if best else None
         return gather(best_score is None or score["value"] > best_score["value"])[0]
 
     def _make_room(self, trainer: Trainer, partial: Path) -> None:
-        """An empty folder to write to; a damaged checkpoint of this step gives way to the new one."""
-        if not trainer.is_global_zero:
-            return
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(partial.with_suffix(""), ignore_errors=True)
-        partial.mkdir(parents=True)
+        """An empty folder to write to."""
+        if trainer.is_global_zero:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
 
     def _complete(self, trainer: Trainer, module: Any, files: dict[str, int]) -> None:
         """Everything on the disk, then the manifest, then the name.
@@ -158,7 +157,7 @@ class Checkpoints(Callback):
         if not trainer.is_global_zero:
             return
         step = module.curriculum.step
-        partial = self._path(step, PARTIAL)
+        partial, final = self._path(step, PARTIAL), self._path(step)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.flush()
@@ -174,18 +173,17 @@ class Checkpoints(Callback):
             files={file.name: file.stat().st_size for file in sorted(partial.iterdir())} | files,
         )
         write_manifest(partial, manifest)
-        os.rename(partial, self._path(step))
+        if final.exists():  # a damaged one
+            _drop(final)
+        os.rename(partial, final)
         sync(self.folder)
 
     def _remove_old(self) -> None:
-        """Keeps the newest and the best; a checkpoint loses its name first, so that half of one never looks whole."""
+        """Keeps the newest and the best."""
         best = best_checkpoint(self.folder, self.config.checkpoint.best) if self.config.checkpoint.best else None
         for old in complete_checkpoints(self.folder)[: -self.config.checkpoint.keep]:
             if old != best:
-                partial = old.with_name(old.name + PARTIAL)
-                shutil.rmtree(partial, ignore_errors=True)
-                os.rename(old, partial)
-                shutil.rmtree(partial, ignore_errors=True)
+                _drop(old)
 
     def _together(self, trainer: Trainer, module: Any, part: Callable[[], object]) -> None:
         """Does one part of a save; when it fails on a rank, no rank goes on and what was written goes away."""
@@ -200,6 +198,7 @@ class Checkpoints(Callback):
             return
         if trainer.is_global_zero:
             shutil.rmtree(self._path(module.curriculum.step, PARTIAL), ignore_errors=True)
+        gather(None)  # a rank that fails now may take the others with it
         if error is not None and not is_full:
             raise error
         if "full" in outcomes:
@@ -224,6 +223,14 @@ def _write_state(trainer: Trainer, partial: Path) -> None:
         if trainer.is_global_zero and (partial / ".metadata").exists():
             trainer.strategy.barrier()
         raise
+
+
+def _drop(checkpoint: Path) -> None:
+    """Takes a checkpoint's name before its content, so that half of one never looks whole."""
+    nameless = checkpoint.with_name(f"{checkpoint.name}.old{PARTIAL}")
+    shutil.rmtree(nameless, ignore_errors=True)
+    os.rename(checkpoint, nameless)
+    shutil.rmtree(nameless, ignore_errors=True)
 
 
 def _size(count: float) -> str:
