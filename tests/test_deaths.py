@@ -26,11 +26,11 @@ SETTINGS = [
 class Tree:
     """A launcher and all processes it has started, found by a variable in their environment."""
 
-    def __init__(self, root: Path, launcher: tuple[str, ...], *words: str) -> None:
+    def __init__(self, root: Path, launcher: tuple[str, ...], *words: str, **variables: str) -> None:
         self.root, self.mark = root, f"ACEREASON_TEST_{os.getpid()}_{time.monotonic_ns()}"
-        env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1") | {self.mark: "1"}
+        env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1") | {self.mark: "1"} | variables
         command = (sys.executable, *launcher, f"run.root={root}", *SETTINGS, *words)
-        self.errors = (root / "errors.txt").open("w")
+        self.errors = (root / "errors.txt").open("a")
         self.launcher = subprocess.Popen(command, cwd=ROOT, env=env, stderr=self.errors, stdout=self.errors)
 
     def processes(self) -> dict[int, str]:
@@ -90,9 +90,19 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 FOREVER = "trainer.max_steps=100000"
 
 
-def start(trees: list[Tree], root: Path, launcher: tuple[str, ...], *words: str) -> Tree:
-    trees.append(Tree(root, launcher, *words))
+def start(trees: list[Tree], root: Path, launcher: tuple[str, ...], *words: str, **variables: str) -> Tree:
+    trees.append(Tree(root, launcher, *words, **variables))
     return trees[-1]
+
+
+def steps_done(root: Path) -> int:
+    return len(list((root / "killed" / "rollouts").glob("step-*-rank-0.parquet")))
+
+
+def wait_for_steps(tree: Tree, steps: int) -> None:
+    while steps_done(tree.root) < steps:
+        assert tree.launcher.poll() is None, tree.said()
+        time.sleep(0.05)
 
 
 def test_a_killed_rank_takes_the_others_with_it_and_the_run_goes_on_from_its_checkpoint(
@@ -130,10 +140,7 @@ def test_a_killed_torchrun_leaves_nobody(trees: list[Tree], tmp_path: Path) -> N
 
 def test_sigterm_saves_what_is_done_and_leaves_cleanly(trees: list[Tree], tmp_path: Path) -> None:
     tree = start(trees, tmp_path, PLAIN, FOREVER, "checkpoint.every_n_steps=0", "checkpoint.best=")
-    rollouts = tmp_path / "killed" / "rollouts"
-    while len(list(rollouts.glob("step-*-rank-0.parquet"))) < 3:
-        assert tree.launcher.poll() is None, tree.said()
-        time.sleep(0.05)
+    wait_for_steps(tree, 3)
     os.kill(tree.rank(1), signal.SIGTERM)
     assert tree.launcher.wait(timeout=WITHIN_SECONDS) == 0, tree.said()
     tree.wait_until_empty()
@@ -141,4 +148,40 @@ def test_sigterm_saves_what_is_done_and_leaves_cleanly(trees: list[Tree], tmp_pa
     step = int(checkpoint.name.removeprefix("step-"))
     assert f"stopped by SIGTERM after {step} rollout steps" in tree.said().splitlines()[-1]
     assert [s for s, _ in read_scalars(tmp_path / "killed")["reward/mean"]] == list(range(1, step + 1))
-    assert len(list(rollouts.glob("step-*-rank-0.parquet"))) == step
+    assert steps_done(tmp_path) == step
+
+
+def srun(trees: list[Tree], root: Path, *words: str) -> list[Tree]:
+    """The tasks that `srun --ntasks=2` starts on one node, and a `scontrol` that writes down what it is told."""
+    scontrol = root / "bin" / "scontrol"
+    scontrol.parent.mkdir(exist_ok=True)
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {root}/scontrol.txt\n')
+    scontrol.chmod(0o755)
+    shared = {
+        "SLURM_JOB_ID": "4242",
+        "SLURM_JOB_NAME": "acereason",
+        "SLURM_STEP_ID": "0",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NODEID": "0",
+        "SLURM_STEP_NODELIST": "localhost",
+        "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
+    }
+    return [
+        start(trees, root, ("train.py",), "ckpt=auto", *words, SLURM_PROCID=task, SLURM_LOCALID=task, **shared)
+        for task in ("0", "1")
+    ]
+
+
+def test_sigusr1_under_slurm_queues_the_job_again_and_the_same_command_goes_on(
+    trees: list[Tree], tmp_path: Path
+) -> None:
+    tasks = srun(trees, tmp_path, FOREVER, "checkpoint.every_n_steps=0", "checkpoint.best=")
+    wait_for_steps(tasks[0], 3)
+    os.kill(tasks[1].launcher.pid, signal.SIGUSR1)
+    assert [task.launcher.wait(timeout=WITHIN_SECONDS) for task in tasks] == [0, 0], tasks[0].said()
+    assert (tmp_path / "scontrol.txt").read_text() == "requeue 4242\n"
+    step = steps_done(tmp_path)
+    again = srun(trees, tmp_path, f"trainer.max_steps={step + 2}")
+    assert [task.launcher.wait(timeout=120) for task in again] == [0, 0], again[0].said()
+    assert [s for s, _ in read_scalars(tmp_path / "killed")["reward/mean"]] == list(range(1, step + 3))
