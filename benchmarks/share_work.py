@@ -1,25 +1,22 @@
-"""Simulates one generation phase on many engines: what a shared queue gains over a fixed split.
+"""Simulates one generation phase on many engines: what sharing single responses gains over sharing prompts out.
 
-    python benchmarks/share_work.py [--seeds 5] [--engines 128]
+    python benchmarks/share_work.py [--seeds 5] [--engines 128] [--max-num-seqs 256]
 
-An event simulation, not a measurement; no GPU, about ten seconds a seed. Each engine decodes its running
+An event simulation, not a measurement; no GPU, about two minutes on one core. Each engine decodes its running
 responses in lockstep; a step takes longer the more of them there are and the more tokens they hold. When the KV cache
-is full, the youngest response waits and is computed again later, as in vLLM. All engines start at once and the phase
-ends with the last response of the slowest. Means and standard deviations over seeds of two figures:
-
-    idle      1 - mean(busy) / max(busy) over the engines, where busy is the time until an engine's own last response
-    seconds   time until the last response of all
-
+is full, the youngest response waits and is computed again later, as in vLLM. All engines start at once; the phase ends
+with the last response of the slowest. Means and standard deviations over seeds: `idle` is 1 - mean(busy) / max(busy)
+over the engines, where busy is the time until an engine's own last response; `seconds` the time until the last of all.
 Every policy sees the same lengths. Left out: engines that differ in speed. A reader may conclude how policies compare
 under these constants; the seconds are no promise.
 
-    fixed split               each engine gets its equal, contiguous share of the prompts at the start
-    queue                     engines draw a prompt whenever they have room for all its responses; an engine holds at
-                              most its even share of all responses, so that the start starves nobody
-    longest first             the same, prompts in the order of the last epoch's mean lengths
-    ..., in one go            the same, but an engine fills all its room before the next one draws
-    half the concurrency      queue, at half of the even share; only where that is less than the slots
-    singly                    queue of single responses in random order: those to one prompt go to many engines
+    whole prompts     each engine gets an equal, contiguous share of the prompts, all responses to them, at the start
+    fixed             `engine.work=fixed`: an equal, contiguous share of the order of `draw_order`
+    queue             `engine.work=queue`: engines draw the next response in that order whenever they have room. At the
+                      start each fills all its room before the next one draws
+    ..., racing       the same, but at the start all draw at the same time: who gets the next response is chance
+    unknown, known    nothing is expected of any prompt, as in the first epoch and in evaluations; or the mean length of
+                      its responses in the last epoch
 """
 
 from __future__ import annotations
@@ -29,10 +26,14 @@ import heapq
 import math
 import random
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, pstdev
 
 import numpy as np
+
+from acereason.ranks.collectives import share
+from acereason.rollout.shared import draw_order
 
 # A 7B policy of Qwen2.5's shape in bfloat16 on one H100.
 WEIGHT_BYTES = 15.2e9  # 7.6e9 parameters
@@ -42,15 +43,13 @@ FLOP = 15.2e9  # of one token: two a parameter
 FLOPS = 0.6 * 989e12  # dense bfloat16, at 60% of the peak; 26 us a token, more than reading the weights from 177 on
 LAUNCH = 1.5e-3  # seconds a step for scheduling, sampling and kernels; an assumption
 KV_MEMORY = 40e9  # bytes; beside the weights and what the sleeping trainer keeps; 697,000 tokens
-# Four such GPUs as one engine: weights, KV and arithmetic a quarter each, two all-reduces a layer at about 20 us.
-REDUCE = 2 * 28 * 20e-6
+REDUCE = 2 * 28 * 20e-6  # seconds a step where several GPUs are one engine: two all-reduces a layer at about 20 us
 
 PROMPT_TOKENS = 200
 # Log-lengths are a prompt's part plus a sample's part, both normal: correlation 0.7^2 / (0.7^2 + 0.55^2) = 0.62
 # between responses to the same prompt. The spreads are assumptions; 9% of the responses are cut at 16K, 3% at 32K.
 PROMPT_SPREAD, SAMPLE_SPREAD = 0.7, 0.55
-# Between epochs the policy changes: a prompt's mean length moves by about 20%, on top of the noise of few samples.
-DRIFT = 0.2
+DRIFT = 0.2  # of a prompt's mean length between epochs; the noise of few samples comes on top
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,6 @@ class Machine:
         """Tokens that fit into the KV cache."""
         return int((self.gpus * (KV_MEMORY + WEIGHT_BYTES) - WEIGHT_BYTES) / KV_BYTES)
 
-    def prefill(self, tokens: int) -> float:
-        """Seconds."""
-        return tokens * FLOP / FLOPS / self.gpus
-
     def decode(self, steps: int, running: int, context: int) -> float:
         """Seconds of `steps` steps of `running` responses that hold `context` tokens before the first of them."""
         matmul = max(WEIGHT_BYTES / BANDWIDTH, running * FLOP / FLOPS) / self.gpus
@@ -79,34 +74,36 @@ class Machine:
 class Engine:
     """One engine's clock, in seconds and in steps, its running and its waiting responses."""
 
-    def __init__(self, machine: Machine, slots: int) -> None:
+    def __init__(self, machine: Machine, slots: int, lengths: Sequence[int] = ()) -> None:
         self.machine, self.slots, self.capacity = machine, slots, machine.capacity
-        self.seconds, self.step, self.context, self.started, self.to_prefill = 0.0, 0, 0, 0, 0
-        self.running: list[tuple[int, int, int]] = []  # (last step, number by start, length), a heap
-        self.waiting: deque[tuple[int, int]] = deque()  # (length, tokens it has already)
+        self.seconds, self.step, self.context, self.started = 0.0, 0, 0, 0
+        self.to_prefill = PROMPT_TOKENS * len(lengths)
+        self.running: dict[int, tuple[int, int]] = {}  # by number of start: last step, length; the youngest stands last
+        self.ends: list[tuple[int, int]] = []  # last step and number of start, a heap; some no longer run
+        self.waiting = deque((length, 0) for length in lengths)  # with the tokens it has already
 
-    @property
-    def held(self) -> int:
-        """Responses that it has to finish."""
-        return len(self.running) + len(self.waiting)
-
-    def add(self, prompt: list[int]) -> None:
-        """Takes responses to one prompt, which is computed once for all of them."""
+    def add(self, length: int) -> None:
+        """Takes a response."""
         self.to_prefill += PROMPT_TOKENS
-        self.waiting += [(length, 0) for length in prompt]
+        self.waiting.append((length, 0))
 
-    def run_until(self, count: int) -> None:
-        """Decodes until no more than `count` responses are left."""
-        while self.held > count:
+    def run_until(self, count: int) -> float:
+        """Decodes until no more than `count` responses are left; returns its clock."""
+        while len(self.running) + len(self.waiting) > count:
             self._start_waiting()
-            steps, room = self.running[0][0] - self.step, (self.capacity - self.context) // len(self.running)
-            if steps <= room:
-                self._decode(steps)
-                _, _, length = heapq.heappop(self.running)
-                self.context -= PROMPT_TOKENS + length
+            while self.ends[0][1] not in self.running:
+                heapq.heappop(self.ends)
+            last, first = self.ends[0]
+            room = (self.capacity - self.context) // len(self.running)
+            if last - self.step <= room:
+                self._decode(last - self.step)
+                self.context -= PROMPT_TOKENS + self.running.pop(first)[1]
             else:
                 self._decode(max(room, 0))
-                self._preempt()
+                _, (last, length) = self.running.popitem()
+                self.context -= PROMPT_TOKENS + length - (last - self.step)
+                self.waiting.appendleft((length, length - (last - self.step)))
+        return self.seconds
 
     def _start_waiting(self) -> None:
         while self.waiting and len(self.running) < self.slots:
@@ -118,75 +115,31 @@ class Engine:
             self.to_prefill += done
             self.context += PROMPT_TOKENS + done
             self.started += 1
-            heapq.heappush(self.running, (self.step + length - done, self.started, length))
+            self.running[self.started] = self.step + length - done, length
+            heapq.heappush(self.ends, (self.step + length - done, self.started))
 
     def _decode(self, steps: int) -> None:
-        self.seconds += self.machine.prefill(self.to_prefill)
+        self.seconds += self.to_prefill * FLOP / FLOPS / self.machine.gpus
         self.seconds += self.machine.decode(steps, len(self.running), self.context)
         self.context += steps * len(self.running)
-        self.step += steps
-        self.to_prefill = 0
-
-    def _preempt(self) -> None:
-        youngest = max(self.running, key=lambda response: response[1])
-        self.running.remove(youngest)
-        heapq.heapify(self.running)
-        last, _, length = youngest
-        done = length - (last - self.step)
-        self.context -= PROMPT_TOKENS + done
-        self.waiting.appendleft((length, done))
-
-
-def fixed_split(prompts: list[list[int]], engines: int, machine: Machine, slots: int) -> list[float]:
-    """Busy seconds of each engine when each gets its contiguous share of the prompts at the start."""
-    every = [Engine(machine, slots) for _ in range(engines)]
-    for number, prompt in enumerate(prompts):
-        every[number * engines // len(prompts)].add(prompt)
-    return finished(every)
-
-
-def queue(
-    prompts: list[list[int]], engines: int, machine: Machine, concurrency: int, seed: int, *, in_one_go: bool = False
-) -> list[float]:
-    """Busy seconds of each engine when whoever has room for all responses of a prompt draws the next one.
-
-    Engines that have room at the same moment, as all do at the start, take turns in random order; with `in_one_go`
-    each fills all its room before the next draws.
-    """
-    ties = random.Random(seed)
-    every = [Engine(machine, concurrency) for _ in range(engines)]
-    with_room = [(0.0, 0, ties.random(), number) for number in range(engines)]
-    heapq.heapify(with_room)
-    for prompt in prompts:
-        _, _, tie, number = with_room[0]
-        engine = every[number]
-        engine.add(prompt)
-        engine.run_until(max(concurrency - len(prompt), 0))
-        turn = (0, tie) if in_one_go else (engine.held, ties.random())
-        heapq.heapreplace(with_room, (engine.seconds, *turn, number))
-    return finished(every)
-
-
-def finished(engines: list[Engine]) -> list[float]:
-    """Busy seconds of each engine once it has finished what it holds."""
-    for engine in engines:
-        engine.run_until(0)
-    return [engine.seconds for engine in engines]
+        self.step, self.to_prefill = self.step + steps, 0
 
 
 @dataclass(frozen=True)
 class Workload:
-    """So many prompts with so many responses each, on so many engines."""
+    """So many prompts with so many responses each, on so many engines; `repeated` ones had an epoch before."""
 
     name: str
     prompts: int
     samples: int
     engines: int
     machine: Machine = Machine()
+    repeated: bool = True
 
-    def even_share(self, samples: int) -> int:
-        """An engine's even share of all responses, rounded up to whole draws of `samples` responses."""
-        return math.ceil(self.prompts * self.samples / samples / self.engines) * samples
+    @property
+    def even_share(self) -> int:
+        """An engine's, of the responses."""
+        return math.ceil(self.prompts * self.samples / self.engines)
 
 
 @dataclass(frozen=True)
@@ -197,59 +150,80 @@ class Lengths:
     mean: int
     longest: int
 
-    def draw(self, workload: Workload, seed: int) -> tuple[list[list[int]], list[list[int]]]:
-        """Lengths of each prompt's responses, and the same prompts with the longest expected first."""
+    def draw(self, workload: Workload, seed: int) -> tuple[list[int], list[float]]:
+        """The length of each response, prompt by prompt, and what the last epoch had as its prompt's mean."""
         generator = np.random.default_rng(seed)
         prompt = math.log(self.median) + PROMPT_SPREAD * generator.standard_normal((workload.prompts, 1))
 
-        def responses(centre: np.ndarray) -> np.ndarray:
-            noise = generator.standard_normal((workload.prompts, workload.samples))
-            return np.clip(np.exp(centre + SAMPLE_SPREAD * noise), 1, self.longest).astype(int)
-
-        now = responses(prompt)
-        last_epoch = responses(prompt + DRIFT * generator.standard_normal((workload.prompts, 1)))
-        order = np.argsort(-last_epoch.mean(axis=1), kind="stable")
-        return now.tolist(), now[order].tolist()
+        centres = prompt, prompt + DRIFT * generator.standard_normal((workload.prompts, 1))
+        noise = generator.standard_normal((2, workload.prompts, workload.samples))
+        now, before = np.clip(np.exp(np.stack(centres) + SAMPLE_SPREAD * noise), 1, self.longest).astype(int)
+        return now.ravel().tolist(), np.repeat(before.mean(axis=1), workload.samples).tolist()
 
 
-def simulate(workload: Workload, lengths: Lengths, seed: int) -> dict[str, list[float]]:
+def fixed_split(lengths: Sequence[int], workload: Workload, slots: int, unit: int = 1) -> list[float]:
+    """Busy seconds of each engine when each gets its contiguous share of `lengths`, in whole units of so many."""
+    ranges = [share(len(lengths) // unit, engine, workload.engines) for engine in range(workload.engines)]
+    parts = [lengths[unit * numbers.start : unit * numbers.stop] for numbers in ranges]
+    return [Engine(workload.machine, slots, part).run_until(0) for part in parts]
+
+
+def queue(lengths: Sequence[int], workload: Workload, room: int, first: Iterable[int]) -> list[float]:
+    """Busy seconds of each engine when whoever holds less than `room` responses draws the next of `lengths`.
+
+    `first` says which engine draws the first, the second … response, until all are full.
+    """
+    every = [Engine(workload.machine, room) for _ in range(workload.engines)]
+    waiting = iter(lengths)
+    for number, length in zip(first, waiting, strict=False):
+        every[number].add(length)
+    with_room = [(engine.run_until(room - 1), number) for number, engine in enumerate(every)]
+    heapq.heapify(with_room)
+    for length in waiting:
+        _, number = with_room[0]
+        every[number].add(length)
+        heapq.heapreplace(with_room, (every[number].run_until(room - 1), number))
+    return [engine.run_until(0) for engine in every]
+
+
+def simulate(workload: Workload, lengths: Lengths, slots: int, seed: int) -> dict[str, list[float]]:
     """Busy seconds of each engine under each policy."""
-    prompts, longest_first = lengths.draw(workload, seed)
-    engines, machine = workload.engines, workload.machine
-    slots, share = machine.capacity // lengths.mean, workload.even_share(workload.samples)
-    whole, half = (max(min(slots, part), workload.samples) for part in (share, share // 2))
-    one = min(slots, workload.even_share(1))
-    singly, singly_longest = ([[length] for prompt in order for length in prompt] for order in (prompts, longest_first))
-    random.Random(seed).shuffle(singly)
-    return {
-        "fixed split": fixed_split(prompts, engines, machine, slots),
-        "queue": queue(prompts, engines, machine, whole, seed),
-        "longest first": queue(longest_first, engines, machine, whole, seed),
-        "longest first, in one go": queue(longest_first, engines, machine, whole, seed, in_one_go=True),
-        **({"half the concurrency": queue(prompts, engines, machine, half, seed)} if half < whole else {}),
-        "singly": queue(singly, engines, machine, one, seed),
-        "singly, in one go": queue(singly, engines, machine, one, seed, in_one_go=True),
-        "singly, longest first": queue(singly_longest, engines, machine, one, seed),
+    responses, last_epoch = lengths.draw(workload, seed)
+    room = min(workload.even_share, slots)
+    in_one_go = [engine for engine in range(workload.engines) for _ in range(room)][: len(responses)]
+    expectations = [math.inf] * len(responses), last_epoch
+    orders = [draw_order(expected, workload.engines, room) for expected in expectations]
+    unknown, known = ([responses[number] for number in order] for order in orders)
+    results = {
+        "whole prompts": fixed_split(responses, workload, slots, workload.samples),
+        "fixed, unknown": fixed_split(unknown, workload, slots),
+        "queue, unknown": queue(unknown, workload, room, in_one_go),
     }
+    if workload.repeated:
+        results["fixed, known"] = fixed_split(known, workload, slots)
+        results["queue, known"] = queue(known, workload, room, in_one_go)
+        racing = random.Random(seed).sample(in_one_go, len(in_one_go))
+        results["queue, known, racing"] = queue(known, workload, room, racing)
+    return results
 
 
-def report(workload: Workload, lengths: Lengths, seeds: int) -> None:
+def report(workload: Workload, lengths: Lengths, slots: int, seeds: int) -> None:
     """Prints one table."""
-    runs = [simulate(workload, lengths, seed) for seed in range(seeds)]
+    runs = [simulate(workload, lengths, slots, seed) for seed in range(seeds)]
     alone = workload.machine.decode(lengths.longest, 1, PROMPT_TOKENS)
     print(
         f"\n{workload.name}: {workload.prompts:,} prompts x {workload.samples} on {workload.engines} engines, "
         f"lengths to {lengths.longest // 1024}K, mean {lengths.mean:,}\n"
-        f"  {workload.machine.capacity // lengths.mean} slots an engine, even share "
-        f"{workload.even_share(workload.samples)} responses; one of the longest alone takes {alone:.0f} s\n"
-        f"  {'policy':26}{'idle':>14}{'seconds':>17}{'to fixed':>10}"
+        f"  even share {workload.even_share} responses, room {min(workload.even_share, slots)}, cache for "
+        f"{workload.machine.capacity // lengths.mean} whole ones; one of the longest alone takes {alone:.0f} s\n"
+        f"  {'policy':22}{'idle':>15}{'seconds':>17}{'to prompts':>12}"
     )
+    base = mean(max(run["whole prompts"]) for run in runs)
     for policy in runs[0]:
-        idle = [100 * (1 - mean(run[policy]) / max(run[policy])) for run in runs]
+        idle = [1 - mean(run[policy]) / max(run[policy]) for run in runs]
         ends = [max(run[policy]) for run in runs]
-        gain = 100 * (mean(ends) / mean(max(run["fixed split"]) for run in runs) - 1)
-        spreads = pstdev(idle), pstdev(ends)
-        print(f"  {policy:26}{mean(idle):7.1f} ± {spreads[0]:3.1f}%{mean(ends):10.1f} ± {spreads[1]:5.1f}{gain:+9.1f}%")
+        end = f"{mean(ends):.1f} ± {pstdev(ends):5.1f}"
+        print(f"  {policy:22}{mean(idle):8.1%} ± {pstdev(idle):4.1%}{end:>17}{mean(ends) / base - 1:+12.1%}")
 
 
 def main() -> None:
@@ -257,18 +231,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="draws of the lengths, 5 by default")
     parser.add_argument("--engines", type=int, default=128, help="engines of one GPU each, 128 by default")
+    parser.add_argument("--max-num-seqs", type=int, default=256, help="engine.max_num_seqs, 256 by default")
     options = parser.parse_args()
-    gpus = options.engines
+    gpus, slots = options.engines, options.max_num_seqs
     for lengths in (Lengths(5_020, 6_500, 16_384), Lengths(6_430, 9_000, 32_768)):
         for workload in (
             Workload("training step", 128, 8, gpus),
             Workload("training step", 128, 16, gpus),
             Workload("training step, few engines", 128, 16, max(gpus // 16, 1)),
             Workload("training step, tensor-parallel", 128, 16, max(gpus // 4, 1), Machine(gpus=4)),
-            Workload("evaluation or refilter", 8_192, 16, gpus),
-            Workload("benchmark of few problems", 30, 64, gpus),
+            Workload("evaluation", 8_192, 16, gpus, repeated=False),
+            Workload("benchmark of few problems", 30, 64, gpus, repeated=False),
         ):
-            report(workload, lengths, options.seeds)
+            report(workload, lengths, slots, options.seeds)
 
 
 if __name__ == "__main__":

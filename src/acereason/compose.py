@@ -120,15 +120,17 @@ def _resolve_message(error: OmegaConfBaseException, written: Any) -> str:
 
 def _run_name(config: Config) -> str:
     """A name for a run without one: recipe and time, or with `ckpt=last` the recipe's newest run."""
-    if config.ckpt == "last":
-        return _newest_run(Path(config.run.root), config.recipe)
+    if config.ckpt in ("last", "best"):
+        return _newest_run(Path(config.run.root), config.recipe, config.ckpt)
+    if config.ckpt == "auto":
+        raise UserError("ckpt=auto needs run.name=…, the same each time: it goes on with the run of that name if any")
     return f"{config.recipe.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _newest_run(root: Path, recipe: str) -> str:
+def _newest_run(root: Path, recipe: str, ckpt: str) -> str:
     saved = [path for path in root.glob(f"*/{SAVED_CONFIG}") if _recipe_of(path) == recipe]
     if not saved:
-        raise UserError(f"ckpt=last: no run of recipe {recipe} in run.root={root}; name one with run.name=…")
+        raise UserError(f"ckpt={ckpt}: no run of recipe {recipe} in run.root={root}; name one with run.name=…")
     return max(saved, key=lambda path: (path.stat().st_mtime, path.parent.name)).parent.name
 
 

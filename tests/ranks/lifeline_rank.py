@@ -1,6 +1,6 @@
 """A rank with a lifeline that does what it reads from standard input; run by test_lifeline.py.
 
-Arguments: rank, then for ranks above 0 port and token, then options and constants of the module to change.
+Arguments: rank, then for ranks above 0 port and token, then options and values for `CONSTANTS`.
 """
 
 import ctypes
@@ -12,7 +12,10 @@ import time
 
 from acereason.errors import UserError
 from acereason.ranks import lifeline as lifelines
+from acereason.ranks import peers
 from acereason.ranks.lifeline import Lifeline
+
+CONSTANTS = {"HELLO_SECONDS": peers, "HOLD_SECONDS": lifelines, "LEAVE_SECONDS": lifelines}
 
 
 def say(*words: object) -> None:
@@ -45,7 +48,7 @@ def fork() -> None:
 def main() -> int:
     rank, *where = sys.argv[1:]
     for name, _, value in (argument.partition("=") for argument in where if "=" in argument):
-        setattr(lifelines, name, float(value))
+        setattr(CONSTANTS[name], name, float(value))
     lifeline = Lifeline(launched="--launched" in where)
     if "--hup-ignored" in where:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

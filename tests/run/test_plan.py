@@ -73,20 +73,12 @@ def test_counts_of_known_models() -> None:
     assert parameter_count(LLAMA_1B) == 1_235_814_400
 
 
-def test_the_memory_of_a_rank_is_its_share_of_three_float32_copies_and_all_gradients(qwen_7b: Path) -> None:
+def test_the_memory_of_a_rank_is_its_share_of_four_float32_copies(qwen_7b: Path) -> None:
     text = plan_of(qwen_7b, "trainer.devices=8", "trainer.num_nodes=2", "curriculum.prompts_per_step=16")
-    # 7,615,616,512 × 4 bytes / 16 ranks / 2³⁰ = 1.77 GiB; 64 responses of 8,192 tokens are more than one micro-batch
-    # of 8,192 a rank, so gradients are added up before they are exchanged: 7,615,616,512 × 4 / 2³⁰ = 28.37 GiB.
+    # 7,615,616,512 × 4 bytes / 16 ranks / 2³⁰ = 1.77 GiB, and two moments.
     assert "7,615,616,512 parameters" in text
-    assert "weights 1.77 GiB, gradients 28.37 GiB (of the whole policy), optimizer 3.55 GiB" in text
+    assert "weights 1.77 GiB, gradients 1.77 GiB, optimizer 3.55 GiB" in text
     assert "16 (2 node(s) × 8), policy held 1 time(s), in 16 shard(s)" in text
-
-
-def test_gradients_are_sharded_when_each_rank_has_one_micro_batch(qwen_7b: Path) -> None:
-    # 16 prompts × 4 responses × 2,048 tokens over 16 ranks are the 8,192 tokens of a micro-batch.
-    shape = ("trainer.devices=16", "curriculum.prompts_per_step=16", "curriculum.max_response_tokens=2048")
-    assert "gradients 1.77 GiB, optimizer" in plan_of(qwen_7b, *shape)
-    assert "gradients 28.37 GiB (of the whole policy)" in plan_of(qwen_7b, *shape, "model.micro_batch_tokens=8191")
 
 
 def test_the_policy_is_held_as_often_as_the_ranks_that_shard_it_go_into_all_ranks(qwen_7b: Path) -> None:
@@ -101,6 +93,7 @@ def test_what_is_gathered_and_the_head_do_not_depend_on_the_ranks(qwen_7b: Path)
     memory = training_memory(config_of(qwen_7b, "model.compute_dtype=bfloat16", "trainer.devices=8"), SHAPE_7B)
     # A layer has 233,057,792 parameters, root 2 · 152,064 · 3,584 + 3,584 = 1,089,998,336; 2 bytes each.
     assert memory.gathered == 2 * (2 * 233_057_792 + 1_089_998_336)
+    assert memory.gathered_gradients == (2 + 4) * 233_057_792
     # Chunks of 1,024 tokens: 3 · 1,024 · 152,064 · 4 bytes of logits, 152,064 · 3,584 · 4 of the head's gradient.
     assert memory.head == 1_868_562_432 + 2_179_989_504
 
@@ -151,7 +144,7 @@ def test_engines_on_gpus_sleep_in_host_memory(qwen_7b: Path) -> None:
         *("engine.name=vllm", "engine.dtype=bfloat16", "engine.tensor_parallel_size=2", "trainer.accelerator=cuda"),
         *("trainer.devices=8", "trainer.num_nodes=2", "curriculum.prompts_per_step=16"),
     )
-    assert "engines      8 of 2 rank(s), vllm, prompts from one queue" in text
+    assert "engines      8 of 2 rank(s), vllm, responses from one queue" in text
     # 7,615,616,512 × 2 bytes / 2 ranks = 7.09 GiB; 28 × 2 × 2 heads × 128 × 2 bytes = 28 KiB, × 8,192 = 224 MiB.
     assert "weights 7.09 GiB, KV cache the rest, 28.0 KiB a token, 224.0 MiB a longest response" in text
     assert "a node: 56.74 GiB pinned" in text  # 8 × 7.09
@@ -168,7 +161,8 @@ def test_the_total_while_training_is_the_sum_of_what_is_listed(qwen_7b: Path) ->
     listed = re.findall(r"(?:weights|gradients|optimizer|gathered layers|activations|head) ([\d.]+) GiB", text)
     total = re.search(r"training ([\d.]+) GiB \(the engine sleeps\)", text)
     assert total is not None
-    assert sum(map(float, listed[:6])) == pytest.approx(float(total[1]), abs=0.04)
+    assert len(listed) == 8  # and the engine's weights
+    assert sum(map(float, listed[:7])) == pytest.approx(float(total[1]), abs=0.04)
 
 
 def test_settings_that_were_not_resolved_are_one_rank(tmp_path: Path) -> None:
@@ -179,7 +173,7 @@ def test_settings_that_were_not_resolved_are_one_rank(tmp_path: Path) -> None:
 
 def test_a_fixed_share_is_named(tmp_path: Path) -> None:
     text = "\n".join(plan_lines(tiny_config(tmp_path, "trainer.devices=2", "engine.work=fixed")))
-    assert "engines      2 of 1 rank(s), transformers, an equal share of the prompts each" in text
+    assert "engines      2 of 1 rank(s), transformers, an equal share of the responses each" in text
 
 
 def test_the_plan_names_what_the_run_would_do(tmp_path: Path) -> None:

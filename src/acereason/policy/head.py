@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 BLOCK = 2**24
 """Elements of the temporaries beside a chunk's logits."""
 

@@ -239,7 +239,10 @@ class PolicyModule(LightningModule):
             if section == "curriculum":
                 setattr(self.curriculum, name, getattr(self.config.curriculum, name))
         self.skipped_updates = checkpoint["skipped_updates"]
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        # Saved before its step counted as completed; Lightning makes up for that by adding 1.
-        progress["current"] = dict.fromkeys(progress["current"], 0) | {"completed": -1}
+        loop = checkpoint["loops"]["fit_loop"]
+        progress = loop["epoch_loop.batch_progress"]
+        # In `on_train_batch_end` the step does not count as completed yet; after a stop it does.
+        progress["total"] = dict.fromkeys(progress["total"], self.curriculum.step)
+        progress["current"] = dict.fromkeys(progress["current"], 0)
         progress["is_last_batch"] = False
+        loop["epoch_loop.state_dict"]["_batches_that_stepped"] = self.curriculum.step

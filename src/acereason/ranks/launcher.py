@@ -13,7 +13,8 @@ from types import FrameType
 
 from acereason.config import Config
 from acereason.ranks.environment import LAUNCHED, check_port, free_port
-from acereason.ranks.lifeline import ENDED_BY_OTHERS, PARENT, STOP_SIGNALS
+from acereason.ranks.lifeline import ENDED_BY_OTHERS, PARENT
+from acereason.ranks.stop_signals import STOP_SIGNALS
 
 GRACE_SECONDS = 20.0
 """How long the other ranks have to end by themselves once one has failed."""

@@ -81,7 +81,7 @@ class SignalPipe:
 
 
 def call_in_forks(forked: Callable[[], Callable[[], object] | None]) -> None:
-    """Call what `forked` refers to in every child this process forks from now on, before any signal reaches the child.
+    """Call what `forked` refers to in every child this process forks from now on, before a stop signal reaches it.
 
     Args:
         forked: a `weakref.WeakMethod`, because what is registered for forks stays for good.

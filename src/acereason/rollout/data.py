@@ -151,7 +151,9 @@ class RolloutDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[int]:
         """Step numbers, from the next step to the last."""
-        steps = range(self.curriculum.step, self.config.trainer.max_steps)
+        # One number even when all steps are done: Lightning leaves out a fit without batches, and with it the final
+        # evaluation and export; `Checkpoints` ends such a run before its first batch.
+        steps = range(self.curriculum.step, max(self.config.trainer.max_steps, self.curriculum.step + 1))
         return DataLoader(StepNumbers(steps), batch_size=None)
 
     def on_before_batch_transfer(self, batch: int, dataloader_idx: int) -> RolloutBatch:

@@ -95,10 +95,7 @@ class SharedEngines:
 
     def _bring_home(self, collected: Collected, phase: Phase) -> SharedRollouts:
         mine = collected.rollouts if self.ranks.leads else {}
-        spent = (collected.generate_seconds, collected.verify_exposed_seconds)
-        own_lengths = {number: len(rollout.generation.token_ids) for number, rollout in mine.items()}
-        reports = gather((collected.complete, *spent, own_lengths))
-        if not all(complete for complete, *_ in reports):
+        if not all(gather(collected.complete)):
             raise StopRequested
         rank, world = rank_and_world()
         prompts, samples = len(phase.prompts), phase.samples
@@ -107,16 +104,17 @@ class SharedEngines:
         for number, rollout in mine.items():
             parcels[owner[number // samples]][number] = rollout
         arrived = {number: rollout for parcel in exchange(parcels) for number, rollout in parcel.items()}
-        lengths = {number: length for *_, lengths in reports for number, length in lengths.items()}
-        slowest, exposed = (max(report[i] for report in reports) for i in (1, 2))
-        busy = sum(report[1] for report in reports) / world
-        seconds = {"generate": slowest, "verify_exposed": exposed}
+        own_lengths = {number: len(rollout.generation.token_ids) for number, rollout in mine.items()}
+        lengths = {number: length for each in gather(own_lengths) for number, length in each.items()}
+        busy, exposed = zip(*gather((collected.generate_seconds, collected.verify_exposed_seconds)), strict=True)
+        slowest = max(busy)
+        seconds = {"generate": slowest, "verify_exposed": max(exposed)}
         return SharedRollouts(
             [[arrived[n * samples + sample] for sample in range(samples)] for n in share(prompts, rank, world)],
             share(prompts, rank, world).start,
             [sum(lengths[n * samples + sample] for sample in range(samples)) / samples for n in range(prompts)],
             seconds,
-            1 - busy / slowest if slowest else 0.0,
+            1 - sum(busy) / world / slowest if slowest else 0.0,
         )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from acereason.config import EngineConfig
 from acereason.ranks.collectives import gather
 from acereason.rollout.engine import Generation, Request, Sampling, never
-from acereason.rollout.fingerprint import EngineSum, Fingerprint
+from acereason.rollout.fingerprint import EMBEDDINGS, HEAD, EngineSum, Fingerprint
 
 
 def _set_environment() -> None:
@@ -177,8 +177,10 @@ class VLLMEngine:
             self._llm.wake_up(tags=["weights"])
         fingerprint = Fingerprint(self._llm.apply_model(_fused_names)[0])
         watched = fingerprint.watch(weights, self._dtype)
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": watched})
-        self._llm.apply_model(_repack_tied_head)
+        in_place = self._llm.apply_model(_vocabulary_weights)[0]
+        others = _without(watched, in_place)
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": others})
+        self._llm.apply_model(_repack_head)
         fingerprint.check(self._llm.apply_model(_weight_sums)[0], self._summed)
         if self._asleep:
             torch.cuda.empty_cache()
@@ -203,10 +205,23 @@ class VLLMEngine:
         self._engine.engine_core.shutdown()
 
 
-def _repack_tied_head(model: Any) -> None:
-    """A tied head shares the new embeddings, but on the CPU it computes with a packed copy of the old ones."""
-    if getattr(model.config, "tie_word_embeddings", False):
-        model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
+def _vocabulary_weights(model: Any) -> dict[str, Any]:
+    """Embeddings and head, the largest weights by far; `reload_weights` would hold each a second time."""
+    return {name: p for name, p in model.named_parameters() if name in (EMBEDDINGS, HEAD)}
+
+
+def _without(weights: Iterable[tuple[str, Tensor]], in_place: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Copies some weights to where they belong at once and passes the others on."""
+    for name, tensor in weights:
+        if name in in_place:
+            in_place[name].weight_loader(in_place[name], tensor)
+        else:
+            yield name, tensor
+
+
+def _repack_head(model: Any) -> None:
+    """On the CPU the head computes with a packed copy of its weights, which are new now."""
+    model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
 
 
 def _fused_names(model: Any) -> dict[str, str]:

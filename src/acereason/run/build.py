@@ -78,8 +78,8 @@ def build_trainer(config: Config, evaluation: HeldOutEvaluation, *last: Callback
     callbacks: list[Callback] = [
         *user_callbacks(config.callbacks),
         ScalarWriter(),
-        evaluation,
         RolloutWriter(folder / "rollouts", config.log.samples, config.log.rollouts),
+        evaluation,
         Checkpoints(folder / "checkpoints", config, evaluation),
     ]
     if config.log.progress_bar:

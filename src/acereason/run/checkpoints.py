@@ -23,7 +23,6 @@ from acereason.run.checkpoint_files import (
     architecture,
     best_checkpoint,
     complete_checkpoints,
-    find_checkpoint,
     read_manifest,
     sync,
     what_is_missing,
@@ -33,8 +32,6 @@ from acereason.run.full_disk import disk_is_full
 
 if TYPE_CHECKING:
     from acereason.run.callbacks import HeldOutEvaluation
-
-__all__ = ["Checkpoints", "complete_checkpoints", "find_checkpoint", "is_due"]
 
 
 def is_due(trainer: Trainer, module: Any, every_n_steps: int) -> bool:

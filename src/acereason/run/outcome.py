@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -12,8 +11,6 @@ from typing import NoReturn
 from acereason.errors import UserError
 from acereason.ranks.environment import Place, find_place
 from acereason.ranks.lifeline import Lifeline
-
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
@@ -32,9 +29,10 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
     except UserError as error:
         _failed(lifeline, str(error), 2)
     except BaseException as error:  # torch's CheckpointException is not an Exception
-        full = _full_disk(error)
-        if full:
-            _failed(lifeline, full, 2)
+        from acereason.run.full_disk import names_full_disk
+
+        if names_full_disk(error):
+            _failed(lifeline, "the disk of the run's folder is full: free some space, then go on with ckpt=last", 2)
         traceback.print_exc()
         _failed(lifeline, f"rank {place.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
     lifeline.close()
@@ -50,17 +48,6 @@ def _failed(lifeline: Lifeline | None, cause: str, code: int) -> NoReturn:
         lifeline.fail(cause, code)
     sys.stderr.flush()
     os._exit(code)
-
-
-def _full_disk(error: BaseException) -> str:
-    """What to say when the disk is full, somewhere down the chain of causes; empty when it is not."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in FULL_DISK:
-            where = f" ({seen.filename})" if seen.filename else ""
-            return f"the disk of the run's folder is full{where}: free some space, then go on with ckpt=last"
-        seen = seen.__cause__ or seen.__context__
-    return ""
 
 
 def _last_line(error: BaseException) -> str:

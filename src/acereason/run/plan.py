@@ -86,9 +86,10 @@ class TrainingMemory:
     Attributes:
         weights: float32 shards, of the reference policy as well where there is one.
         optimizer: float32 shards of the two moments.
-        gradients: float32. Ranks exchange them in the last micro-batch only, so with several micro-batches every rank
-            adds up those of the whole policy; with one, a shard.
+        gradients: float32 shards; ranks add theirs up after every micro-batch.
         gathered: in the compute type, what FSDP has gathered: the root, the layer at work and the next one.
+        gathered_gradients: of one layer: in the compute type as they come, and in float32 to be added up over ranks.
+            Those of the root come when activations and the head's chunk are gone.
         activations: of one micro-batch, see `activation_bytes`.
         head: three float32 copies of a chunk's logits, and the head's gradient.
     """
@@ -97,6 +98,7 @@ class TrainingMemory:
     optimizer: float
     gradients: float
     gathered: float
+    gathered_gradients: float
     activations: float
     head: float
 
@@ -115,17 +117,16 @@ def training_memory(config: Config, shape: Shape) -> TrainingMemory:
     """The estimate for a policy of this shape."""
     model, shard = config.model, shape.parameters * 4 / (config.trainer.shard_ranks or config.trainer.ranks)
     copies = 2 if config.grpo.kl_coefficient else 1
-    gathered = BYTES[model.compute_dtype] * (shape.root + min(2, shape.layers) * shape.layer)
-    head = 4 * (3 * model.head_chunk_tokens * shape.vocabulary + shape.vocabulary * shape.width)
-    gradients = shape.parameters * 4 if _several_micro_batches(config) else shard
-    return TrainingMemory(copies * shard, 2 * shard, gradients, gathered, activation_bytes(config, shape), head)
-
-
-def _several_micro_batches(config: Config) -> bool:
-    """Whether responses of the longest length would not fit into one micro-batch a rank."""
-    curriculum = config.curriculum
-    responses = curriculum.prompts_per_step * curriculum.rollouts_per_prompt / config.grpo.updates_per_batch
-    return responses / config.trainer.ranks * curriculum.max_response_tokens > config.model.micro_batch_tokens
+    size = BYTES[model.compute_dtype]
+    return TrainingMemory(
+        weights=copies * shard,
+        optimizer=2 * shard,
+        gradients=shard,
+        gathered=size * (shape.root + min(2, shape.layers) * shape.layer),
+        gathered_gradients=(size + 4) * shape.layer,
+        activations=activation_bytes(config, shape),
+        head=4 * (3 * model.head_chunk_tokens * shape.vocabulary + shape.vocabulary * shape.width),
+    )
 
 
 def activation_bytes(config: Config, shape: Shape) -> float:
@@ -163,7 +164,7 @@ def engine_memory(config: Config, shape: Shape) -> EngineMemory:
 def _rank_lines(config: Config) -> list[str]:
     trainer, engine = config.trainer, config.engine
     shard, size = trainer.shard_ranks or trainer.ranks, engine.tensor_parallel_size
-    work = "prompts from one queue" if engine.work == Work.queue else "an equal share of the prompts each"
+    work = "responses from one queue" if engine.work == Work.queue else "an equal share of the responses each"
     return [
         f"ranks        {trainer.ranks} ({max(trainer.num_nodes, 1)} node(s) × {max(trainer.devices, 1)}), "
         f"policy held {trainer.ranks // shard} time(s), in {shard} shard(s)",
@@ -174,13 +175,11 @@ def _rank_lines(config: Config) -> list[str]:
 
 def _memory_lines(config: Config, shape: Shape) -> list[str]:
     training, engine = training_memory(config, shape), engine_memory(config, shape)
-    split = (config.trainer.shard_ranks or config.trainer.ranks) > 1
-    whole = " (of the whole policy)" if split and training.gradients == shape.parameters * 4 else ""
     return [
-        f"memory       a rank: weights {_size(training.weights)}, gradients {_size(training.gradients)}{whole}, "
+        f"memory       a rank: weights {_size(training.weights)}, gradients {_size(training.gradients)}, "
         f"optimizer {_size(training.optimizer)}",
-        f"             gathered layers {_size(training.gathered)}, activations {_size(training.activations)}, "
-        f"head {_size(training.head)}",
+        f"             gathered layers {_size(training.gathered)}, gathered gradients "
+        f"{_size(training.gathered_gradients)}, activations {_size(training.activations)}, head {_size(training.head)}",
         *(_gpu_lines if _on_gpu(config) else _cpu_lines)(config, training, engine),
     ]
 
