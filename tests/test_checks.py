@@ -22,7 +22,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("override", "message"),
     [
         ("trainer.max_steps=-1", "trainer.max_steps=-1: must be at least 0"),
-        ("trainer.devices=0", "trainer.devices=0: must be above 0"),
+        ("engine.tensor_parallel_size=0", "engine.tensor_parallel_size=0: must be above 0"),
         ("curriculum.prompts_per_step=0", "curriculum.prompts_per_step=0: must be above 0"),
         ("curriculum.temperature=0", "curriculum.temperature=0.0: must be above 0"),
         ("curriculum.temperature=.nan", "curriculum.temperature=nan: must be finite"),
@@ -37,8 +37,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (
             "grpo.updates_per_batch=3",
-            "grpo.updates_per_batch=3: does not divide the 128 prompts of a step on each rank "
-            "(curriculum.prompts_per_step)",
+            "grpo.updates_per_batch=3: does not divide curriculum.prompts_per_step=128 into equal parts",
         ),
         ("run.name=../x", "run.name=../x: must be a folder under run.root=runs"),
         ("ckpt=lst", "ckpt=lst: no such checkpoint; did you mean last?"),

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from acereason.config import DType, ModelConfig
 from acereason.errors import UserError
-from acereason.policy.model import PolicyModel
+from acereason.policy.model import PolicyModel, whole
 from acereason.policy.packing import ResponseTokens, pack
 
 BATCH = pack([ResponseTokens(0, 0, (5, 6, 7), (8, 9, 10)), ResponseTokens(1, 1, (11, 12), (13, 14))])
@@ -41,6 +41,7 @@ def facts(path: str, copies: int) -> dict[str, object]:
     library = AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float32)
     expected = dict(library.named_parameters())
     loaded = {name: p.full_tensor().clone() for name, p in model.language_model.named_parameters()}
+    gathered = all(torch.equal(whole(p), loaded[name]) for name, p in model.language_model.named_parameters())
     rows = {p.to_local().shape[0] for _, p in model.named_parameters() if p.shape[0] > 1}
 
     plain = PolicyModel(config).load("cpu")
@@ -51,6 +52,7 @@ def facts(path: str, copies: int) -> dict[str, object]:
     return {
         "names": loaded.keys() == expected.keys(),
         "equal": all(torch.equal(tensor, expected[name]) for name, tensor in loaded.items()),
+        "gathered": gathered,
         "whole": max(rows) == max(p.shape[0] for p in model.parameters()),
         "gradient gap": gap,
         "moved": moved,

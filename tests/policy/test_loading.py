@@ -143,6 +143,7 @@ def test_shards_of_two_ranks_make_up_the_model_and_train_like_it(
         assert facts == {
             "names": True,
             "equal": True,
+            "gathered": True,
             "whole": model.endswith(":2"),
             "moved": True,
             "same objects": True,

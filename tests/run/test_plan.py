@@ -94,8 +94,10 @@ def test_what_is_gathered_and_the_head_do_not_depend_on_the_ranks(qwen_7b: Path)
     # A layer has 233,057,792 parameters, root 2 · 152,064 · 3,584 + 3,584 = 1,089,998,336; 2 bytes each.
     assert memory.gathered == 2 * (2 * 233_057_792 + 1_089_998_336)
     assert memory.gathered_gradients == (2 + 4) * 233_057_792
-    # Chunks of 1,024 tokens: 3 · 1,024 · 152,064 · 4 bytes of logits, 152,064 · 3,584 · 4 of the head's gradient.
-    assert memory.head == 1_868_562_432 + 2_179_989_504
+    # Chunks of 1,024 tokens: 1,024 · 152,064 logits and 152,064 · 3,584 of the head's gradient, 4 + 2 bytes each.
+    assert memory.head == 6 * (155_713_536 + 544_997_376)
+    float32 = training_memory(config_of(qwen_7b, "model.compute_dtype=float32", "trainer.devices=8"), SHAPE_7B)
+    assert float32.head == 4 * (155_713_536 + 544_997_376)
 
 
 def test_checkpointing_keeps_the_input_of_every_layer_and_one_layer_in_full(qwen_7b: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 
 from acereason.config import DType, ModelConfig
 from acereason.policy import attention
@@ -78,3 +80,24 @@ class PolicyModel(nn.Module):
         for module in self.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
+
+
+@torch.no_grad()
+def whole(tensor: Tensor) -> Tensor:
+    """All rows of a sharded tensor, on every rank that shares it: a collective. Any other tensor is returned as it is.
+
+    It may share memory with the tensor that it was made of.
+    """
+    if not isinstance(tensor, DTensor):
+        return tensor
+    mesh = tensor.device_mesh
+    group = mesh.get_group(mesh.ndim - 1)
+    if tensor.device.type != "cpu" or group.size() == 1:
+        return tensor.full_tensor()
+    # gloo's all-gather needs the memory of the result twice; a broadcast works in place.
+    result = torch.empty(tensor.shape, dtype=tensor.dtype)
+    for source, rows in enumerate(result.split(-(-len(result) // group.size()))):
+        if source == group.rank():
+            rows.copy_(tensor.to_local())
+        dist.broadcast(rows, group_src=source, group=group)
+    return result

@@ -52,7 +52,7 @@ class Fingerprint:
         for name, tensor in weights:
             tensor = tensor.to(dtype)
             fused_name = ".".join(self._fused.get(part, part) for part in name.split("."))
-            sums = _sums(tensor)
+            sums = tensor_sums(tensor)
             self._sums[fused_name] = self._sums[fused_name] + sums if fused_name in self._sums else sums
             yield name, tensor
 
@@ -81,7 +81,7 @@ class Fingerprint:
         return len(names)
 
 
-def _sums(tensor: Tensor) -> Tensor:
+def tensor_sums(tensor: Tensor) -> Tensor:
     """Sum and sum of absolute values, float64, without a second tensor of that size."""
     sums = torch.zeros(2, dtype=torch.float64, device=tensor.device)
     for chunk in tensor.detach().flatten().split(CHUNK):

@@ -91,7 +91,7 @@ class TrainingMemory:
         gathered_gradients: of one layer: in the compute type as they come, and in float32 to be added up over ranks.
             Those of the root come when activations and the head's chunk are gone.
         activations: of one micro-batch, see `activation_bytes`.
-        head: three float32 copies of a chunk's logits, and the head's gradient.
+        head: a chunk's logits and the head's gradient, in float32 and in the compute type if that is another.
     """
 
     weights: float
@@ -118,6 +118,7 @@ def training_memory(config: Config, shape: Shape) -> TrainingMemory:
     model, shard = config.model, shape.parameters * 4 / (config.trainer.shard_ranks or config.trainer.ranks)
     copies = 2 if config.grpo.kl_coefficient else 1
     size = BYTES[model.compute_dtype]
+    head_size = 4 if size == 4 else 4 + size
     return TrainingMemory(
         weights=copies * shard,
         optimizer=2 * shard,
@@ -125,7 +126,7 @@ def training_memory(config: Config, shape: Shape) -> TrainingMemory:
         gathered=size * (shape.root + min(2, shape.layers) * shape.layer),
         gathered_gradients=(size + 4) * shape.layer,
         activations=activation_bytes(config, shape),
-        head=4 * (3 * model.head_chunk_tokens * shape.vocabulary + shape.vocabulary * shape.width),
+        head=head_size * shape.vocabulary * (model.head_chunk_tokens + shape.width),
     )
 
 
