@@ -71,6 +71,11 @@ class Lifeline:
         self._thread.start()
 
     @property
+    def joined(self) -> bool:
+        """Whether it is tied to the other ranks by now."""
+        return self._rank >= 0
+
+    @property
     def stop_requested(self) -> bool:
         """Whether some rank was asked to stop."""
         return bool(self._signals)

@@ -27,6 +27,8 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
     except (KeyboardInterrupt, SystemExit):
         raise
     except UserError as error:
+        if lifeline is not None and place.local_rank and not lifeline.joined:
+            os._exit(2)  # the node's first rank has met the same settings and files, and says so
         _failed(lifeline, str(error), 2)
     except BaseException as error:  # torch's CheckpointException is not an Exception
         from acereason.run.full_disk import names_full_disk
