@@ -32,7 +32,7 @@ BAD = [
     (["report", "nowhere"], ["nowhere", "run="]),
     (["report", "run=src", "ckpt=last"], ["ckpt=last", "run="]),
     (["export", "run=src", "folder=x"], ["folder=x", "run=", "ckpt=", "output="]),
-    (["export", "run={run}", "ckpt=step-7"], ["ckpt=step-7", "not a checkpoint"]),
+    (["export", "run={run}", "ckpt=step-7"], ["ckpt=step-7", "no such folder"]),
     (["export", "run={run}", "ckpt="], ["ckpt=", "missing"]),
 ]
 

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from transformers import AutoTokenizer
 
 from acereason.compose import compose
-from acereason.config import Config, DType, EngineConfig, Work
+from acereason.config import Config, DType, EngineConfig
 from acereason.curriculum import Curriculum
 from acereason.policy.module import PolicyModule
 from acereason.problems.laptop import laptop_problems
@@ -58,7 +58,7 @@ def transformers_engine(max_num_seqs: int = 64) -> TransformersEngine:
 def alone(engine: Engine, submit: Submit) -> SharedEngines:
     """One engine on one rank."""
     ranks = EngineRanks()
-    return SharedEngines(engine, ranks, WorkQueue(ranks, None, Work.queue), submit, tokenizer(), 64)
+    return SharedEngines(engine, ranks, WorkQueue(ranks, None), submit, tokenizer(), 64)
 
 
 def starts_with_a(problem: Problem, response: str) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import torch
 
-from acereason.config import Work
 from acereason.ranks.collectives import exchange, gather, share
 from acereason.ranks.queue import EngineRanks, WorkQueue
 
@@ -29,26 +28,35 @@ def engine(number: int, of: int) -> EngineRanks:
     return ranks
 
 
-def queues(work: Work, store: Counters, engines: int = 3) -> list[WorkQueue]:
-    return [WorkQueue(engine(number, engines), store, work) for number in range(engines)]
+def queues(store: Counters, engines: int = 3) -> list[WorkQueue]:
+    return [WorkQueue(engine(number, engines), store) for number in range(engines)]
 
 
 def test_whoever_asks_gets_the_next_number_and_none_is_given_twice() -> None:
-    first, second, _ = (queue.numbers(4) for queue in queues(Work.queue, Counters()))
+    first, second, _ = (queue.numbers(4, 0) for queue in queues(Counters()))
     assert [next(first), next(second), next(first), next(first)] == [0, 1, 2, 3]
     assert list(first) == list(second) == []
 
 
-def test_every_phase_starts_at_0_and_old_counters_are_forgotten() -> None:
+def test_every_engine_has_its_hand_whoever_is_first_and_the_rest_is_drawn() -> None:
+    first, second, third = (queue.numbers(9, 2) for queue in queues(Counters()))
+    assert [next(third), next(third), next(third)] == [4, 5, 6]
+    assert [next(first), next(first), next(first)] == [0, 1, 7]
+    assert list(second) == [2, 3, 8]
+    assert list(first) == list(third) == []
+
+
+def test_every_phase_starts_anew_and_old_counters_are_forgotten() -> None:
     store = Counters()
-    [queue] = queues(Work.queue, store, engines=1)
-    assert [list(queue.numbers(2)), list(queue.numbers(3)), list(queue.numbers(1))] == [[0, 1], [0, 1, 2], [0]]
+    [queue] = queues(store, engines=1)
+    assert [list(queue.numbers(n, 1)) for n in (2, 3, 2)] == [[0, 1], [0, 1, 2], [0, 1]]
     assert len(store.values) == 1
 
 
-def test_a_fixed_split_gives_each_engine_neighbours() -> None:
+def test_hands_of_an_even_share_leave_nothing_to_draw() -> None:
     store = Counters()
-    assert [list(queue.numbers(7)) for queue in queues(Work.fixed, store)] == [[0, 1], [2, 3], [4, 5, 6]]
+    assert [list(queue.numbers(7, 3)) for queue in queues(store)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [list(queue.numbers(1, 1)) for queue in queues(store)] == [[0], [], []]
     assert store.values == {}
 
 

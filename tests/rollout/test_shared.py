@@ -16,22 +16,22 @@ from acereason.rollout.shared import draw_order
 
 def test_the_longest_begin_first_and_are_dealt_out_to_engines_that_fill_up_in_one_go() -> None:
     expected = [10.0, 80.0, 20.0, 70.0, 30.0, 60.0, 40.0, 50.0]
-    order = draw_order(expected, engines=2, room=2)
+    order = draw_order(expected, engines=2, hand=2)
     assert [expected[number] for number in order] == [80, 60, 70, 50, 40, 30, 20, 10]
 
 
 def test_where_nothing_is_known_the_responses_to_a_prompt_are_spread_over_engines() -> None:
-    order = draw_order([inf] * 64, engines=4, room=16)
+    order = draw_order([inf] * 64, engines=4, hand=16)
     for engine in range(4):
         prompts_met = {number // 16 for number in order[16 * engine : 16 * (engine + 1)]}
         assert prompts_met == {0, 1, 2, 3}
 
 
 @given(st.lists(st.sampled_from([1.0, 2.0, inf]), max_size=30), st.integers(1, 4), st.integers(1, 9))
-def test_every_response_waits_once(expected: list[float], engines: int, room: int) -> None:
-    order = draw_order(expected, engines, room)
+def test_every_response_waits_once(expected: list[float], engines: int, hand: int) -> None:
+    order = draw_order(expected, engines, hand)
     assert sorted(order) == list(range(len(expected)))
-    assert order == draw_order(expected, engines, room)
+    assert order == draw_order(expected, engines, hand)
 
 
 def phase() -> Phase:

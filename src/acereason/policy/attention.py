@@ -137,14 +137,21 @@ def _compiled_flex_attention() -> Callable[..., Tensor]:
 
 
 def packed_attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float, **kwargs: Any
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Any,
+    scaling: float,
+    packing_plan: Any,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Hugging Face's attention function signature; `query [1, heads, tokens, d]`, returns `[1, tokens, heads, d]`."""
-    if isinstance(attention_mask, BucketPlan):
+    if isinstance(packing_plan, BucketPlan):
         query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-        return _bucketed(query, key, value, scaling, attention_mask)[None], None
+        return _bucketed(query, key, value, scaling, packing_plan)[None], None
     attend = _compiled_flex_attention() if query.is_cuda else _flex_attention_eager()
-    out = attend(query, key, value, block_mask=attention_mask, scale=scaling, enable_gqa=True)
+    out = attend(query, key, value, block_mask=packing_plan, scale=scaling, enable_gqa=True)
     return out.transpose(1, 2), None
 
 

@@ -37,12 +37,10 @@ class PolicyModel(nn.Module):
     def forward(self, batch: PackedBatch, temperature: float, entropy: bool = False) -> tuple[Tensor, Tensor]:
         """`[response tokens]` log-probs and entropies (zeros unless asked for) at the sampling temperature."""
         plan = attention.plan_attention(batch)
-        # A mapping passes the mask through to every layer as it is.
-        layer_types = set(getattr(self.language_model.config, "layer_types", None) or ["full_attention"])
         hidden = self.language_model.model(
             input_ids=batch.input_ids[None],
             position_ids=batch.positions[None],
-            attention_mask=dict.fromkeys(layer_types, plan),
+            packing_plan=plan,
             use_cache=False,
         ).last_hidden_state[0]
         weight = self.language_model.lm_head.weight

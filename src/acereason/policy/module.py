@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from acereason import grpo
 from acereason.config import Config
 from acereason.curriculum import Curriculum
-from acereason.policy.model import PolicyModel
+from acereason.policy.model import PolicyModel, whole
 from acereason.policy.update import (
     GradientStats,
     accumulate_gradients,
@@ -115,7 +115,7 @@ class PolicyModule(LightningModule):
         assert self.model is not None
         for name, parameter in self.model.named_parameters():
             tensor = parameter.detach().to(dtype)
-            yield name.removeprefix(PREFIX), tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+            yield name.removeprefix(PREFIX), whole(tensor)
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
         """`grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
 from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 
-from acereason.config import Work
-from acereason.ranks.collectives import rank_and_world, share
+from acereason.ranks.collectives import rank_and_world
 
 POLL_STEPS = 32
 
@@ -73,33 +71,34 @@ class EngineRanks:
 
 
 class WorkQueue:
-    """Hands every number of a phase to exactly one engine.
+    """Hands every number of a phase to exactly one engine: a hand each at the start, the rest on demand.
 
     Args:
         engine_ranks: who draws.
         store: holds the counter; None when one engine has everything.
-        work: `queue` draws on demand, `fixed` gives each engine its share at once.
     """
 
-    def __init__(self, engine_ranks: EngineRanks, store: Store | None, work: Work) -> None:
+    def __init__(self, engine_ranks: EngineRanks, store: Store | None) -> None:
         self._ranks, self._store = engine_ranks, store
-        self._work = work if store is not None else Work.fixed
         self._phase = 0
 
-    def numbers(self, total: int) -> Iterator[int]:
-        """This engine's numbers below `total`, each drawn when it is asked for; one call is one phase on all ranks."""
-        phase, self._phase = self._phase, self._phase + 1
-        if self._work is Work.fixed or self._store is None:
-            return iter(share(total, self._ranks.engine, self._ranks.engines))
-        if phase and self._ranks.engine == 0 and self._ranks.leads:
-            self._store.delete_key(f"queue/{phase - 1}")
-        return self._drawn(f"queue/{phase}", total)
+    def numbers(self, total: int, hand: int) -> Iterator[int]:
+        """This engine's numbers below `total`; one call is one phase on all ranks.
 
-    def _drawn(self, key: str, total: int) -> Iterator[int]:
-        assert self._store is not None
-        for _ in count():
-            number = self._store.add(key, 1) - 1 if self._ranks.leads else 0
-            number = self._ranks.agreed(number)
-            if number >= total:
-                return
+        The first `hand` are engine after engine's without a draw, so that the start does not depend on who is first.
+        Each number after those of all hands is drawn when it is asked for.
+        """
+        phase, self._phase = self._phase, self._phase + 1
+        if phase and self._store is not None and self._ranks.engine == 0 and self._ranks.leads:
+            self._store.delete_key(f"phase/{phase - 1}")
+        first = self._ranks.engine * hand
+        yield from range(min(first, total), min(first + hand, total))
+        dealt = hand * self._ranks.engines
+        while dealt < total and (number := self._draw(f"phase/{phase}", dealt)) < total:
             yield number
+
+    def _draw(self, key: str, first: int) -> int:
+        if self._store is None:
+            raise ValueError("several engines need a store to share what is left")
+        number = first + self._store.add(key, 1) - 1 if self._ranks.leads else 0
+        return self._ranks.agreed(number)

@@ -121,7 +121,7 @@ class RolloutDataModule(LightningDataModule):
         engine_ranks = EngineRanks(settings.tensor_parallel_size)
         if self.engine is None:
             self.engine = self._start_engine(engine_ranks)
-        queue = WorkQueue(engine_ranks, self._store, settings.work)
+        queue = WorkQueue(engine_ranks, self._store)
         self.engines = SharedEngines(
             self.engine,
             engine_ranks,
@@ -129,6 +129,7 @@ class RolloutDataModule(LightningDataModule):
             self.pool.submit,
             self.tokenizer,
             settings.max_num_seqs,
+            settings.work,
             self._stop_requested,
         )
         self.engine.sleep()
@@ -185,7 +186,7 @@ class RolloutDataModule(LightningDataModule):
             everyone = shuffled(torch.cat(gather(rewards)), self.config.seed, step)
             rewards = everyone[collected.first : collected.first + len(rewards)]
         advantages = grpo.advantages(rewards, self.config.grpo.advantage)
-        seconds = {"sync": synced - started, **collected.seconds}
+        seconds = {"sync": max(gather(synced - started)), **collected.seconds}
         return RolloutBatch(
             step,
             collected.groups,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any
 
+from acereason.config import Work
 from acereason.errors import StopRequested
 from acereason.problems.problem import Problem
 from acereason.ranks.collectives import exchange, gather, rank_and_world, share
@@ -47,6 +48,7 @@ class SharedEngines:
         ranks, queue: how engines lie over the ranks and share prompts.
         submit, tokenizer: see `collect`.
         max_num_seqs: responses that an engine generates at the same time.
+        work: how they share what there is to sample.
         stop_requested: whether this rank knows that the run was asked to leave.
     """
 
@@ -58,11 +60,12 @@ class SharedEngines:
         submit: Submit,
         tokenizer: Any,
         max_num_seqs: int,
+        work: Work = Work.queue,
         stop_requested: Callable[[], bool] = never,
     ) -> None:
         self.engine, self.ranks, self.queue = engine, ranks, queue
         self.submit, self.tokenizer = submit, tokenizer
-        self.max_num_seqs = max_num_seqs
+        self.max_num_seqs, self.work = max_num_seqs, work
         self.stop_requested = stop_requested
 
     def collect(self, phase: Phase, expected_lengths: Sequence[float] | None = None) -> SharedRollouts:
@@ -79,16 +82,17 @@ class SharedEngines:
             StopRequested: a rank was asked to leave before the last response was there.
         """
         # More than an even share at once would leave nothing for the others to draw.
-        room = min(ceil(len(phase) / self.ranks.engines), self.max_num_seqs)
+        even = ceil(len(phase) / self.ranks.engines)
+        hand = even if self.work is Work.fixed else min(even, self.max_num_seqs)
         expected = expected_lengths or [inf] * len(phase.prompts)
-        order = draw_order([expected[n // phase.samples] for n in range(len(phase))], self.ranks.engines, room)
+        order = draw_order([expected[n // phase.samples] for n in range(len(phase))], self.ranks.engines, hand)
         collected = collect(
             self.engine,
             self.submit if self.ranks.leads else _leave_to_the_leader,
             self.tokenizer,
             phase,
-            (order[place] for place in self.queue.numbers(len(phase))),
-            room,
+            (order[place] for place in self.queue.numbers(len(phase), hand)),
+            even,
             lambda: self.ranks.poll(self.stop_requested),
         )
         return self._bring_home(collected, phase)
@@ -124,14 +128,14 @@ def _leave_to_the_leader(problem: Problem, response: str) -> Future[Verdict]:
     return verdict
 
 
-def draw_order(expected_lengths: Sequence[float], engines: int, room: int) -> list[int]:
-    """The order in which responses wait in the queue: those expected to be longest first, equal ones mixed.
+def draw_order(expected_lengths: Sequence[float], engines: int, hand: int) -> list[int]:
+    """The order of responses in the queue: those expected to be longest first, equal ones mixed.
 
-    The first `room` for each engine are dealt out like cards before that: an engine that fills up in one go takes
-    neighbours in the queue, and must not get all the long ones.
+    The first `hand` for each engine are dealt out like cards, so that no engine gets all the long ones: neighbours in
+    the result are one engine's.
     """
     mixed = list(range(len(expected_lengths)))
     random.Random("draw order").shuffle(mixed)
     ranked = sorted(mixed, key=lambda number: -expected_lengths[number])
-    first = ranked[: engines * room]
+    first = ranked[: engines * hand]
     return [number for engine in range(engines) for number in first[engine::engines]] + ranked[len(first) :]
