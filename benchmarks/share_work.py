@@ -14,6 +14,8 @@ under these constants; the seconds are no promise.
     fixed             `engine.work=fixed`: an equal, contiguous share of the order of `draw_order`
     queue             `engine.work=queue`: each engine starts with its hand of that order, as many as it has room for,
                       and draws the next response whenever one has ended
+    unknown, known    nothing is expected of any prompt, as in the first epoch and in evaluations; or the mean length of
+                      its responses in the last epoch
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ class HeldOutEvaluation(Callback):
         self.due_step = None
         if result is None:
             return
-        self.results[module.curriculum.step] = result
+        # Without the rollouts: those of long responses would fill the memory of a long run.
+        self.results[module.curriculum.step] = replace(result, groups=[])
         self.metrics = result.metrics()
         self._show(trainer)
         if module.logger is not None:
