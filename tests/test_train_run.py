@@ -117,6 +117,45 @@ def test_the_export_is_the_trained_policy_in_hugging_face_format(learned: tuple[
     assert tokenizer.decode(tokenizer.encode("7+5=2</think>\n")) == "7+5=2</think>\n"
 
 
+GREEDY = """
+import json, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from acereason.config import EngineConfig, DType
+from acereason.problems.laptop import laptop_problems
+from acereason.rollout.collect import make_prompt
+from acereason.rollout.engine import Request, Sampling
+from acereason.rollout.vllm_engine import VLLMEngine
+
+folder = sys.argv[1]
+tokenizer = AutoTokenizer.from_pretrained(folder)
+prompts = [make_prompt(p, tokenizer).ids for p in laptop_problems("math", "held_out", 16, (2, 9))]
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+theirs = [
+    model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=64)[0, len(ids) :].tolist() for ids in prompts
+]
+engine = VLLMEngine(folder, EngineConfig(dtype=DType.float32), 160, torch.device("cpu"))
+requests = [Request(number, ids, 0) for number, ids in enumerate(prompts)]
+ours = {g.request_id: list(g.token_ids) for g in engine.generate(requests, Sampling(64, temperature=0))}
+print(json.dumps([[ours[number], theirs[number]] for number in range(len(prompts))]))
+"""
+
+
+def test_transformers_and_vllm_say_the_same_with_an_exported_checkpoint(
+    learned: tuple[Path, str], tmp_path: Path
+) -> None:
+    env = fresh_environment(PYTHONPATH=str(ROOT / "src"))
+    words = [f"run={learned[0]}", "ckpt=last", f"output={tmp_path / 'export'}"]
+    subprocess.run([sys.executable, "-m", "acereason.cli", "export", *words], cwd=ROOT, env=env, check=True)
+    command = [sys.executable, "-c", GREEDY, str(tmp_path / "export")]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert len(answers) == 16
+    assert all(ours == theirs for ours, theirs in answers)
+    assert len({tuple(ours) for ours, _ in answers}) > 8
+
+
 def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
     learned: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -171,7 +171,9 @@ class Lifeline:
             self._end(f"rank {self._rank}: its lifeline broke ({error!r})", 1, say=True)
 
     def _watch_parent(self) -> None:
-        if not self._parent or os.getppid() == self._parent or self._failing:
+        # A failure that rank 0 still holds back may be the echo of a launcher that is gone, and the store with it.
+        settled = self._failing and (self._rank != 0 or self._announced)
+        if not self._parent or os.getppid() == self._parent or settled:
             return
         cause = f"the program that started {f'rank {self._rank}' if self._rank >= 0 else 'this rank'} is gone"
         if self._rank == 0:
