@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from acereason.compose import compose
 from acereason.config import Config
-from acereason.run.plan import Shape, activation_bytes, engine_memory, parameter_count, plan_lines, training_memory
+from acereason.run.plan import Shape, activation_bytes, engine_memory, plan_lines, training_memory
 
 QWEN_7B = {
     "model_type": "qwen2",
@@ -62,15 +62,15 @@ def plan_of(folder: Path, *overrides: str) -> str:
 
 
 def test_the_laptop_policys_count_is_that_of_its_weights(plain_model: AutoModelForCausalLM) -> None:
-    count = parameter_count(json.loads(Path("models/laptop/config.json").read_text()))
+    count = Shape.of(json.loads(Path("models/laptop/config.json").read_text())).parameters
     assert count == sum(parameter.numel() for parameter in plain_model.parameters())
 
 
 def test_counts_of_known_models() -> None:
     # A layer of the 7B: q and o 2·3584², k and v 2·3584·512, biases 3584 + 2·512, MLP 3·3584·18944, norms 2·3584.
     layer = 2 * 3584**2 + 2 * 3584 * 512 + 4608 + 3 * 3584 * 18944 + 7168
-    assert parameter_count(QWEN_7B) == 28 * layer + 2 * 152064 * 3584 + 3584 == 7_615_616_512
-    assert parameter_count(LLAMA_1B) == 1_235_814_400
+    assert Shape.of(QWEN_7B).parameters == 28 * layer + 2 * 152064 * 3584 + 3584 == 7_615_616_512
+    assert Shape.of(LLAMA_1B).parameters == 1_235_814_400
 
 
 def test_the_memory_of_a_rank_is_its_share_of_four_float32_copies(qwen_7b: Path) -> None:

@@ -74,11 +74,6 @@ class Shape:
         return self.layers * self.layer + self.root
 
 
-def parameter_count(model: dict[str, Any]) -> int:
-    """Parameters of a dense decoder of the Llama and Qwen2 kind, from its config.json."""
-    return Shape.of(model).parameters
-
-
 @dataclass(frozen=True)
 class TrainingMemory:
     """Bytes on one rank while the policy is trained, estimated; buffers of collectives and fragments come on top.
