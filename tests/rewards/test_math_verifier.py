@@ -5,7 +5,9 @@ from fractions import Fraction
 import pytest
 
 from acereason.problems.problem import Problem
-from acereason.rewards.math import MathVerifier, after_thinking, compare, exact_number, extract_boxed, verify_math
+from acereason.rewards.math.compare import compare, exact_number
+from acereason.rewards.math.extraction import after_thinking, extract_boxed
+from acereason.rewards.math.verifier import MathVerifier, verify_math
 
 
 def reason_for(gold: str, answer: str) -> str:
@@ -66,7 +68,7 @@ def test_only_what_follows_the_last_think_end_counts() -> None:
 
 
 def test_verdict_names_what_was_found() -> None:
-    verdict = MathVerifier().verify(Problem("p", "math", "2+3?", answer="5"), r"2+3 </think> \boxed{6}")
+    verdict = MathVerifier().judge(Problem("p", "math", "2+3?", answer="5"), "6")
     assert (verdict.reward, verdict.extracted, verdict.reason) == (0.0, "6", "wrong")
     assert verdict.seconds > 0
 
@@ -233,7 +235,7 @@ def test_hostile_text_is_judged_wrong(answer: str) -> None:
 
 def test_numbers_and_text_do_not_need_sympy() -> None:
     code = (
-        "import sys; from acereason.rewards.math import verify_math as v; "
+        "import sys; from acereason.rewards.math.verifier import verify_math as v; "
         r"assert v('1/2', r'</think>\boxed{0.5}').reward == 1; assert v('3', r'</think>\boxed{4}').reward == 0; "
         "assert not {'sympy', 'torch'} & set(sys.modules)"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acereason.errors import UserError
-from acereason.rewards.math import MathVerifier
+from acereason.rewards.math.verifier import MathVerifier
 
 
 def check_domain(domain: str) -> None:

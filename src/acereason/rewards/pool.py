@@ -25,7 +25,7 @@ from types import TracebackType
 from acereason.errors import UserError
 from acereason.problems.problem import Domain, Problem
 from acereason.rewards.domains import check_domain
-from acereason.rewards.math import THINK_END
+from acereason.rewards.math.extraction import THINK_END
 from acereason.rewards.verifier import Verdict
 
 DEPTH = 4

@@ -1,4 +1,4 @@
-"""What a verifier is: a total function from a problem and a response to a verdict."""
+"""What a verifier is: a total function from a problem and a response to a verdict, in two steps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from typing import Protocol
 from acereason.problems.problem import Problem
 
 JUDGED_REASONS = frozenset({"correct", "wrong", "no_think_end", "no_answer", "empty", "unbalanced"})
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is to be judged of a response.
+
+    Attributes:
+        answer: the answer or program; "" when there is none.
+        reason: why there is none, such as `no_think_end`, `no_answer`; "" when there is one.
+    """
+
+    answer: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,14 @@ class Verdict:
 class Verifier(Protocol):
     """Judges responses to the problems of one domain. Never raises: what it cannot judge is a 0 with a reason."""
 
-    def verify(self, problem: Problem, response: str) -> Verdict:
-        """The verdict on one response, in bounded time and memory."""
+    def extract(self, response: str) -> Extraction:
+        """What is to be judged; runs in the training process, so it costs microseconds whatever the response."""
+        ...
+
+    def judge(self, problem: Problem, answer: str) -> Verdict:
+        """The verdict on what was extracted; runs in a worker process, which is killed past its limits."""
+        ...
+
+    def warm_up(self) -> None:
+        """Import what judging needs; a worker calls it once, before its first judgement."""
         ...

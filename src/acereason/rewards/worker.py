@@ -43,7 +43,8 @@ def judge(request: dict[str, str]) -> Verdict:
         verifier = verifier_for(problem.domain)
     except UserError:
         return Verdict(0.0, "", "no_verifier", 0.0)
-    return verifier.verify(problem, request["response"])
+    found = verifier.extract(request["response"])
+    return Verdict(0.0, "", found.reason, 0.0) if found.reason else verifier.judge(problem, found.answer)
 
 
 def die_with(parent: int) -> None:

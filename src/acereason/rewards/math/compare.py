@@ -8,58 +8,14 @@ worker processes of `pool.py` do.
 from __future__ import annotations
 
 import re
-import time
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from acereason.problems.problem import Problem
-from acereason.rewards.verifier import Verdict
-
-THINK_END = "</think>"
 MAX_DIGITS = 4000
 """Longest number computed with, in digits; Python refuses to convert above 4,300. Longer ones compare as text."""
 MAX_SYMBOLIC_CHARS = 1000
 """Longest answer given to sympy."""
-
-# --- extraction -------------------------------------------------------------------------------------------------------
-
-_BOX_TOKEN = re.compile(
-    r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}]+(?:\{[^\s${}]*\})*))|\\.|[{}]", re.DOTALL
-)
-
-
-def after_thinking(response: str) -> str | None:
-    """The text after the last `</think>`, all that is ever judged; None when thinking did not end."""
-    start = response.rfind(THINK_END)
-    return None if start < 0 else response[start + len(THINK_END) :]
-
-
-def extract_boxed(text: str) -> tuple[str, str]:
-    """The content of the last box and "", or "" and why there is none: `no_answer`, `unbalanced`, `empty`.
-
-    Of nested boxes the outermost counts. A last box that never closes is `unbalanced`, whatever came before it.
-    One pass over the text, whatever it holds.
-    """
-    last, last_start = None, -1
-    open_braces: list[tuple[int, int]] = []  # (where the content starts, where its box starts or -1)
-    for token in _BOX_TOKEN.finditer(text):
-        if token["open"]:
-            open_braces.append((token.end(), token.start()))
-        elif token["bare"]:
-            last, last_start = token["bare"].rstrip(".,"), token.start()
-        elif token[0] == "{":
-            open_braces.append((token.end(), -1))
-        elif token[0] == "}" and open_braces:
-            content, box = open_braces.pop()
-            if box >= 0:
-                last, last_start = text[content : token.start()], box
-    if any(box > last_start for _, box in open_braces):
-        return "", "unbalanced"
-    if last is None:
-        return "", "no_answer"
-    return last.strip(), "" if last.strip() else "empty"
-
 
 # --- normalised text --------------------------------------------------------------------------------------------------
 
@@ -295,49 +251,3 @@ def _compare_lists(gold: list[str], answer: list[str]) -> str:
     if not brackets or "wrong" in reasons:
         return "wrong"
     return next((reason for reason in reasons if reason != "correct"), "correct")
-
-
-# --- the verifier -----------------------------------------------------------------------------------------------------
-
-
-def _judge(gold: str, response: str) -> tuple[str, str]:
-    """What the response answers, and the reason of its verdict."""
-    answer = ""
-    try:
-        text = after_thinking(response)
-        if text is None:
-            return "", "no_think_end"
-        answer, reason = extract_boxed(text)
-        return answer, reason or compare(gold, answer)
-    except MemoryError:
-        return answer, "memory"
-    except Exception as error:  # sympy may raise anything on hostile input: recorded in the verdict, counted in metrics
-        return answer, f"error_{type(error).__name__}"
-
-
-def verify_math(gold: str, response: str) -> Verdict:
-    """The verdict on a response to a problem whose answer is `gold`: reward 1 for `correct`, else 0. Never raises."""
-    started = time.perf_counter()
-    answer, reason = _judge(gold, response)
-    return Verdict(float(reason == "correct"), answer, reason, time.perf_counter() - started)
-
-
-_WARM_UP = (
-    (r"\frac{x^2+1}{2}", r"\frac{x^2}{2}+\frac{1}{2}"),
-    (r"3\sqrt{2}+\pi", r"\sqrt[3]{x}-2\cdot(y+1)"),
-    (r"\sin^2 x+\cos^{2}(x)", "1"),
-    (r"x\leq|y|", r"a=\log_{2}n!"),
-)
-
-
-class MathVerifier:
-    """Judges responses to math problems by their `answer`."""
-
-    def verify(self, problem: Problem, response: str) -> Verdict:
-        """The verdict on one response; its time is unbounded outside the pool."""
-        return verify_math(problem.answer, response)
-
-    def warm_up(self) -> None:
-        """Import sympy and its parser, and fill the parser's tables with the usual constructions."""
-        for gold, answer in _WARM_UP:
-            compare(gold, answer)
