@@ -1,5 +1,11 @@
 """The `acereason` command: what it does with a run, and one line when it cannot."""
 
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +14,10 @@ from PIL import Image
 from tiny_runs import Fitted
 from transformers import AutoModelForCausalLM
 
+import acereason
 from acereason.cli import USAGE, main
+
+PATH = {"PYTHONPATH": str(Path(acereason.__file__).parent.parent), "TERM": "xterm", "COLUMNS": "80"}
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -22,6 +31,7 @@ def test_usage(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert capsys.readouterr().out == USAGE
     assert "acereason export" in USAGE
     assert "acereason report" in USAGE
+    assert "acereason verify" in USAGE
 
 
 BAD = [
@@ -34,6 +44,18 @@ BAD = [
     (["export", "run=src", "folder=x"], ["folder=x", "run=", "ckpt=", "output="]),
     (["export", "run={run}", "ckpt=step-7"], ["ckpt=step-7", "no such folder"]),
     (["export", "run={run}", "ckpt="], ["ckpt=", "missing"]),
+    (["verify", "output=x"], ["input=", "missing"]),
+    (["verify", "input={run}/config.yaml"], ["output=", "missing"]),
+    (["verify", "input=nowhere", "output=x"], ["input=nowhere", "no such file"]),
+    (["verify", "input={run}", "output=x"], ["input=", "is a folder"]),
+    (["verify", "input={run}/config.yaml", "output={run}/config.yaml"], ["output=", "overwrite"]),
+    (["verify", "input={run}/config.yaml", "output=nowhere/x"], ["output=nowhere/x", "no folder nowhere"]),
+    (["verify", "domain=code", "input=x", "output=y"], ["domain=code", "sandbox"]),
+    (["verify", "domain=maths", "input=x", "output=y"], ["domain=maths", "domain=math"]),
+    (["verify", "input={run}/config.yaml", "output=x", "workers=0"], ["error: workers=0", "at least one"]),
+    (["verify", "input={run}/config.yaml", "output=x", "workers=two"], ["workers=two", "number"]),
+    (["verify", "input={run}/config.yaml", "output=x", "memory_mib=9"], ["error: memory_mib=9", "512"]),
+    (["verify", "input={run}/config.yaml", "output=x", "timeout_seconds=0"], ["error: timeout_seconds=0", "above 0"]),
 ]
 
 
@@ -79,3 +101,36 @@ def test_report_draws_the_curves_again(
     assert run(monkeypatch, "report", f"run={finished_run.folder}") == 0
     assert capsys.readouterr().out.strip() == str(figure)
     assert Image.open(figure).size[0] > 800
+
+
+RIGHT, WRONG = '{"gold": "5", "pred": "5"}\n', '{"gold": "5", "response": "</think> \\\\boxed{6}"}\n'
+
+
+@pytest.mark.parametrize(("lines", "status"), [(RIGHT + WRONG, 0), (RIGHT + "broken\n" + WRONG, 1)])
+def test_verify_judges_a_file_and_tells_by_its_exit_code_whether_all_was_read(
+    lines: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(lines)
+    assert run(monkeypatch, "verify", "domain=math", f"input={source}", f"output={output}", "workers=1") == status
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["reward"] for row in rows] == ([1.0, 0.0] if status == 0 else [1.0, 0.0, 0.0])
+    table = dict(re.split(r"  +", line) for line in printed.out.strip().splitlines())
+    assert (table["rows"], table["broken lines"], table["mean reward"]) == (f"{2 + status}", f"{status}", "0.5000")
+    assert len(printed.err.splitlines()) == status
+
+
+def test_verify_shows_a_bar_on_a_terminal_alone(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(10 * RIGHT)
+    command = [sys.executable, "-m", "acereason.cli", "verify", "input=in.jsonl", "output=out.jsonl", "workers=1"]
+    terminal, end = pty.openpty()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=end, env=os.environ | PATH) as shown:
+        os.close(end)
+        assert shown.stdout
+        assert b"\x1b" not in shown.stdout.read()
+    assert shown.returncode == 0
+    assert re.search(rb"10 rows .*100%", os.read(terminal, 1 << 16))
+    os.close(terminal)
+    quiet = subprocess.run(command, cwd=tmp_path, capture_output=True, env=os.environ | PATH)
+    assert (quiet.returncode, quiet.stderr) == (0, b"")

@@ -1,11 +1,14 @@
-"""The `acereason` command: what is done with a run besides training it."""
+"""The `acereason` command: what is done besides training."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, cast
 
-from acereason.config import DType
+from acereason.config import DType, RewardsConfig
 from acereason.errors import UserError
 
 USAGE = """usage: acereason COMMAND key=value ...
@@ -13,20 +16,24 @@ USAGE = """usage: acereason COMMAND key=value ...
   acereason export run=runs/NAME [ckpt=last|best|FOLDER] [output=FOLDER] [dtype=float32|bfloat16]
                                      a checkpoint's policy in Hugging Face format
   acereason report run=runs/NAME     draws the run's curves again
+  acereason verify input=FILE output=FILE [domain=math] [workers=2] [timeout_seconds=5] [memory_mib=2048]
+                                     judges answers: JSON lines with gold and either pred or response
 
 Training is `python train.py`; `python train.py --help` lists its settings.
 """
+INTERRUPTED = 130
+_Value = TypeVar("_Value", int, float)
 
 
-def _arguments(words: list[str], allowed: dict[str, str]) -> dict[str, str]:
-    """`key=value` words over the defaults in `allowed`; a default of "" is to be given."""
+def _arguments(words: list[str], allowed: dict[str, str], optional: str = "") -> dict[str, str]:
+    """`key=value` words over the defaults in `allowed`; a default of "" is to be given, but for the `optional` key."""
     values = dict(allowed)
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or key not in allowed:
             raise UserError(f"{word}: expected one of {', '.join(f'{name}=…' for name in allowed)}")
         values[key] = value
-    missing = [key for key, value in values.items() if not value and key != "output"]
+    missing = [key for key, value in values.items() if not value and key != optional]
     if missing:
         raise UserError(f"{missing[0]}=… is missing; see acereason --help")
     return values
@@ -41,7 +48,7 @@ def _run_folder(value: str) -> Path:
 
 def export(words: list[str]) -> None:
     """`acereason export`: writes the policy of a checkpoint in Hugging Face format."""
-    values = _arguments(words, {"run": "", "ckpt": "last", "output": "", "dtype": DType.float32.value})
+    values = _arguments(words, {"run": "", "ckpt": "last", "output": "", "dtype": DType.float32.value}, "output")
     if values["dtype"] not in list(DType):
         raise UserError(f"dtype={values['dtype']}: expected one of {', '.join(DType)}")
     folder = _run_folder(values["run"])
@@ -68,21 +75,68 @@ def report(words: list[str]) -> None:
     print(write_curves(folder))
 
 
+def verify(words: list[str]) -> int:
+    """`acereason verify`: judges the answers of a file; 1 when it has broken lines."""
+    limits = {name: f"{value:g}" for name, value in vars(RewardsConfig()).items() if name != "shuffle"}
+    values = _arguments(words, {"domain": "math", "input": "", "output": ""} | limits)
+    from acereason.rewards.domains import check_domain
+    from acereason.rewards.verify_file import check_files
+
+    check_domain(values["domain"])
+    source, output = Path(values["input"]), Path(values["output"])
+    check_files(source, output)
+    try:
+        return _verify(source, output, values)
+    except KeyboardInterrupt:
+        print(f"interrupted: {output} was not written", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _verify(source: Path, output: Path, values: dict[str, str]) -> int:
+    from rich.console import Console
+
+    from acereason.problems.problem import Domain
+    from acereason.rewards.pool import VerifierPool
+    from acereason.rewards.verify_file import verify_file
+
+    domain = cast(Domain, values["domain"])
+    workers, memory_mib = (_number(values, name, int) for name in ("workers", "memory_mib"))
+    try:
+        pool = VerifierPool(workers, _number(values, "timeout_seconds", float), memory_mib, (domain,))
+    except UserError as error:  # the pool's settings have a group, the command's words have none
+        raise UserError(str(error).removeprefix("rewards.")) from error
+    with pool:
+        try:
+            pool.wait_ready()
+        except RuntimeError as error:
+            raise UserError(str(error)) from error
+        started = time.perf_counter()
+        summary = verify_file(source, output, pool, domain)
+        Console().print(summary.table(pool.shared, time.perf_counter() - started))
+    return 1 if summary.broken else 0
+
+
+def _number(values: dict[str, str], name: str, kind: Callable[[str], _Value]) -> _Value:
+    try:
+        return kind(values[name])
+    except ValueError as error:
+        raise UserError(f"{name}={values[name]}: expected a number") from error
+
+
 def main() -> int:
     """Entry point; 2 when the user has something to mend."""
     words = sys.argv[1:]
-    commands = {"export": export, "report": report}
+    commands: dict[str, Callable[[list[str]], int | None]] = {"export": export, "report": report, "verify": verify}
     if not words or words[0] in {"-h", "--help"}:
         print(USAGE, end="")
         return 0
     try:
         if words[0] not in commands:
             raise UserError(f"there is no command {words[0]}; there are {', '.join(commands)}")
-        commands[words[0]](words[1:])
+        return commands[words[0]](words[1:]) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +12,11 @@ import pytest
 
 from acereason.errors import UserError
 from acereason.problems.problem import Problem
+from acereason.rewards import worker_process
 from acereason.rewards.pool import VerifierPool
 
 PATIENCE = 60.0
+BURNING_WORKER = Path(__file__).with_name("burning_worker.py")
 
 
 def problem(answer: str) -> Problem:
@@ -31,7 +35,7 @@ def workers_of(parent: int) -> set[int]:
             status, command = (entry / "stat").read_text(), (entry / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(status.rpartition(")")[2].split()[1]) == parent and b"acereason.rewards.worker" in command:
+        if int(status.rpartition(")")[2].split()[1]) == parent and re.search(rb"rewards[./]\w*worker", command):
             found.add(int(entry.name))
     return found
 
@@ -61,6 +65,12 @@ def pool() -> Iterator[VerifierPool]:
         yield shared
 
 
+@pytest.fixture
+def burning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools start workers whose verifier does what the answer says, whatever the math verifier makes of anything."""
+    monkeypatch.setattr(worker_process, "WORKER", (str(BURNING_WORKER),))
+
+
 def test_each_future_gets_the_verdict_of_its_own_response(pool: VerifierPool) -> None:
     # Response i answers i or i + 1 in turn; rewards must alternate and every verdict name its own answer.
     answers = [i + i % 2 for i in range(500)]
@@ -78,8 +88,21 @@ def test_reaches_sympy(pool: VerifierPool) -> None:
 def test_text_of_any_kind_arrives_whole(pool: VerifierPool) -> None:
     answer = '"\n\\n\t\u2028\U0001f600\ud800\x00'
     assert pool.submit(problem("5"), boxed(answer)).result(PATIENCE).extracted == answer.strip()
-    assert pool.submit(problem("5"), "no end of thinking").result(PATIENCE).reason == "no_think_end"
-    assert pool.submit(problem("5"), "").result(PATIENCE).reason == "no_think_end"
+    assert pool.submit_answer(problem("5"), answer).result(PATIENCE).extracted == answer
+    assert pool.submit_answer(problem(answer), answer).result(PATIENCE).reward == 1.0
+
+
+@pytest.mark.parametrize("response", ["no end of thinking", "", boxed("5").replace("</think>", "")])
+def test_a_response_without_an_answer_needs_no_worker(pool: VerifierPool, response: str) -> None:
+    verdict = pool.submit(problem("5"), response).result(PATIENCE)
+    assert (verdict.reward, verdict.extracted, verdict.reason, verdict.seconds) == (0.0, "", "no_think_end", 0.0)
+
+
+def test_bare_answers(pool: VerifierPool) -> None:
+    right, wrong, blank = (pool.submit_answer(problem("1/2"), answer) for answer in ("0.5", "2", " \n"))
+    assert (right.result(PATIENCE).reward, wrong.result(PATIENCE).reward) == (1.0, 0.0)
+    assert right.result().extracted == "0.5"
+    assert blank.result(PATIENCE).reason == "empty"
 
 
 def test_workers_are_clean_interpreters(pool: VerifierPool) -> None:
@@ -91,33 +114,91 @@ def test_workers_are_clean_interpreters(pool: VerifierPool) -> None:
 
 
 def test_a_code_problem_in_a_math_pool_is_a_zero_with_a_reason(pool: VerifierPool) -> None:
-    verdict = pool.submit(Problem("c", "code", "?"), "</think>").result(PATIENCE)
-    assert (verdict.reward, verdict.reason) == (0.0, "no_verifier")
+    for submit in (pool.submit, pool.submit_answer):
+        verdict = submit(Problem("c", "code", "?"), "</think>").result(PATIENCE)
+        assert (verdict.reward, verdict.reason) == (0.0, "no_verifier")
 
 
 def test_hostile_answers_end_with_a_reason_and_the_pool_goes_on() -> None:
-    hostile = {
-        "9^{9^{9^9}}": {"timeout", "memory"},
-        "(10^{10^7})!": {"timeout", "memory"},
-        "9" * 1_000_000: {"wrong", "timeout"},
-        "{" * 100_000 + "}" * 100_000: {"too_long", "timeout"},
-    }
+    hostile = ["9^{9^{9^9}}", "(10^{10^7})!", "9" * 1_000_000, "{" * 100_000 + "}" * 100_000]
     with VerifierPool(workers=2, timeout_seconds=3.0, memory_mib=1024) as pool:
         futures = [pool.submit(problem("5"), boxed(answer)) for answer in hostile]
-        honest = [pool.submit(problem("5"), boxed("5")) for _ in range(50)]
-        for future, reasons in zip(futures, hostile.values(), strict=True):
+        honest = [pool.submit(problem(f"{i}"), boxed(f"{i}")) for i in range(50)]
+        for future, answer in zip(futures, hostile, strict=True):
             verdict = future.result(PATIENCE)
-            assert verdict.reward == 0.0
-            assert verdict.reason in reasons
+            assert (verdict.reward, verdict.extracted) == (0.0, answer)
+            assert verdict.reason in {"wrong", "unparsed", "too_long", "too_large", "timeout", "memory"}
         assert [future.result(PATIENCE).reward for future in honest] == [1.0] * 50
-        assert pool.replaced >= 2
 
 
-def test_memory_is_bounded() -> None:
-    # Each open brace is remembered: four million take more than the 512 MiB a worker may have.
+@pytest.mark.usefixtures("burning")
+def test_time_is_bounded() -> None:
+    with VerifierPool(workers=1, timeout_seconds=2.0, memory_mib=512) as pool:
+        endless = pool.submit_answer(problem("5"), "spin")
+        behind = pool.submit_answer(problem("5"), "keep 1")
+        verdict = endless.result(PATIENCE)
+        assert (verdict.reward, verdict.extracted, verdict.reason) == (0.0, "spin", "timeout")
+        assert 2.0 <= verdict.seconds < PATIENCE
+        assert behind.result(PATIENCE).reward == 1.0
+        assert pool.replaced == 1
+
+
+@pytest.mark.usefixtures("burning")
+@pytest.mark.parametrize("answer", ["fill", "keep 600"])
+def test_memory_is_bounded(answer: str) -> None:
     with VerifierPool(workers=1, timeout_seconds=PATIENCE, memory_mib=512) as pool:
-        assert pool.submit(problem("5"), boxed("{" * 4_000_000)).result(2 * PATIENCE).reason == "memory"
-        assert pool.submit(problem("5"), boxed("5")).result(PATIENCE).reward == 1.0
+        too_much = pool.submit_answer(problem("5"), answer)
+        behind = pool.submit_answer(problem("5"), "keep 1")
+        assert (too_much.result(PATIENCE).reward, too_much.result().reason) == (0.0, "memory")
+        assert behind.result(PATIENCE).reward == 1.0
+        assert pool.replaced == 1
+
+
+@pytest.mark.usefixtures("burning")
+def test_memory_that_judgements_leave_behind_is_not_taken_from_the_next() -> None:
+    # 512 MiB hold the 300 of one judgement, never those of two.
+    with VerifierPool(workers=1, timeout_seconds=PATIENCE, memory_mib=512) as pool:
+        futures = [pool.submit_answer(problem(f"{i}"), "keep 300") for i in range(5)]
+        assert [future.result(PATIENCE).reason for future in futures] == ["correct"] * 5
+
+
+@pytest.mark.usefixtures("burning")
+def test_equal_judgements_in_flight_are_one() -> None:
+    # `count` tells how many judgements the worker has made.
+    with VerifierPool(workers=1, timeout_seconds=PATIENCE, memory_mib=512) as pool:
+        futures = [pool.submit(problem("5"), f"{i} </think> \\boxed{{count}}") for i in range(20)]
+        futures += [pool.submit_answer(problem("5"), "count") for _ in range(20)]
+        verdicts = [future.result(PATIENCE) for future in futures]
+        assert {(verdict.extracted, verdict.reason) for verdict in verdicts} == {("count", "1")}
+        assert [verdict.seconds > 0 for verdict in verdicts] == [True] + [False] * 39
+        assert pool.shared == 39
+        others = [pool.submit_answer(problem("6"), "count"), pool.submit_answer(problem("5"), "count ")]
+        assert [future.result(PATIENCE).reason for future in others] == ["2", "3"]
+
+
+@pytest.mark.usefixtures("burning")
+def test_finished_judgements_are_remembered() -> None:
+    with VerifierPool(workers=1, timeout_seconds=PATIENCE, memory_mib=512) as pool:
+        verdicts = [pool.submit_answer(problem("5"), "count").result(PATIENCE) for _ in range(3)]
+        assert [verdict.reason for verdict in verdicts] == ["1"] * 3
+        assert [verdict.seconds > 0 for verdict in verdicts] == [True, False, False]
+        assert pool.shared == 2
+
+
+@pytest.mark.usefixtures("burning")
+@pytest.mark.parametrize(
+    ("answer", "seconds", "reason", "deaths"),
+    [("spin", 0.5, "timeout", 1), ("fill", PATIENCE, "memory", 1), ("abort", PATIENCE, "crashed", 2)],
+)
+def test_what_may_be_the_machines_fault_is_shared_but_not_remembered(
+    answer: str, seconds: float, reason: str, deaths: int
+) -> None:
+    with VerifierPool(workers=1, timeout_seconds=seconds, memory_mib=512) as pool:
+        for times in (1, 2):
+            verdicts = [pool.submit_answer(problem("5"), answer) for _ in range(3)]
+            assert [future.result(PATIENCE).reason for future in verdicts] == [reason] * 3
+            assert pool.replaced == times * deaths
+        assert pool.shared == 4
 
 
 def test_killed_workers_cost_no_verdict() -> None:
@@ -133,51 +214,67 @@ def test_killed_workers_cost_no_verdict() -> None:
     assert pool.replaced == 2
 
 
+@pytest.mark.usefixtures("burning")
 def test_what_kills_two_workers_is_judged_crashed() -> None:
     others = workers_of(os.getpid())
     with VerifierPool(workers=1, timeout_seconds=PATIENCE, memory_mib=1024) as pool:
-        deadly = pool.submit(problem("5"), boxed("9^{9^{9^9}}"))
-        behind = [pool.submit(problem("5"), boxed("5")) for _ in range(3)]
+        deadly = [pool.submit_answer(problem("5"), "spin") for _ in range(2)]
+        behind = [pool.submit_answer(problem(f"{i}"), "keep 1") for i in range(3)]
         killed: set[int] = set()
-        while not deadly.done():
+        while not deadly[1].done():
             for pid in running_workers(os.getpid()) - others - killed:
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
             time.sleep(0.05)
-        assert (deadly.result().reward, deadly.result().reason) == (0.0, "crashed")
+        assert {(future.result().reward, future.result().reason) for future in deadly} == {(0.0, "crashed")}
         assert [future.result(PATIENCE).reward for future in behind] == [1.0] * 3
     assert len(killed) == 2
 
 
-def test_submit_never_waits_for_a_worker() -> None:
+def test_neither_submit_nor_the_pool_waits_for_a_worker() -> None:
     others = workers_of(os.getpid())
-    # Stopped workers read nothing: 40 MB are far beyond what pipes hold, so a submit that wrote would hang here.
+    # Stopped workers read nothing: 40 MB are far beyond what pipes hold, so a write that waits would hang here.
     with VerifierPool(workers=2, timeout_seconds=PATIENCE, memory_mib=1024) as pool:
         wait_until(lambda: len(running_workers(os.getpid()) - others) == 2)
         stopped = workers_of(os.getpid()) - others
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
-        futures = [pool.submit(problem("5"), boxed("5") + "." * 1_000_000) for _ in range(40)]
+        answers = [f"{i}" + "9" * 1_000_000 for i in range(40)]
+        futures = [pool.submit(problem("5"), boxed(answer)) for answer in answers]
+        assert pool.submit(problem("5"), "no end").result(PATIENCE).reason == "no_think_end"
         assert not any(future.done() for future in futures)
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
-        assert [future.result(PATIENCE).reward for future in futures] == [1.0] * 40
+        assert [future.result(PATIENCE).extracted for future in futures] == answers
+        assert not any(future.result().reward for future in futures)
 
 
+@pytest.mark.usefixtures("burning")
 def test_close_leaves_nothing() -> None:
     before = set(os.listdir("/proc/self/fd")), workers_of(os.getpid())
     pool = VerifierPool(workers=2, timeout_seconds=PATIENCE, memory_mib=1024)
     pool.wait_ready()
-    pending = pool.submit(problem("5"), boxed("9^{9^{9^9}}"))
-    cancelled = [pool.submit(problem("5"), boxed("9^{9^{9^9}}")) for _ in range(20)][-1]
-    cancelled.cancel()
+    pending = [pool.submit_answer(problem(f"{i // 2}"), "spin") for i in range(20)]
+    cancelled = [pool.submit_answer(problem("1"), "spin") for _ in range(20)]
+    was_cancelled = [future.cancel() for future in cancelled]
     pool.close()
     pool.close()
     assert (set(os.listdir("/proc/self/fd")), workers_of(os.getpid())) == before
-    assert pending.result(0).reason == "closed"
-    assert cancelled.done()
+    assert [future.result(0).reason for future in pending] == ["closed"] * 20
+    assert [future.cancelled() or future.result(0).reason == "closed" for future in cancelled] == [True] * 20
+    assert [future.cancelled() for future in cancelled] == was_cancelled
     with pytest.raises(RuntimeError, match="closed"):
         pool.submit(problem("5"), boxed("5"))
+
+
+@pytest.mark.usefixtures("burning")
+def test_a_cancelled_future_leaves_equal_ones_their_verdict() -> None:
+    with VerifierPool(workers=1, timeout_seconds=PATIENCE, memory_mib=512) as pool:
+        futures = [pool.submit_answer(problem("5"), "keep 1") for _ in range(2000)]
+        cancelled = [future for future in futures[1000:] if future.cancel()]
+        assert [future.result(PATIENCE).reward for future in futures if future not in cancelled] == [1.0] * (
+            2000 - len(cancelled)
+        )
 
 
 @pytest.mark.parametrize("end", ["kill", "return"])
@@ -222,7 +319,12 @@ def test_code_is_refused_until_it_can_be_judged() -> None:
 
 @pytest.mark.parametrize(
     ("workers", "timeout_seconds", "memory_mib", "setting"),
-    [(0, 1.0, 1024, "rewards.workers=0"), (1, 0.0, 1024, "rewards.timeout_seconds=0.0"), (1, 1.0, 64, "memory_mib=64")],
+    [
+        (0, 1.0, 1024, "rewards.workers=0"),
+        (1, 0.0, 1024, "rewards.timeout_seconds=0.0"),
+        (1, math.inf, 1024, "rewards.timeout_seconds=inf"),
+        (1, 1.0, 64, "memory_mib=64"),
+    ],
 )
 def test_limits_that_cannot_work_name_the_setting(
     workers: int, timeout_seconds: float, memory_mib: int, setting: str

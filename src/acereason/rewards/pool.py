@@ -1,32 +1,33 @@
 """The verifiers' process pool: judges while generation goes on, and always gives a verdict.
 
-One thread owns the workers. `submit` only appends to a queue and wakes it, so the caller never waits for a pipe. A
-worker past its wall limit is killed and replaced. Workers are fresh interpreters (`worker.py`), never forks of the
-training process; only text travels.
+One thread owns the workers. `submit` only appends to a queue and wakes it, so the caller never waits for a pipe. The
+thread takes the answer out of the response, looks whether an equal judgement is known or in flight (`judgements.py`),
+and hands what is left to the workers. A worker past its wall limit is killed and replaced. Workers are fresh
+interpreters (`worker.py`), never forks of the training process; only the gold answer and the answer travel.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
 import selectors
-import subprocess
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from acereason.errors import UserError
 from acereason.problems.problem import Domain, Problem
-from acereason.rewards.domains import check_domain
-from acereason.rewards.math.extraction import THINK_END
-from acereason.rewards.verifier import Verdict
+from acereason.rewards.domains import check_domain, verifier_for
+from acereason.rewards.judgements import Judgement, Judgements
+from acereason.rewards.verifier import Extraction, Verdict
+from acereason.rewards.worker import GROWN, OUT_OF_MEMORY
+from acereason.rewards.worker_process import WorkerProcess, worker_command
 
 DEPTH = 4
 """Judgements sent ahead to a worker, so that it need not wait for this process's interpreter lock between two."""
@@ -37,52 +38,29 @@ START_SECONDS = 300.0
 START_FAILURES = 3
 """Workers in a row that fail to start before waiting judgements are given up as `no_worker`."""
 MIN_MEMORY_MIB = 512
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ARRIVALS_A_ROUND = 64
+"""Responses searched for their answer before the thread looks after its workers again."""
+LONGEST_WAIT = 3600.0
 
 
-@dataclass(eq=False)
-class _Job:
-    request: bytes
+class _Arrival(NamedTuple):
+    problem: Problem
+    text: str
+    is_response: bool  # or a bare answer
     future: Future[Verdict]
-    deaths: int = 0
-
-
-class _Worker:
-    """A process, the jobs handed to it in order, and what is on its way to and from it."""
-
-    def __init__(self, command: list[str]) -> None:
-        pipe, environment = subprocess.PIPE, os.environ | _ONE_THREAD | {"PYTHONPATH": _search_path()}
-        # A session of its own, so that Ctrl-C in the terminal is the parent's to handle.
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, bufsize=0, env=environment, start_new_session=True
-        )
-        assert self.process.stdin and self.process.stdout
-        self.pipes = (self.process.stdin, self.process.stdout)
-        self.requests, self.replies = (end.fileno() for end in self.pipes)
-        os.set_blocking(self.requests, False)
-        os.set_blocking(self.replies, False)
-        self.jobs: deque[_Job] = deque()
-        self.outbox, self.inbox = bytearray(), bytearray()
-        self.ready = False
-        self.started = time.monotonic()  # when it, then its current judgement, began
-
-    def end(self) -> None:
-        """Kill the process and leave nothing of it."""
-        self.process.kill()
-        self.process.wait()
-        for end in self.pipes:
-            end.close()
 
 
 class VerifierPool:
-    """Worker processes that judge responses, each judgement within a wall and a memory limit.
+    """Worker processes that judge answers, each judgement within a wall and a memory limit.
 
+    Equal judgements are made once: those in flight share one, and the latest verdicts of workers are remembered.
     Workers start in the background, in about a second. Use it as a context manager, or call `close`.
 
     Args:
         workers: processes.
         timeout_seconds: wall time of one judgement; past it the verdict is 0 with reason `timeout`.
-        memory_mib: address space of one worker; past it the verdict is 0 with reason `memory` or `crashed`.
+        memory_mib: address space of one worker; past it the verdict is 0 with reason `memory`. `crashed` is left for
+            what ended the process itself, twice.
         domains: what will be judged; the verifiers of these are imported before the first judgement.
 
     Raises:
@@ -98,22 +76,27 @@ class VerifierPool:
         self.replaced = 0
         """Workers killed or lost so far."""
         self._size, self._timeout = workers, timeout_seconds
-        self._command = [sys.executable, "-P", "-m", "acereason.rewards.worker", str(os.getpid()), str(memory_mib)]
-        self._command += domains
-        self._workers: list[_Worker] = []
-        self._queue: deque[_Job] = deque()
+        self._command = worker_command(memory_mib, domains)
+        self._workers: list[WorkerProcess] = []
+        self._judgements = Judgements()
+        self._queue: deque[Judgement] = deque()
         self._failures, self._start_after = 0, 0.0
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_in, selectors.EVENT_READ)
-        self._arrivals: deque[tuple[Problem, str, Future[Verdict]]] = deque()
+        self._arrivals: deque[_Arrival] = deque()
         self._lock = threading.Lock()  # guards _closed, so that nothing arrives unseen or wakes a closed pipe
         self._closed = False
         self._ready_once, self._start_known = False, threading.Event()
         self._thread = threading.Thread(target=self._run, name="verifier-pool", daemon=True)
         self._thread.start()
+
+    @property
+    def shared(self) -> int:
+        """Verdicts given so far that were those of equal judgements."""
+        return self._judgements.shared
 
     def submit(self, problem: Problem, response: str) -> Future[Verdict]:
         """Queue one response; costs microseconds whatever its length. The future never holds an exception.
@@ -121,11 +104,18 @@ class VerifierPool:
         Raises:
             RuntimeError: the pool is closed.
         """
+        return self._queue_up(problem, response, is_response=True)
+
+    def submit_answer(self, problem: Problem, answer: str) -> Future[Verdict]:
+        """As `submit`, for an answer that stands alone; a blank one is `empty`."""
+        return self._queue_up(problem, answer, is_response=False)
+
+    def _queue_up(self, problem: Problem, text: str, is_response: bool) -> Future[Verdict]:
         future: Future[Verdict] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the verifier pool is closed")
-            self._arrivals.append((problem, response, future))
+            self._arrivals.append(_Arrival(problem, text, is_response, future))
             self._wake()
         return future
 
@@ -161,6 +151,7 @@ class VerifierPool:
         try:
             while not self._closed:
                 self._start_workers()
+                self._take_arrivals()
                 self._feed()
                 for key, events in self._selector.select(self._patience()):
                     self._serve(key, events)
@@ -168,20 +159,22 @@ class VerifierPool:
         finally:
             self._end()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """Seconds until something is due though nothing arrives."""
-        due = [worker.started + self._limit(worker) for worker in self._workers if worker.jobs or not worker.ready]
+        if self._arrivals:
+            return 0.0
+        due = [worker.started + self._limit(worker) for worker in self._workers if _is_busy(worker)]
         if len(self._workers) < self._size:
             due.append(self._start_after)
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return min(LONGEST_WAIT, max(0.0, min(due) - time.monotonic())) if due else LONGEST_WAIT
 
-    def _limit(self, worker: _Worker) -> float:
+    def _limit(self, worker: WorkerProcess) -> float:
         return self._timeout if worker.ready else START_SECONDS
 
     def _start_workers(self) -> None:
         while len(self._workers) < self._size and time.monotonic() >= self._start_after:
             try:
-                worker = _Worker(self._command)
+                worker = WorkerProcess(self._command)
             except OSError as error:
                 print(f"cannot start a verifier worker: {error}", file=sys.stderr)
                 self._start_failed()
@@ -195,33 +188,42 @@ class VerifierPool:
         if self._failures >= START_FAILURES:
             self._start_known.set()
 
+    def _take_arrivals(self) -> None:
+        """Find what there is to judge, and queue what no equal judgement will tell."""
+        for _ in range(min(ARRIVALS_A_ROUND, len(self._arrivals))):
+            problem, text, is_response, future = self._arrivals.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            found = _find(problem, text, is_response)
+            if found.reason:
+                future.set_result(Verdict(0.0, "", found.reason, 0.0))
+            elif judgement := self._judgements.ask(problem, found.answer, future):
+                self._queue.append(judgement)
+
     def _feed(self) -> None:
         """Hand queued judgements to the workers with the fewest, and give up if there will be none."""
         if self._failures >= START_FAILURES and not any(worker.ready for worker in self._workers):
             while self._queue:
-                self._queue.popleft().future.set_result(_no_verdict("no_worker"))
+                self._judgements.fail(self._queue.popleft(), "no_worker")
         ready = [worker for worker in self._workers if worker.ready]
         while self._queue and ready:
-            worker = min(ready, key=lambda worker: len(worker.jobs))
-            if len(worker.jobs) >= DEPTH:
+            worker = min(ready, key=lambda worker: len(worker.judgements))
+            if len(worker.judgements) >= DEPTH:
                 return
             self._assign(worker, self._queue.popleft())
 
-    def _assign(self, worker: _Worker, job: _Job) -> None:
-        if not worker.jobs:
-            worker.started = time.monotonic()
-        worker.jobs.append(job)
-        if worker.outbox:
-            worker.outbox += job.request
-            return
-        worker.outbox += job.request
-        self._selector.register(worker.requests, selectors.EVENT_WRITE, worker)
+    def _assign(self, worker: WorkerProcess, judgement: Judgement) -> None:
+        if not worker.unsent:
+            self._selector.register(worker.requests, selectors.EVENT_WRITE, worker)
+        worker.hand(judgement)
         self._write(worker)
 
     def _serve(self, key: selectors.SelectorKey, events: int) -> None:
         worker = key.data
         if worker is None:
-            self._take_arrivals()
+            with contextlib.suppress(BlockingIOError):
+                while os.read(self._wake_in, 4096):
+                    pass
         elif worker not in self._workers:  # it was lost earlier in this round
             return
         elif events & selectors.EVENT_WRITE:
@@ -229,46 +231,22 @@ class VerifierPool:
         else:
             self._read(worker)
 
-    def _take_arrivals(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_in, 4096):
-                pass
-        while self._arrivals:
-            problem, response, future = self._arrivals.popleft()
-            if future.set_running_or_notify_cancel():
-                self._queue.append(_Job(_request(problem, response), future))
-
-    def _write(self, worker: _Worker) -> None:
-        try:
-            del worker.outbox[: os.write(worker.requests, worker.outbox)]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:  # it died: the end of its replies will tell
-            worker.outbox.clear()
-        if not worker.outbox:
+    def _write(self, worker: WorkerProcess) -> None:
+        worker.write()
+        if not worker.unsent:
             self._selector.unregister(worker.requests)
 
-    def _read(self, worker: _Worker) -> None:
-        try:
-            data = os.read(worker.replies, 1 << 16)
-        except BlockingIOError:
-            return
-        if not data:
+    def _read(self, worker: WorkerProcess) -> None:
+        messages = worker.read()
+        if messages is None:
             self._lose(worker, "crashed")
             return
-        worker.started = time.monotonic()
-        worker.inbox += data
-        while (end := worker.inbox.find(b"\n")) >= 0:
-            line = bytes(worker.inbox[:end])
-            del worker.inbox[: end + 1]
-            self._receive(worker, json.loads(line))
-
-    def _receive(self, worker: _Worker, message: dict[str, object]) -> None:
-        if worker.ready:
-            worker.jobs.popleft().future.set_result(Verdict(**message))  # type: ignore[arg-type]
-            return
-        worker.ready, self._ready_once, self._failures = True, True, 0
-        self._start_known.set()
+        for message in messages:
+            if worker.ready:
+                self._judgements.settle(worker.judgements.popleft(), **message)
+            else:
+                worker.ready, self._ready_once, self._failures = True, True, 0
+                self._start_known.set()
 
     def _kill_overdue(self) -> None:
         for worker in list(self._workers):
@@ -277,28 +255,24 @@ class VerifierPool:
             if worker in self._workers and self._is_overdue(worker):
                 self._lose(worker, "timeout")
 
-    def _is_overdue(self, worker: _Worker) -> bool:
-        waiting = bool(worker.jobs) or not worker.ready
-        return waiting and time.monotonic() > worker.started + self._limit(worker)
+    def _is_overdue(self, worker: WorkerProcess) -> bool:
+        return _is_busy(worker) and time.monotonic() > worker.started + self._limit(worker)
 
-    def _lose(self, worker: _Worker, reason: str) -> None:
+    def _lose(self, worker: WorkerProcess, reason: str) -> None:
         """End a worker: its current judgement failed or is tried once more, those behind it were never begun."""
         self._selector.unregister(worker.replies)
-        if worker.outbox:
+        if worker.unsent:
             self._selector.unregister(worker.requests)
-        worker.end()
+        status = worker.end()
         self._workers.remove(worker)
         self.replaced += 1
         if not worker.ready:
             self._start_failed()
             return
-        if worker.jobs and self._is_final(worker.jobs[0], reason):
-            worker.jobs.popleft().future.set_result(_no_verdict(reason, time.monotonic() - worker.started))
-        self._queue.extendleft(reversed(worker.jobs))
-
-    def _is_final(self, job: _Job, reason: str) -> bool:
-        job.deaths += 1
-        return reason == "timeout" or job.deaths >= ATTEMPTS
+        reason = "memory" if status == OUT_OF_MEMORY else reason
+        if worker.judgements and status != GROWN and _is_final(worker.judgements[0], reason):
+            self._judgements.fail(worker.judgements.popleft(), reason, time.monotonic() - worker.started)
+        self._queue.extendleft(reversed(worker.judgements))
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups
@@ -307,39 +281,44 @@ class VerifierPool:
     def _end(self) -> None:
         with self._lock:
             self._closed = True
-        jobs = [job for worker in self._workers for job in worker.jobs] + list(self._queue)
         for worker in self._workers:
             worker.end()
         self._selector.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
-        futures = [job.future for job in jobs]
-        futures += [future for _, _, future in self._arrivals if future.set_running_or_notify_cancel()]
-        for future in futures:
-            future.set_result(_no_verdict("closed"))
+        self._judgements.fail_all("closed")
+        for arrival in self._arrivals:
+            if arrival.future.set_running_or_notify_cancel():
+                arrival.future.set_result(Verdict(0.0, "", "closed", 0.0))
 
 
 def _check_limits(workers: int, timeout_seconds: float, memory_mib: int) -> None:
     if workers < 1:
         raise UserError(f"rewards.workers={workers}: at least one verifier process is needed")
-    if not timeout_seconds > 0:
-        raise UserError(f"rewards.timeout_seconds={timeout_seconds}: must be above 0")
+    if not 0 < timeout_seconds < math.inf:
+        raise UserError(f"rewards.timeout_seconds={timeout_seconds}: must be above 0, and finite")
     if memory_mib < MIN_MEMORY_MIB:
         raise UserError(f"rewards.memory_mib={memory_mib}: a worker needs at least {MIN_MEMORY_MIB} to start")
 
 
-def _search_path() -> str:
-    """Where a worker finds this package, installed or not."""
-    return os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH"))))
+def _find(problem: Problem, text: str, is_response: bool) -> Extraction:
+    """What is to be judged of a response or of a bare answer, or why nothing is."""
+    try:
+        verifier = verifier_for(problem.domain)
+    except UserError:
+        return Extraction("", "no_verifier")
+    if not is_response:
+        return Extraction(text, "" if text.strip() else "empty")
+    try:
+        return verifier.extract(text)
+    except Exception as error:  # no verifier raises; should one do so, the thread must live and the verdict tell
+        return Extraction("", f"error_{type(error).__name__}")
 
 
-def _request(problem: Problem, response: str) -> bytes:
-    """One line of JSON; of the response only what follows the thinking travels, the rest is never judged."""
-    end = response.rfind(THINK_END)
-    judged = response[end:] if end >= 0 else ""
-    fields = {"id": problem.id, "domain": problem.domain, "answer": problem.answer, "response": judged}
-    return json.dumps(fields).encode() + b"\n"
+def _is_busy(worker: WorkerProcess) -> bool:
+    return bool(worker.judgements) or not worker.ready
 
 
-def _no_verdict(reason: str, seconds: float = 0.0) -> Verdict:
-    return Verdict(0.0, "", reason, seconds)
+def _is_final(judgement: Judgement, reason: str) -> bool:
+    judgement.deaths += 1
+    return reason in ("timeout", "memory") or judgement.deaths >= ATTEMPTS

@@ -31,7 +31,8 @@ class Verdict:
         reward: 1.0 or 0.0 (§3.1).
         extracted: the answer or program found in the response; "" when there is none.
         reason: short machine-readable cause, such as `correct`, `wrong`, `no_answer`, `timeout`, `memory`.
-        seconds: wall time of the judgement.
+        seconds: wall time of the judgement; 0 where none was made: there was nothing to judge, or the verdict is that
+            of an equal judgement.
     """
 
     reward: float

@@ -1,8 +1,8 @@
 """A verifier process: `python -m acereason.rewards.worker PARENT_PID MEMORY_MIB DOMAIN...`, started by `pool.py`.
 
 It reads one judgement a line from standard input and answers one verdict a line, both JSON: first `{"ready": true}`,
-then `{"reward", "extracted", "reason", "seconds"}` for `{"id", "domain", "answer", "response"}`, in order.
-Wall time is the parent's to bound; memory is bounded here. It ends when its input does, or with its parent.
+then `{"reward", "reason", "seconds"}` for `{"domain", "gold", "answer"}`, in order. Wall time is the parent's to bound;
+memory is bounded here. It ends when its input does, with its parent, out of memory, or when it has grown too large.
 """
 
 from __future__ import annotations
@@ -13,38 +13,61 @@ import os
 import resource
 import signal
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-from acereason.errors import UserError
 from acereason.problems.problem import Problem
 from acereason.rewards.domains import verifier_for
 from acereason.rewards.verifier import Verdict
 
 PR_SET_PDEATHSIG = 1
+OUT_OF_MEMORY = 12
+"""Exit status: the judgement that was begun last needs more memory than there is."""
+GROWN = 13
+"""Exit status: between two judgements too little memory was left for the next."""
 
 
-def main(parent: int, memory_mib: int, domains: list[str]) -> None:
-    """Serve judgements until standard input ends."""
+def main(parent: int, memory_mib: int, domains: list[str]) -> NoReturn:
+    """Serve judgements until standard input ends; leaves at once, since a large heap takes long to clear up."""
     die_with(parent)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_mib * 2**20,) * 2)
+    limit = memory_mib * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for domain in domains:
         verifier_for(domain).warm_up()
     replies = take_standard_output()
     send(replies, {"ready": True})
-    for line in sys.stdin.buffer:
-        send(replies, vars(judge(json.loads(line))))
-
-
-def judge(request: dict[str, str]) -> Verdict:
-    """The verdict on one request; having no verifier is one too."""
-    problem = Problem(request["id"], request["domain"], "", answer=request["answer"])  # type: ignore[arg-type]
     try:
-        verifier = verifier_for(problem.domain)
-    except UserError:
-        return Verdict(0.0, "", "no_verifier", 0.0)
-    found = verifier.extract(request["response"])
-    return Verdict(0.0, "", found.reason, 0.0) if found.reason else verifier.judge(problem, found.answer)
+        status = serve(replies, (address_space() + limit) // 2)
+    except MemoryError:
+        status = OUT_OF_MEMORY
+    os._exit(status)
+
+
+def serve(replies: BinaryIO, grown: int) -> int:
+    """Judge line by line; returns the exit status. Past `grown` bytes of address space it ends.
+
+    What a judgement leaves behind in caches and in pieces would be missing from the next one's memory.
+    """
+    for line in sys.stdin.buffer:
+        verdict = judge(json.loads(line))
+        if verdict.reason == "memory":
+            return OUT_OF_MEMORY
+        send(replies, {"reward": verdict.reward, "reason": verdict.reason, "seconds": verdict.seconds})
+        if address_space() > grown:
+            return GROWN
+    return 0
+
+
+def judge(request: dict[str, Any]) -> Verdict:
+    """The verdict on one request."""
+    problem = Problem("", request["domain"], "", answer=request["gold"])
+    return verifier_for(problem.domain).judge(problem, request["answer"])
+
+
+def address_space() -> int:
+    """Bytes of this process that `RLIMIT_AS` counts."""
+    with open("/proc/self/statm", "rb", buffering=0) as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
 
 
 def die_with(parent: int) -> None:

@@ -1,253 +1,163 @@
-r"""The math verifier: the last `\boxed{}` after `</think>` against the gold answer (§3.1).
+r"""Whether an answer is the gold one, by the cheapest means that can tell (§3.1).
 
-Three ways to be equal, cheapest first: the same normalised text, the same exact number, and sympy's word that the
-difference simplifies to zero. sympy is imported by the third alone. Nothing here bounds time or memory; the
-worker processes of `pool.py` do.
+1. `text`: the same text once typesetting is taken away; the same words, letter, date or time.
+2. `number`: integers, decimals and simple fractions, compared exactly.
+3. `structure`: both are read into trees by our own reader and compared part by part (`structures.py`), their values
+   by evaluation (`values.py`).
+4. `sympy`: what our reader does not know (integrals, sums, limits, derivatives) is parsed and compared by sympy.
+
+Nothing here bounds time or memory; the worker processes of the pool do.
 """
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-MAX_DIGITS = 4000
-"""Longest number computed with, in digits; Python refuses to convert above 4,300. Longer ones compare as text."""
-MAX_SYMBOLIC_CHARS = 1000
-"""Longest answer given to sympy."""
+from acereason.rewards.math.bases import same_base
+from acereason.rewards.math.clock import same_date, same_time
+from acereason.rewards.math.evaluation import TooLarge
+from acereason.rewards.math.plus_minus import with_imaginary_unit
+from acereason.rewards.math.reading.expressions import Node, Opaque, Unreadable
+from acereason.rewards.math.reading.reader import read_tokens
+from acereason.rewards.math.reading.tokens import Token, tokenise
+from acereason.rewards.math.reading.typesetting import clean
+from acereason.rewards.math.structures import same
+from acereason.rewards.math.symbolic import same_by_sympy
+from acereason.rewards.math.wording import is_prose, same_choice, same_letters, same_words, spelling
 
-# --- normalised text --------------------------------------------------------------------------------------------------
+MAX_CHARS = 5000
+"""Longest text that is read; longer ones are compared as numbers or as text."""
 
-_REWRITES = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"\\\\", r"\\newline "),  # so that no backslash below is the second one of a pair
-        (r"\\?\$", ""),
-        (r"\\(?:left|right|big|Big|bigg|Bigg|displaystyle|limits)(?![a-zA-Z])", ""),
-        (r"\\(?:boxed|fbox|mbox|text|text(?:normal|bf|it|rm)|mathrm|mathbf)\s*(?=\{)", ""),
-        (r"\\[dtc](frac|binom)(?![a-zA-Z])", r"\\\1"),
-        (r"\\(le|ge|ne)(?![a-zA-Z])", r"\\\1q"),
-        ("<=", r"\\leq "),
-        (">=", r"\\geq "),
-        (r"\\lt(?![a-zA-Z])", "<"),
-        (r"\\gt(?![a-zA-Z])", ">"),
-        (r"\\lbrace(?![a-zA-Z])", r"\\{"),
-        (r"\\rbrace(?![a-zA-Z])", r"\\}"),
-        (r"\\%", "%"),
-        (r"\\!\s*", ""),
-        (r"\\[,;: ]|~|\\q?quad(?![a-zA-Z])", " "),
-        ("[\N{MINUS SIGN}\N{EN DASH}]", "-"),
-        (r"\{,\}", ","),
-        (r"\\frac(?![a-zA-Z])\s*(\w)\s*(\w)", r"\\frac{\1}{\2}"),
-        (r"\\frac(?![a-zA-Z])\s*(\w)\s*(?=\{)", r"\\frac{\1}"),
-        (r"(\\frac\{[^{}]*\})\s*(\w)", r"\1{\2}"),
-        (r"\\sqrt(?![a-zA-Z])\s*(\w)", r"\\sqrt{\1}"),
-        (r"\^\s*(-?\d+(?:\.\d+)?|-?\w|\\circ)", r"^{\1}"),
-        (r"_\s*(\w)", r"_{\1}"),
-        (r"\s+", " "),
-        # Spaces go, except where they end a command, keep two numbers apart, or show that `1, 234` is a list.
-        (r"(\\[a-zA-Z]+ (?=[a-zA-Z])|(?<=\d) (?=\d)|(?<=\d,) (?=\d{3}(?!\d)))| ", r"\1"),
-        (r"(?<!\.)\.$", ""),
-    )
-]
+_GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 
 
-def normalise(text: str) -> str:
-    """One spelling for answers that differ only in typesetting; linear in the length."""
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
-    return _without_outer_braces(text)
+@dataclass(frozen=True)
+class Reading:
+    """A text once read.
 
-
-def _without_outer_braces(text: str) -> str:
-    if text.startswith("{") and text.endswith("}") and "{" not in text[1:-1] and "}" not in text[1:-1]:
-        return text[1:-1]
-    return text
-
-
-# --- exact numbers ----------------------------------------------------------------------------------------------------
-
-_UNSIGNED = r"(?:[1-9]\d{0,2}(?:[, ]\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
-_DECIMAL = re.compile(rf"([+-]?)({_UNSIGNED})")
-_SLASH = re.compile(rf"([+-]?)({_UNSIGNED})/({_UNSIGNED})")
-_FRAC = re.compile(rf"([+-]?)(\d*)\\frac\{{([+-]?{_UNSIGNED})\}}\{{([+-]?{_UNSIGNED})\}}")
-
-
-def exact_number(text: str) -> Fraction | str | None:
-    r"""The rational number that a normalised text writes: integer, decimal, `a/b`, `\frac{a}{b}`, mixed number.
-
-    Returns:
-        A Fraction; for a decimal too long to compute with its digits in one canonical spelling; None when the text is
-        no such number.
+    Attributes:
+        text: without typesetting.
+        tokens: of that text, () when it can't be cut into any.
+        spelling: one canonical text of the tokens.
+        node: its tree; `Opaque` when it can't be read.
     """
-    if match := _DECIMAL.fullmatch(text):
-        return _decimal(match[1], match[2])
-    if len(text) > MAX_DIGITS:
-        return None
-    if match := _SLASH.fullmatch(text):
-        return _quotient(match[1], "", match[2], match[3])
-    if match := _FRAC.fullmatch(text):
-        return _quotient(match[1], match[2], match[3], match[4])
-    return None
+
+    text: str
+    tokens: tuple[Token, ...]
+    spelling: str
+    node: Node
 
 
-def _decimal(sign: str, digits: str) -> Fraction | str:
-    whole, _, part = digits.replace(",", "").replace(" ", "").partition(".")
-    whole, part = whole.lstrip("0") or "0", part.rstrip("0")
-    minus = "-" if sign == "-" else ""
-    spelling = f"{minus}{whole}.{part}" if part else f"{minus}{whole}"
-    return spelling if len(spelling) > MAX_DIGITS else Fraction(spelling)
-
-
-def _quotient(sign: str, whole: str, numerator: str, denominator: str) -> Fraction | None:
-    above, below = (Fraction(part.replace(",", "").replace(" ", "")) for part in (numerator, denominator))
-    if below == 0:
-        return None
-    value = int(whole or 0) + above / below
-    return -value if sign == "-" else value
-
-
-# --- sympy ------------------------------------------------------------------------------------------------------------
-
-_GREEK = (
-    "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi"
-    "|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega"
-)
-_OPERATORS = (
-    r"frac|sqrt(?:\[\d+\])?|cdot|times|div|binom|leq|geq|infty|lfloor|rfloor|lceil|rceil|ln|log|exp"
-    "|sin|cos|tan|csc|sec|cot|arcsin|arccos|arctan|sinh|cosh|tanh"
-)
-# sympy reads any command it does not know as a symbol, `[1]` and `\{1\}` as 1, `3:4` as 3/4 and `2 3` as 23.
-_KNOWN_COMMAND = re.compile(rf"\\(?:{_GREEK}|{_OPERATORS})(?![a-zA-Z])")
-_KNOWN_CHARS = re.compile(r"[a-zA-Z0-9+\-*/^_=<>!|(){}. ]*")
-_MISREAD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}|\d \d|\.\d*\.|\\frac\{d\w?\}\{d\w")
-_DECIMAL_POINT = re.compile(r"(\d*)\.(\d+)")
-_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-# A letter before a bracket multiplies it unless it is the usual name of a function; sympy would always call it.
-_BEFORE_BRACKET = re.compile(r"(\\[a-zA-Z]+|[a-zA-Z])\(")
-_FACTOR = re.compile(rf"\\(?:{_GREEK})|[a-eA-Ei-zI-Z]")
-
-
-def _for_sympy(text: str) -> str | None:
-    """A normalised text as sympy reads it rightly and exactly; None where it would misread it."""
-    if len(text) > MAX_SYMBOLIC_CHARS or _MISREAD.search(text):
-        return None
-    if not _KNOWN_CHARS.fullmatch(_KNOWN_COMMAND.sub("", text)):
-        return None
-    text = _DECIMAL_POINT.sub(lambda m: rf"\frac{{{m[1]}{m[2]}}}{{1{'0' * len(m[2])}}}", text)
-    text = _LEADING_ZEROS.sub("", text)
-    return _BEFORE_BRACKET.sub(lambda m: rf"{m[1]}\cdot (" if _FACTOR.fullmatch(m[1]) else m[0], text)
-
-
-@lru_cache(maxsize=1024)
-def _parse(text: str) -> Any:
-    """The sympy expression of a normalised text, or None when it has none."""
-    source = _for_sympy(text)
-    if source is None:
-        return None
-    import sympy
-    from sympy.parsing.latex import LaTeXParsingError, parse_latex
-
+@lru_cache(maxsize=8192)
+def read(text: str, commas_group: bool = True) -> Reading:
+    """The reading of an answer; the gold of many responses is read once."""
+    cleaned = clean(text)
     try:
-        expression = parse_latex(source, strict=True)
-    except (LaTeXParsingError, TypeError, ValueError, AttributeError, RecursionError):
-        return None
-    constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I}
-    value = expression.subs({sympy.Symbol(name): constant for name, constant in constants.items()}).doit()
-    return value if isinstance(value, (sympy.Expr, sympy.Rel)) and not value.has(sympy.nan, sympy.zoo) else None
-
-
-def _same_value(left: Any, right: Any) -> bool:
-    """Whether sympy proves two expressions equal."""
-    import sympy
-
-    if left == right:
-        return True
-    if _clearly_apart(left, right):
-        return False
-    difference = sympy.simplify(left - right)
-    return bool(difference == 0 or difference.equals(0))
-
-
-def _clearly_apart(left: Any, right: Any) -> bool:
-    """Whether values differ far beyond rounding where every symbol is some positive number; quicker than a proof."""
-    import sympy
-
-    symbols = sorted(left.free_symbols | right.free_symbols, key=str)
-    point = {symbol: sympy.Rational(10 + 3 * i, 7) for i, symbol in enumerate(symbols)}
-    x, y = (sympy.N(side.subs(point)) for side in (left, right))
-    gap, size = abs(x - y), abs(x) + abs(y)
-    return bool(gap.is_Float and size.is_Float and gap > 1e-9 * size)
-
-
-@lru_cache(maxsize=4096)
-def _compare_symbolically(gold: str, answer: str) -> str:
-    import sympy
-
-    left, right = _parse(gold), _parse(answer)
-    if left is None or right is None:
-        return "unparsed"
-    if not isinstance(left, sympy.Rel) and not isinstance(right, sympy.Rel):
-        return "correct" if _same_value(left, right) else "wrong"
-    if not isinstance(left, sympy.Rel) or not isinstance(right, sympy.Rel):
-        return "wrong"
-    for other in (right, right.reversed):
-        if left.rel_op == other.rel_op and _same_value(left.lhs, other.lhs) and _same_value(left.rhs, other.rhs):
-            return "correct"
-    return "wrong"
-
-
-# --- equality ---------------------------------------------------------------------------------------------------------
-
-_NAMED = re.compile(r"[a-zA-Z](?:_\{\w\})?=([^=<>]+)")
+        tokens = tokenise(cleaned, commas_group)
+    except (Unreadable, RecursionError):
+        return Reading(cleaned, (), cleaned, Opaque(cleaned))
+    spelled = spelling(tokens)
+    try:
+        node = read_tokens(tokens)
+    except (Unreadable, RecursionError):
+        node = Opaque(spelled)
+    return Reading(cleaned, tuple(tokens), spelled, node)
 
 
 def compare(gold: str, answer: str) -> str:
-    """How an answer relates to the gold one: `correct`, `wrong`, or why it is not known to be equal.
+    """How an answer relates to the gold one.
 
-    `unparsed`: neither the same text nor both numbers or expressions that can be read. `too_long`: the same for an
-    answer beyond what sympy is given. `no_gold`: the problem has no answer.
+    Returns:
+        `correct`, `wrong`, or why it is not known to be equal. `unparsed`: it can't be read, or its equality can't be
+        told. `too_long`: beyond `MAX_CHARS`. `too_large`: a number beyond what is computed. `no_gold`: the problem has
+        no answer.
     """
-    gold, answer = normalise(gold), normalise(answer)
+    return decide(gold, answer)[0]
+
+
+def decide(gold: str, answer: str) -> tuple[str, str]:
+    """The reason as in `compare`, and the stage that gave it: `text`, `number`, `structure`, `sympy` or `none`."""
+    gold, answer = gold.strip(), answer.strip()
     if not gold:
-        return "no_gold"
-    if ("=" in gold) != ("=" in answer):
-        gold, answer = (match[1] if (match := _NAMED.fullmatch(side)) else side for side in (gold, answer))
-    return _compare_normalised(gold, answer)
+        return "no_gold", "none"
+    if gold == answer:
+        return "correct", "text"
+    quick = _same_plain_number(gold, answer)
+    if quick is not None:
+        return _reason(quick), "number"
+    if max(len(gold), len(answer)) > MAX_CHARS:
+        return ("correct", "text") if clean(gold) == clean(answer) else ("too_long", "none")
+    return _decide(gold, answer)
 
 
-def _compare_normalised(gold: str, answer: str) -> str:
-    if gold.replace(", ", ",") == answer.replace(", ", ","):
-        return "correct"
-    gold_number, number = exact_number(gold), exact_number(answer)
-    if gold_number is not None and number is not None:
-        return "correct" if gold_number == number else "wrong"
-    if max(len(gold), len(answer)) > MAX_SYMBOLIC_CHARS:
-        return "too_long"
-    gold_list, parts = _list_parts(gold), _list_parts(answer)
-    if gold_list or parts:
-        return _compare_lists(gold_list, parts)
-    return _compare_symbolically(gold, answer)
+def _reason(verdict: bool) -> str:
+    return "correct" if verdict else "wrong"
 
 
-def _list_parts(text: str) -> list[str]:
-    """Opening bracket, parts and closing bracket of a list that is written with commas; [] for anything else."""
-    bracketed = re.fullmatch(r"(\\\{|[(\[])(.*)(\\\}|[)\]])", text)
-    opening, inside, closing = bracketed.groups() if bracketed else ("", text, "")
-    if "," not in inside or re.search(r"[()\[\]]", inside):
-        return []
-    return [opening, *inside.split(","), closing]
+def _decide(gold: str, answer: str) -> tuple[str, str]:
+    first, second = read(gold), read(answer)
+    if not first.text:
+        return "no_gold", "none"
+    by_text = _same_text(first, second)
+    if by_text is not None:
+        return _reason(by_text), "text"
+    verdict, too_large = _same_structure(first, second)
+    if verdict is not True and (_GROUPED.search(first.text) or _GROUPED.search(second.text)):
+        again, _ = _same_structure(read(gold, False), read(answer, False))
+        verdict = again or verdict
+    if verdict is not None:
+        return _reason(verdict), "structure"
+    if too_large:
+        return "too_large", "structure"
+    by_sympy = same_by_sympy(first.text, second.text)
+    if by_sympy is not None:
+        return _reason(by_sympy), "sympy"
+    return "unparsed", "none"
 
 
-def _compare_lists(gold: list[str], answer: list[str]) -> str:
-    """Part by part and in order, brackets included: `(0,9)` is not `[0,9)`."""
-    if not gold or not answer:
-        return "unparsed"
-    if len(gold) != len(answer):
-        return "wrong"
-    brackets = gold[0] == answer[0] and gold[-1] == answer[-1]
-    reasons = [_compare_normalised(*pair) for pair in zip(gold[1:-1], answer[1:-1], strict=True)] if brackets else []
-    if not brackets or "wrong" in reasons:
-        return "wrong"
-    return next((reason for reason in reasons if reason != "correct"), "correct")
+def _same_text(gold: Reading, answer: Reading) -> bool | None:
+    """The verdict that texts alone allow, or None."""
+    if not answer.text:
+        return False
+    if gold.spelling == answer.spelling or same_words(gold.tokens, answer.tokens):
+        return True
+    by_letters = same_letters(gold.tokens, answer.tokens)
+    if by_letters is not None:
+        return by_letters
+    for verdict in (same_time, same_date, same_base, same_choice):
+        found = verdict(gold.text, answer.text)
+        if found is not None:
+            return found
+    if is_prose(gold.tokens) and is_prose(answer.tokens):
+        return False
+    return None
+
+
+def _same_structure(gold: Reading, answer: Reading) -> tuple[bool | None, bool]:
+    """Whether two trees are the same, or None and whether that is for their size."""
+    try:
+        return same(*with_imaginary_unit(gold.node, answer.node)), False
+    except TooLarge:
+        return None, True
+
+
+# --- plain numbers ----------------------------------------------------------------------------------------------------
+
+_UNSIGNED = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
+_PLAIN = re.compile(rf"\$?([+-]?)({_UNSIGNED})\$?")
+
+
+def _same_plain_number(gold: str, answer: str) -> bool | None:
+    """Whether two decimals are the same number, of any length; None where one is none."""
+    first, second = _PLAIN.fullmatch(gold), _PLAIN.fullmatch(answer)
+    if first is None or second is None:
+        return None
+    return _canonical(first) == _canonical(second)
+
+
+def _canonical(match: re.Match[str]) -> str:
+    whole, _, part = match[2].replace(",", "").partition(".")
+    digits = f"{whole.lstrip('0') or '0'}.{part.rstrip('0')}"
+    return f"-{digits}" if match[1] == "-" and digits != "0." else digits

@@ -6,6 +6,7 @@ import re
 
 THINK_END = "</think>"
 
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 _BOX_TOKEN = re.compile(
     r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}]+(?:\{[^\s${}]*\})*))|\\.|[{}]", re.DOTALL
 )
@@ -23,20 +24,25 @@ def extract_boxed(text: str) -> tuple[str, str]:
     Of nested boxes the outermost counts. A last box that never closes is `unbalanced`, whatever came before it.
     One pass over the text, whatever it holds.
     """
-    last, last_start = None, -1
-    open_braces: list[tuple[int, int]] = []  # (where the content starts, where its box starts or -1)
-    for token in _BOX_TOKEN.finditer(text):
+    first = _BOX.search(text)
+    if first is None:
+        return "", "no_answer"
+    last, last_start, depth = None, -1, 0
+    boxes: list[tuple[int, int, int]] = []  # depth of braces outside, where the box starts, where its content does
+    for token in _BOX_TOKEN.finditer(text, first.start()):
         if token["open"]:
-            open_braces.append((token.end(), token.start()))
+            boxes.append((depth, token.start(), token.end()))
+            depth += 1
         elif token["bare"]:
             last, last_start = token["bare"].rstrip(".,"), token.start()
         elif token[0] == "{":
-            open_braces.append((token.end(), -1))
-        elif token[0] == "}" and open_braces:
-            content, box = open_braces.pop()
-            if box >= 0:
-                last, last_start = text[content : token.start()], box
-    if any(box > last_start for _, box in open_braces):
+            depth += 1
+        elif token[0] == "}" and depth:
+            depth -= 1
+            if boxes and boxes[-1][0] == depth:
+                _, last_start, content = boxes.pop()
+                last = text[content : token.start()]
+    if any(start > last_start for _, start, _ in boxes):
         return "", "unbalanced"
     if last is None:
         return "", "no_answer"

@@ -10,6 +10,7 @@ from acereason.rewards.math.extraction import after_thinking, extract_boxed
 from acereason.rewards.verifier import Extraction, Verdict
 
 _WARM_UP = (
+    (r"\int_0^1 x dx", r"\sum_{k=1}^{\infty} 2^{-k}"),
     (r"\frac{x^2+1}{2}", r"\frac{x^2}{2}+\frac{1}{2}"),
     (r"3\sqrt{2}+\pi", r"\sqrt[3]{x}-2\cdot(y+1)"),
     (r"\sin^2 x+\cos^{2}(x)", "1"),

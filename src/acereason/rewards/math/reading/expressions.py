@@ -1,0 +1,133 @@
+"""What an answer is once it is read: the nodes of its tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+
+class Unreadable(Exception):
+    """The text is not mathematics that the reader knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An exact rational number.
+
+    Attributes:
+        value: the number.
+        places: digits after the decimal point as written; 0 for one written without a point.
+    """
+
+    value: Fraction
+    places: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A variable or a constant (`pi`, `e`, `i`, `infinity`), subscript and prime included."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Words among the mathematics: a unit, a noun after a number, a text answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation or function on its arguments: `add`, `mul`, `div`, `pow`, `sin`, `union`, `pm` and so on."""
+
+    name: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    r"""Entries between brackets: a tuple, an interval or a set; `opening` and `closing` are of `( [ { <`, `) ] } >`."""
+
+    opening: str
+    items: tuple[Node, ...]
+    closing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A matrix, row by row."""
+
+    rows: tuple[tuple[Node, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A chain `a < b = c`: one operator fewer than sides."""
+
+    sides: tuple[Node, ...]
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Answers beside each other; `joint` is what stands between them: `,`, `and`, `or`."""
+
+    items: tuple[Node, ...]
+    joint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """What could not be read, as one canonical text: equal only to the same text."""
+
+    text: str
+
+
+Node: TypeAlias = Number | Symbol | Word | Call | Bracket | Matrix | Relation | Several | Opaque
+
+CONSTANTS = frozenset({"pi", "e", "i", "infinity"})
+BOUND = "index "
+"""How the name of a variable begins that a sum or product runs over."""
+DOTS = Symbol("…")
+INFINITY = Symbol("infinity")
+
+
+def number(value: int) -> Number:
+    """The node of an integer."""
+    return Number(Fraction(value))
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below one."""
+    if isinstance(node, Call):
+        return node.args
+    if isinstance(node, (Bracket, Several)):
+        return node.items
+    if isinstance(node, Relation):
+        return node.sides
+    if isinstance(node, Matrix):
+        return tuple(entry for row in node.rows for entry in row)
+    return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(children(current))
+
+
+def variables(node: Node) -> set[str]:
+    """Names of the free variables."""
+    names = {part.name for part in walk(node) if isinstance(part, Symbol)} - CONSTANTS
+    return {name for name in names if not name.startswith(BOUND)}
+
+
+def is_infinite(node: Node) -> bool:
+    """Whether the node is plus or minus infinity."""
+    return node == INFINITY or node == Call("neg", (INFINITY,))

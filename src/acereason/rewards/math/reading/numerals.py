@@ -1,0 +1,109 @@
+r"""Numbers as they are written: decimals, mixed numbers, repeating decimals, powers of ten."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from acereason.rewards.math.reading.cursor import Cursor
+from acereason.rewards.math.reading.expressions import INFINITY, Call, Node, Number, Unreadable, number
+from acereason.rewards.math.reading.tokens import NUMBER, Token
+
+MAX_DIGITS = 4000
+"""Longest number computed with, in digits; Python refuses to convert above 4,300. Longer ones compare as text."""
+
+
+class NumeralReader(Cursor):
+    """Reads numbers."""
+
+    def _number(self, token: Token) -> Node:
+        if token.text.endswith(".") or self._at("_"):
+            self._check_number(token)
+        value = decimal(token.text)
+        if "." not in token.text:
+            fraction = self._mixed_part(value.value)
+            if fraction is not None:
+                return Number(value.value + fraction)
+            return value
+        return self._repeating(token.text) or value
+
+    def _check_number(self, token: Token) -> None:
+        if self._at("_") and "." in token.text:
+            raise Unreadable("a base of a decimal")
+
+    def _mixed_part(self, whole: Fraction) -> Fraction | None:
+        r"""The proper fraction of `2\frac12` or `2 1/2` that stands here, consumed; None for none."""
+        if self._at_command("frac"):
+            start = self._position
+            self._position += 1
+            try:
+                above, below = self._fraction_argument(), self._fraction_argument()
+            except Unreadable:
+                above = below = INFINITY
+            if isinstance(above, Number) and isinstance(below, Number) and _proper(above, below) and not self._at("^"):
+                return above.value / below.value
+            self._position = start
+            return None
+        above_token, slash, below_token = self._peek(), self._peek(1), self._peek(2)
+        if above_token.kind == NUMBER and above_token.spaced and slash.text == "/" and below_token.kind == NUMBER:
+            above, below = decimal(above_token.text), decimal(below_token.text)
+            if _proper(above, below):
+                self._position += 3
+                return above.value / below.value
+        return None
+
+    def _repeating(self, text: str) -> Number | None:
+        r"""A decimal whose last digits repeat: `0.1\overline{6}`, `0.\dot{3}`, `0.(3)`."""
+        opening = 0
+        if self._at_command("overline", "dot", "bar") and self._peek(1).text == "{":
+            opening = 2
+        elif text.endswith(".") and self._at("("):
+            opening = 1
+        if not opening:
+            return None
+        digits, closing = self._peek(opening), self._peek(opening + 1)
+        if digits.kind != NUMBER or not digits.text.isdigit() or closing.text not in ("}", ")"):
+            return None
+        self._position += opening + 2
+        whole, _, start = text.partition(".")
+        plain = Fraction(int(whole + start), 10 ** len(start))
+        return Number(plain + Fraction(int(digits.text), (10 ** len(digits.text) - 1) * 10 ** len(start)))
+
+
+def decimal(text: str) -> Number:
+    """The number that digits write, with an optional point and exponent of ten."""
+    mantissa, _, exponent = text.lower().partition("e")
+    if len(mantissa) > MAX_DIGITS or len(exponent) > 4:
+        raise Unreadable("too long a number")
+    places = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    return Number(Fraction(text if text[-1] != "." else text[:-1]), max(0, places))
+
+
+def negated(node: Node) -> Node:
+    """The node with the other sign; numbers stay numbers."""
+    return Number(-node.value, node.places) if isinstance(node, Number) else Call("neg", (node,))
+
+
+def _scientific(factors: list[Node]) -> Number | None:
+    r"""`1.2 \cdot 10^{-4}` as one decimal with its places."""
+    if len(factors) != 2 or not isinstance(factors[0], Number) or not factors[0].places:
+        return None
+    power = factors[1]
+    if not isinstance(power, Call) or power.name != "pow" or power.args[0] != number(10):
+        return None
+    exponent = power.args[1]
+    if not isinstance(exponent, Number) or exponent.value.denominator != 1 or abs(exponent.value) > 400:
+        return None
+    shift = int(exponent.value)
+    return Number(factors[0].value * Fraction(10) ** shift, max(0, factors[0].places - shift))
+
+
+def _proper(above: Number, below: Number) -> bool:
+    whole = above.value.denominator == below.value.denominator == 1
+    return whole and 0 < above.value < below.value and not above.places and not below.places
+
+
+def product_of(factors: list[Node]) -> Node:
+    """The node of one factor or of several; a decimal times a power of ten is one decimal."""
+    if len(factors) == 1:
+        return factors[0]
+    return _scientific(factors) or Call("mul", tuple(factors))

@@ -1,0 +1,75 @@
+"""Words that mathematics is written with: functions, constants, connectives, numbers."""
+
+from __future__ import annotations
+
+FUNCTIONS = {
+    name: name
+    for name in "sin cos tan sec csc cot sinh cosh tanh ln log exp arcsin arccos arctan arcsec arccsc arccot".split()
+} | {
+    **{prefix + name: "arc" + name for name in ("sinh", "cosh", "tanh") for prefix in ("ar", "arc")},
+    "lg": "log",
+    "cosec": "csc",
+    "tg": "tan",
+    "ctg": "cot",
+    "arctg": "arctan",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+}
+"""Functions of one argument that may be written without brackets, and the name they are evaluated by."""
+
+LIST_FUNCTIONS = {
+    "gcd": "gcd",
+    "lcm": "lcm",
+    "max": "max",
+    "min": "min",
+    "abs": "abs",
+    "cbrt": "cbrt",
+    "floor": "floor",
+    "ceil": "ceil",
+}
+"""Functions whose arguments stand in brackets."""
+
+INVERSE = {name: f"arc{name}" for name in ("sin", "cos", "tan", "sec", "csc", "cot", "sinh", "cosh", "tanh")}
+
+GREEK = frozenset(
+    (
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi"
+        " omicron pi rho varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta"
+        " Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar imath jmath"
+    ).split()
+)
+GREEK_SPELLINGS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho", "imath": "i"}
+
+PLAIN_COMMANDS = {
+    **{name: name for name in FUNCTIONS if len(name) > 1},
+    **{name: name for name in LIST_FUNCTIONS},
+    **{name: name for name in GREEK if len(name) > 2 or name == "pi"},
+    "sqrt": "sqrt",
+    "inf": "infty",
+    "infinity": "infty",
+    "oo": "infty",
+    "union": "cup",
+    "cup": "cup",
+}
+"""Letters that stand for a command in plain text, as in `2*sqrt(3)*pi`."""
+
+CONNECTIVES = {"and": "and", "or": "or"}
+CONDITIONS = frozenset("if when where for unless except not without otherwise given provided with".split())
+"""Words that limit what stands before them: what follows them may not be dropped."""
+
+NUMBER_WORDS = {
+    word: value
+    for value, word in enumerate(
+        (
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+            " sixteen seventeen eighteen nineteen twenty"
+        ).split()
+    )
+}
+SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+"""Words behind a number that multiply it."""
+SHORT_WORDS = frozenset("yes not odd all any day one two six ten men red sum may cat dog box deg min max".split()) | {
+    "no"
+}
+"""Words of two or three letters that are no products of variables."""

@@ -1,0 +1,74 @@
+"""What of an answer says nothing: the name before a set, an approximation behind, a chain before its last side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acereason.rewards.math.names import name_of
+from acereason.rewards.math.reading.expressions import (
+    Bracket,
+    Call,
+    Matrix,
+    Node,
+    Number,
+    Relation,
+    Symbol,
+    Word,
+    variables,
+    walk,
+)
+from acereason.rewards.math.values import same_value
+from acereason.rewards.math.variants import variants
+
+_REGION_WORDS = {
+    **dict.fromkeys(("all real numbers", "all reals", "real numbers", "any real number"), Symbol("set R")),
+    **dict.fromkeys(("all positive real numbers", "positive real numbers", "positive reals"), Symbol("set R+")),
+}
+
+
+def bare(node: Node) -> Node:
+    """The node without what says nothing: a name for a set, an approximation behind, a label before."""
+    if isinstance(node, Matrix) and len(node.rows) == len(node.rows[0]) == 1:
+        return bare(node.rows[0][0])
+    if isinstance(node, Call) and node.name == "group":
+        return bare(node.args[0])
+    if isinstance(node, Word) and node.text.lower() in _REGION_WORDS:
+        return _REGION_WORDS[node.text.lower()]
+    if isinstance(node, Bracket) and node.opening == "{" and len(node.items) == 1:
+        return node
+    if isinstance(node, Call) and node.name == "ratio" and isinstance(node.args[0], Word) and len(node.args) == 2:
+        return bare(node.args[1])
+    if isinstance(node, Relation):
+        return _bare_relation(node)
+    return node
+
+
+def _bare_relation(node: Relation) -> Node:
+    if "approx" in node.operators:
+        place = node.operators.index("approx")
+        if place == 0:
+            return bare(node.sides[1] if name_of(node.sides[0]) else node.sides[0])
+        return bare(Relation(node.sides[: place + 1], node.operators[:place]))
+    if node.operators == ("equiv",) and name_of(node.sides[0]):
+        value = bare(node.sides[1])
+        return Call("residue", value.args) if isinstance(value, Call) and value.name == "mod" else value
+    if node.operators == ("in",) and isinstance(node.sides[0], (Symbol, Call)):
+        return bare(node.sides[1])
+    if set(node.operators) == {"="}:
+        if len(node.sides) > 2 and name_of(node.sides[0]) and not _has_words(node.sides[1:-1]):
+            return Relation((node.sides[0], node.sides[-1]), ("=",))
+        if _is_true(node):
+            return bare(node.sides[-1])
+    return node
+
+
+def _has_words(sides: Sequence[Node]) -> bool:
+    return any(isinstance(part, Word) for side in sides for part in walk(side))
+
+
+def _is_true(node: Relation) -> bool:
+    """Whether an equation between numbers holds, so that it says no more than its last side."""
+    if any(variables(side) or not isinstance(side, (Number, Call)) for side in node.sides):
+        return False
+    pairs = zip(node.sides, node.sides[1:], strict=False)
+    return all(same_value(*pair) is True for left, right in pairs for pair in variants(left, right)[:1])

@@ -1,0 +1,97 @@
+"""Answers in words, and the letters of multiple-choice questions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from acereason.rewards.math.reading.tokens import COMMAND, LETTER, NUMBER, WORD, Token
+from acereason.rewards.math.reading.vocabulary import NUMBER_WORDS
+
+_NOTHING = "\\emptyset"
+_SAME_WORDS = {
+    "doesnotexist": "dne",
+    **dict.fromkeys(("nosolution", "nosolutions", "norealsolution", "norealsolutions", "emptyset"), _NOTHING),
+    **dict.fromkeys(("theemptyset", "\\varnothing", "\\{\\}", "nosuchsolution"), _NOTHING),
+    **dict.fromkeys(("allreals", "allrealnumbers", "realnumbers", "anyrealnumber", "allrealx"), "\\mathbb{R}"),
+}
+_MEANINGS = frozenset(_SAME_WORDS.values())
+_ARTICLES = frozenset({"a", "an", "the"})
+_CHOICES = "ABCDEFGHIJ"
+_CHOICE = re.compile(rf"\(?([{_CHOICES}])\)?")
+_TAGGED_CHOICE = re.compile(rf"\(([{_CHOICES}])\)|([{_CHOICES}])(?=[.:)])")
+_WRAPPERS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|textrm)\s*(?=\{)|[{}\s~$]|\\[ ,;:!]")
+
+
+def spelling(tokens: Sequence[Token]) -> str:
+    """The tokens as one text, without spaces; letters keep their case, words do not."""
+    parts: list[str] = []
+    for place, token in enumerate(tokens):
+        if token.kind == NUMBER and place and tokens[place - 1].kind == NUMBER:
+            parts.append(" ")
+        mark = "\\" if token.kind == COMMAND else ""
+        parts.append(token.text.lower() if token.kind == WORD else mark + token.text)
+    text = "".join(parts)
+    return _SAME_WORDS.get(text, text)
+
+
+def same_words(gold: Sequence[Token], answer: Sequence[Token]) -> bool:
+    """Whether two texts are the same words, letter case and spaces aside; symbols alone are no words."""
+    first, second = _plain(gold), _plain(answer)
+    worded = first in _MEANINGS or any(token.kind == WORD for tokens in (gold, answer) for token in tokens)
+    return worded and first == second
+
+
+def _plain(tokens: Sequence[Token]) -> str:
+    if len(tokens) > 1 and tokens[0].kind in (WORD, LETTER) and tokens[0].text.lower() in _ARTICLES:
+        tokens = tokens[1:]
+    words = [
+        str(NUMBER_WORDS.get(token.text.lower(), token.text.lower())) for token in tokens if token.text not in "{}"
+    ]
+    text = "".join(words).strip(",;")
+    return _SAME_WORDS.get(text, text)
+
+
+def same_letters(gold: Sequence[Token], answer: Sequence[Token]) -> bool | None:
+    """Whether two runs of three letters or more, as the vertices of a figure, are the same; None where one is none."""
+    runs = [[token for token in tokens if token.text not in "()*"] for tokens in (gold, answer)]
+    if min(map(len, runs)) < 3 or any(token.kind != LETTER for run in runs for token in run):
+        return None
+    return [token.text for token in runs[0]] == [token.text for token in runs[1]]
+
+
+def is_prose(tokens: Sequence[Token]) -> bool:
+    """Whether a text is nothing but words."""
+    return any(token.kind == WORD for token in tokens) and all(
+        token.kind in (WORD, LETTER) or token.text in ",;{}-" for token in tokens
+    )
+
+
+def same_choice(gold: str, answer: str) -> bool | None:
+    """Whether a gold letter, alone or before its content, is chosen by the answer; None where none is asked for."""
+    letter, bare = _choice(gold), _WRAPPERS.sub("", answer)
+    if letter is None:
+        return _gold_has_content(gold, bare)
+    if chosen := _CHOICE.fullmatch(bare):
+        return chosen[1] == letter
+    tagged = _TAGGED_CHOICE.match(bare)
+    if tagged is None or _is_expression(bare[tagged.end() :]):
+        return None
+    return (tagged[1] or tagged[2]) == letter
+
+
+def _gold_has_content(gold: str, answer: str) -> bool | None:
+    tagged, chosen = _TAGGED_CHOICE.match(_WRAPPERS.sub("", gold)), _CHOICE.fullmatch(answer)
+    if tagged is None or chosen is None or _is_expression(_WRAPPERS.sub("", gold)[tagged.end() :]):
+        return None
+    return (tagged[1] or tagged[2]) == chosen[1]
+
+
+def _choice(text: str) -> str | None:
+    match = _CHOICE.fullmatch(_WRAPPERS.sub("", text))
+    return match[1] if match else None
+
+
+def _is_expression(rest: str) -> bool:
+    """Whether what follows a letter in brackets goes on with a sign, so that the letter is a variable."""
+    return rest.lstrip(")").startswith(("+", "*", "/", "^", "=", "_", "!"))

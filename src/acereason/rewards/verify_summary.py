@@ -1,0 +1,98 @@
+"""What came of a file of answers, as a table."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from rich.table import Table
+
+from acereason.rewards.answer_rows import BROKEN
+from acereason.rewards.verifier import JUDGED_REASONS, Verdict
+
+_STEPS = 200
+"""Steps of the table of times, for each factor of e: percentiles are right to a quarter of a percent."""
+
+
+class VerifySummary:
+    """Counts over verdicts, in memory that does not grow with their number.
+
+    Attributes:
+        rows: verdicts.
+        reasons: how often each reason was given.
+        correct: sum of the rewards.
+        slowest: seconds of the longest judgement.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.reasons: Counter[str] = Counter()
+        self.correct = 0.0
+        self.slowest = 0.0
+        self._times: Counter[int] = Counter()  # of judgements, by the logarithm of their seconds
+
+    def add(self, verdict: Verdict) -> None:
+        """Count one verdict; its time counts where a judgement was made."""
+        self.rows += 1
+        self.reasons[verdict.reason] += 1
+        self.correct += verdict.reward
+        self.slowest = max(self.slowest, verdict.seconds)
+        if verdict.seconds > 0:
+            self._times[round(_STEPS * math.log(verdict.seconds))] += 1
+
+    @property
+    def broken(self) -> int:
+        """Lines that could not be read."""
+        return self.reasons[BROKEN]
+
+    @property
+    def mean_reward(self) -> float:
+        """Over the rows that could be read, those that could not be judged included; 0 without any."""
+        return self.correct / max(1, self.rows - self.broken)
+
+    def percentile(self, share: float) -> float:
+        """Seconds that this share of the judgements took no longer than; 0 without any."""
+        wanted, seen = share * self._times.total(), 0
+        for step in sorted(self._times):
+            seen += self._times[step]
+            if seen >= wanted:
+                return min(math.exp(step / _STEPS), self.slowest)
+        return 0.0
+
+    def table(self, shared: int, elapsed: float) -> Table:
+        """All of it, for people.
+
+        Args:
+            shared: verdicts that were those of equal judgements.
+            elapsed: seconds that the whole file took.
+        """
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column()
+        table.add_column(justify="right")
+        for name, value in self.lines(shared, elapsed):
+            table.add_row(name, value)
+        return table
+
+    def lines(self, shared: int, elapsed: float) -> list[tuple[str, str]]:
+        """The table's names and values."""
+        no_answer = {r: n for r, n in self.reasons.items() if r in JUDGED_REASONS - {"correct", "wrong"}}
+        unjudged = {r: n for r, n in self.reasons.items() if r not in JUDGED_REASONS | {BROKEN}}
+        return [
+            ("rows", f"{self.rows:,}"),
+            ("correct", f"{self.reasons['correct']:,}"),
+            ("wrong", f"{self.reasons['wrong']:,}"),
+            *_by_reason("no answer", no_answer),
+            *_by_reason("not judged", unjudged),
+            ("broken lines", f"{self.broken:,}"),
+            ("mean reward", f"{self.mean_reward:.4f}"),
+            ("judgements shared", f"{shared:,}"),
+            ("median ms", f"{1000 * self.percentile(0.5):.2f}"),
+            ("99th percentile ms", f"{1000 * self.percentile(0.99):.2f}"),
+            ("slowest ms", f"{1000 * self.slowest:.2f}"),
+            ("rows a second", f"{self.rows / elapsed:,.0f}" if elapsed > 0 else ""),
+        ]
+
+
+def _by_reason(title: str, reasons: dict[str, int]) -> list[tuple[str, str]]:
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return [(title, f"{sum(reasons.values()):,}"), *((f"  {reason}", f"{count:,}") for reason, count in ordered)]
