@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?([ap]m)?")
-_NOISE = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf)\s*(?=\{)|[{}\s.~]|\\[,;: !]")
+_NOISE = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf)\s*(?=\{)|[{}\s~]|(?<!\d)\.|\.(?!\d)|\\[,;: !]")
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -42,7 +42,9 @@ def same_time(gold: str, answer: str) -> bool | None:
 
 def _time(text: str) -> tuple[tuple[int, int, int], str] | None:
     match = _TIME.fullmatch(_NOISE.sub("", text).lower())
-    if match is None or not (match[2] or match[4]) or int(match[1]) > 24 or int(match[2] or 0) > 59:
+    if match is None or not (match[2] or match[4]) or int(match[2] or 0) > 59:
+        return None
+    if int(match[1]) > (12 if match[4] else 24):
         return None
     return (int(match[1]), int(match[2] or 0), int(match[3] or 0)), match[4] or ""
 

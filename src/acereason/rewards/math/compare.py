@@ -19,7 +19,7 @@ from acereason.rewards.math.bases import same_base
 from acereason.rewards.math.clock import same_date, same_time
 from acereason.rewards.math.evaluation import TooLarge
 from acereason.rewards.math.plus_minus import with_imaginary_unit
-from acereason.rewards.math.reading.expressions import Node, Opaque, Unreadable
+from acereason.rewards.math.reading.expressions import Bracket, Node, Opaque, Several, Unreadable
 from acereason.rewards.math.reading.reader import read_tokens
 from acereason.rewards.math.reading.tokens import Token, tokenise
 from acereason.rewards.math.reading.typesetting import clean
@@ -30,6 +30,8 @@ from acereason.rewards.math.wording import is_prose, same_choice, same_letters, 
 MAX_CHARS = 5000
 """Longest text that is read; longer ones are compared as numbers or as text."""
 
+REMEMBERED_CHARS = 300
+"""Longest text whose reading is remembered."""
 _GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 
 
@@ -50,9 +52,17 @@ class Reading:
     node: Node
 
 
-@lru_cache(maxsize=8192)
 def read(text: str, commas_group: bool = True) -> Reading:
-    """The reading of an answer; the gold of many responses is read once."""
+    """The reading of an answer; short ones are remembered, so that the gold of many responses is read once."""
+    return _remembered(text, commas_group) if len(text) <= REMEMBERED_CHARS else _read(text, commas_group)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str, commas_group: bool) -> Reading:
+    return _read(text, commas_group)
+
+
+def _read(text: str, commas_group: bool) -> Reading:
     cleaned = clean(text)
     try:
         tokens = tokenise(cleaned, commas_group)
@@ -88,7 +98,7 @@ def decide(gold: str, answer: str) -> tuple[str, str]:
     if quick is not None:
         return _reason(quick), "number"
     if max(len(gold), len(answer)) > MAX_CHARS:
-        return ("correct", "text") if clean(gold) == clean(answer) else ("too_long", "none")
+        return "too_long", "none"
     return _decide(gold, answer)
 
 
@@ -104,7 +114,7 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
     if by_text is not None:
         return _reason(by_text), "text"
     verdict, too_large = _same_structure(first, second)
-    if verdict is not True and (_GROUPED.search(first.text) or _GROUPED.search(second.text)):
+    if verdict is not True and _reads_as_list(first, second):
         again, _ = _same_structure(read(gold, False), read(answer, False))
         verdict = again or verdict
     if verdict is not None:
@@ -115,6 +125,13 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
     if by_sympy is not None:
         return _reason(by_sympy), "sympy"
     return "unparsed", "none"
+
+
+def _reads_as_list(gold: Reading, answer: Reading) -> bool:
+    """Whether `100,200` may be two numbers: the other side is a list already."""
+    grouped = [bool(_GROUPED.search(side.text)) for side in (gold, answer)]
+    listed = [isinstance(side.node, (Several, Bracket)) for side in (gold, answer)]
+    return (grouped[0] and listed[1]) or (grouped[1] and listed[0])
 
 
 def _same_text(gold: Reading, answer: Reading) -> bool | None:

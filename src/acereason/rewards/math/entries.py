@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from acereason.rewards.math.names import name_of
 from acereason.rewards.math.plus_minus import alternatives
-from acereason.rewards.math.reading.expressions import Bracket, Call, Node, Relation, Several, Word, variables
+from acereason.rewards.math.reading.expressions import Bracket, Call, Node, Relation, Several, Symbol, Word, variables
 from acereason.rewards.math.reduction import bare
 
 
@@ -23,6 +23,8 @@ def named(node: Node) -> Entry | None:
     if not isinstance(node, Relation) or set(node.operators) != {"="} or len(node.sides) != 2:
         return None
     left, right = node.sides
+    if isinstance(left, Symbol) and left.name in variables(right):
+        return None
     name, other = name_of(left), name_of(right)
     if name is not None and not (other is not None and isinstance(left, Word)):
         return Entry(name, right)
@@ -53,6 +55,8 @@ def entries(node: Node) -> list[Entry]:
 
 def _group_entries(node: Node) -> list[Entry]:
     """The entries of one group: a list without names among other lists is a tuple."""
+    if isinstance(node, Bracket) and node.opening == "{":
+        return [Entry(None, node)]
     found = entries(node)
     if isinstance(node, Several) and len(found) > 1 and all(entry.name is None for entry in found):
         return [Entry(None, Bracket("(", tuple(entry.value for entry in found), ")"))]
@@ -69,14 +73,22 @@ def _one_name(found: list[Entry]) -> bool:
 
 def records_of(found: list[Entry]) -> list[dict[str, Node]]:
     """Entries of several names as records, a new one wherever a name comes again; [] for any other list."""
-    if len(found) < 2 or any(entry.name is None or entry.name.startswith("tuple") for entry in found):
-        return []
-    if len({entry.name for entry in found}) < 2:
+    pairs = [pair for entry in found for pair in _named_parts(entry)]
+    if len({name for name, _ in pairs}) < 2 or any(name is None for name, _ in pairs):
         return []
     records: list[dict[str, Node]] = [{}]
-    for entry in found:
-        assert entry.name is not None
-        if entry.name in records[-1]:
+    for name, value in pairs:
+        if name in records[-1]:
             records.append({})
-        records[-1][entry.name] = entry.value
+        records[-1][str(name)] = value
     return records
+
+
+def _named_parts(entry: Entry) -> list[tuple[str | None, Node]]:
+    """A name and its value; of `(x,y)=(8,-2)` two of them."""
+    if entry.name is None or not entry.name.startswith("tuple("):
+        return [(entry.name, entry.value)]
+    names = entry.name.removeprefix("tuple(").removesuffix(")").split(",")
+    if not isinstance(entry.value, Bracket) or len(names) != len(entry.value.items):
+        return [(None, entry.value)]
+    return list(zip(names, entry.value.items, strict=True))

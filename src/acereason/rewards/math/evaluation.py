@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from hashlib import blake2b
 from typing import Any
 
 from mpmath.ctx_mp import MPContext
@@ -18,8 +19,12 @@ from acereason.rewards.math.reading.expressions import Call, Matrix, Node, Numbe
 MAX_BITS = 200_000
 """Largest numerator, denominator or exponent of two that is computed."""
 MAX_FACTORIAL = 20_000
+MAX_GAMMA = 150
+"""Largest factorial of a number that is not whole, where many digits are asked for."""
 MAX_TERMS = 2000
 """Most terms of a sum or product that are added up."""
+MAX_COSTLY_TERMS = 60
+"""The same, where each term is a series or factorial."""
 
 
 class Undefined(Exception):
@@ -55,8 +60,9 @@ def exact(node: Node, point: Mapping[str, Fraction]) -> Fraction | None:
         return _exact_series(node, point)
     if isinstance(node, Call) and node.name == "mod" and isinstance(node.args[0], Call) and node.args[0].name == "pow":
         values = [exact(part, point) for part in (*node.args[0].args, node.args[1])]
-        if all(value is not None and value.denominator == 1 and value > 0 for value in values):
-            return Fraction(pow(*(int(value) for value in values if value is not None)))
+        whole = [int(value) for value in values if value is not None and value.denominator == 1 and value > 0]
+        if len(whole) == 3 and max(value.bit_length() for value in whole) < 3000:
+            return Fraction(pow(*whole))
     if isinstance(node, Call) and (function := _EXACT.get(node.name)):
         values = []
         for argument in node.args:
@@ -64,17 +70,20 @@ def exact(node: Node, point: Mapping[str, Fraction]) -> Fraction | None:
             if value is None:
                 return None
             values.append(value)
-        return _bounded(function(*values))
+        try:
+            return _bounded(function(*values))
+        except TypeError as error:  # a wrong number of arguments
+            raise Unevaluable(node.name) from error
     if isinstance(node, Call) and node.name in _FUNCTIONS:
         return None
     raise Unevaluable(type(node).__name__)
 
 
-def series_range(low: Fraction | None, high: Fraction | None) -> range:
-    """The whole numbers from one to another."""
+def series_range(low: Fraction | None, high: Fraction | None, term: Node) -> range:
+    """The whole numbers from one to another; fewer may be where a term is a series or factorial itself."""
     if low is None or high is None or low.denominator != 1 or high.denominator != 1:
         raise Undefined
-    if high - low > MAX_TERMS:
+    if high - low > (MAX_TERMS if not holds(term, "sum", "product", "factorial", "binom") else MAX_COSTLY_TERMS):
         raise TooLarge
     return range(int(low), int(high) + 1)
 
@@ -83,7 +92,7 @@ def _exact_series(node: Call, point: Mapping[str, Fraction]) -> Fraction | None:
     index, low, high, term = node.args
     assert isinstance(index, Symbol)
     total = Fraction(0 if node.name == "sum" else 1)
-    for i in series_range(exact(low, point), exact(high, point)):
+    for i in series_range(exact(low, point), exact(high, point), term):
         value = exact(term, {**point, index.name: Fraction(i)})
         if value is None:
             return None
@@ -311,15 +320,18 @@ class Approximation:
 
     def _unknown(self, node: Call, arguments: Sequence[Any]) -> Any:
         """A function that is only named: some fixed value that depends on its name and arguments."""
-        total = self.context.mpf(sum(ord(letter) for letter in node.name) % 89 + 1) / 7
+        seed = int.from_bytes(blake2b(node.name.encode(), digest_size=4).digest(), "big")
+        total = self.context.sqrt(seed)
         for place, argument in enumerate(arguments, start=2):
-            total += self.context.sqrt(place) * argument + argument**2 / (3 + place)
+            if self.context.mag(argument or 1) > 30:
+                raise TooLarge
+            total += self.context.sqrt(seed + place) * argument + self.context.cos((seed % 7 + place) * argument)
         return total
 
     def _series(self, node: Call, point: Mapping[str, Fraction]) -> Any:
         index, low, high, term = node.args
         assert isinstance(index, Symbol)
-        places = series_range(exact(low, point), exact(high, point))
+        places = series_range(exact(low, point), exact(high, point), term)
         terms = [self.value(term, {**point, index.name: Fraction(i)}) for i in places]
         return self.total(*terms) if node.name == "sum" else self.product(*terms)
 
@@ -387,13 +399,13 @@ class Approximation:
 
     def gamma(self, value: Any) -> Any:
         """The factorial of any number."""
-        if abs(value) > MAX_FACTORIAL:
+        if abs(value) > MAX_FACTORIAL or (abs(value) > MAX_GAMMA and self.context.dps > 200):
             raise TooLarge
         return self.context.factorial(value)
 
     def binomial(self, n: Any, k: Any) -> Any:
         """The binomial coefficient of any numbers."""
-        if abs(n) > 10 * MAX_FACTORIAL or abs(k) > 10 * MAX_FACTORIAL:
+        if max(abs(n), abs(k)) > 10 * MAX_FACTORIAL or (max(abs(n), abs(k)) > MAX_GAMMA and self.context.dps > 200):
             raise TooLarge
         return self.context.binomial(n, k)
 

@@ -31,10 +31,20 @@ def _scaled(matrix: Matrix, operation: str, rest: tuple[Node, ...]) -> Matrix:
 
 def _product(factors: tuple[Node, ...], parts: list[Matrix | None]) -> Matrix | None:
     matrices = [part for part in parts if part is not None]
-    if len(matrices) != 1:
+    if not matrices:
         return None
+    product = matrices[0]
+    for matrix in matrices[1:]:
+        if len(product.rows[0]) != len(matrix.rows):
+            return None
+        columns = list(zip(*matrix.rows, strict=True))
+        product = Matrix(tuple(tuple(_inner_product(row, column) for column in columns) for row in product.rows))
     scalars = tuple(factor for factor, part in zip(factors, parts, strict=True) if part is None)
-    return _scaled(matrices[0], "mul", scalars)
+    return _scaled(product, "mul", scalars) if scalars else product
+
+
+def _inner_product(row: tuple[Node, ...], column: tuple[Node, ...]) -> Node:
+    return Call("add", tuple(Call("mul", pair) for pair in zip(row, column, strict=True)))
 
 
 def _total(parts: list[Matrix | None]) -> Matrix | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acereason.rewards.math.reading.expressions import Bracket, Call, Node, Number, Symbol, Word
 from acereason.rewards.math.reading.vocabulary import FUNCTIONS, GREEK
 
-_OF_NAMES = frozenset(FUNCTIONS.values()) | {"abs", "div", "ratio", "degrees", "group"}
+_OF_NAMES = (frozenset(FUNCTIONS.values()) - {"log", "ln", "exp"}) | {"abs", "div", "ratio", "degrees", "group"}
 
 
 def name_of(node: Node) -> str | None:

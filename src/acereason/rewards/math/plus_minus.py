@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from acereason.rewards.math.reading.expressions import Bracket, Call, Node, Several, Symbol, walk
+from acereason.rewards.math.reading.expressions import Bracket, Call, Matrix, Node, Relation, Several, Symbol, walk
 
-MAX_SIGNS = 4
+MAX_SIGNS = 3
 
 
 def alternatives(node: Node) -> list[Node]:
@@ -32,6 +32,10 @@ def _chosen(node: Node, signs: Iterator[bool]) -> Node:
         return Call(node.name, tuple(_chosen(part, signs) for part in node.args))
     if isinstance(node, Bracket):
         return Bracket(node.opening, tuple(_chosen(part, signs) for part in node.items), node.closing)
+    if isinstance(node, Relation):
+        return Relation(tuple(_chosen(part, signs) for part in node.sides), node.operators)
+    if isinstance(node, Matrix):
+        return Matrix(tuple(tuple(_chosen(part, signs) for part in row) for row in node.rows))
     return node
 
 
@@ -41,6 +45,8 @@ def with_imaginary_unit(gold: Node, answer: Node) -> tuple[Node, Node]:
     for spelling in ("I", "j"):
         if "i" in names[0] and "i" not in names[1] and spelling in names[1] - names[0]:
             answer = _renamed(answer, spelling)
+        if "i" in names[1] and "i" not in names[0] and spelling in names[0] - names[1]:
+            gold = _renamed(gold, spelling)
     return gold, answer
 
 
@@ -53,4 +59,8 @@ def _renamed(node: Node, name: str) -> Node:
         return Bracket(node.opening, tuple(_renamed(part, name) for part in node.items), node.closing)
     if isinstance(node, Several):
         return Several(tuple(_renamed(part, name) for part in node.items), node.joint)
+    if isinstance(node, Relation):
+        return Relation(tuple(_renamed(part, name) for part in node.sides), node.operators)
+    if isinstance(node, Matrix):
+        return Matrix(tuple(tuple(_renamed(part, name) for part in row) for row in node.rows))
     return node

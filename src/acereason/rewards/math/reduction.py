@@ -12,11 +12,13 @@ from acereason.rewards.math.reading.expressions import (
     Node,
     Number,
     Relation,
+    Several,
     Symbol,
     Word,
     variables,
     walk,
 )
+from acereason.rewards.math.units import as_total
 from acereason.rewards.math.values import same_value
 from acereason.rewards.math.variants import variants
 
@@ -38,9 +40,19 @@ def bare(node: Node) -> Node:
         return node
     if isinstance(node, Call) and node.name == "ratio" and isinstance(node.args[0], Word) and len(node.args) == 2:
         return bare(node.args[1])
+    if isinstance(node, Call) and node.name == "mul" and _is_labelled_point(node):
+        return node.args[1]
+    if isinstance(node, Several):
+        return as_total(node)
     if isinstance(node, Relation):
         return _bare_relation(node)
     return node
+
+
+def _is_labelled_point(node: Call) -> bool:
+    """Whether this is `A(1,2)`."""
+    label, *rest = node.args
+    return isinstance(label, Symbol) and label.name[0].isupper() and len(rest) == 1 and isinstance(rest[0], Bracket)
 
 
 def _bare_relation(node: Relation) -> Node:
@@ -52,9 +64,11 @@ def _bare_relation(node: Relation) -> Node:
     if node.operators == ("equiv",) and name_of(node.sides[0]):
         value = bare(node.sides[1])
         return Call("residue", value.args) if isinstance(value, Call) and value.name == "mod" else value
-    if node.operators == ("in",) and isinstance(node.sides[0], (Symbol, Call)):
+    if node.operators == ("in",) and name_of(node.sides[0]):
         return bare(node.sides[1])
     if set(node.operators) == {"="}:
+        if len(node.sides) > 2 and all(isinstance(side, Symbol) for side in node.sides[:-1]):
+            return Several(tuple(Relation((side, node.sides[-1]), ("=",)) for side in node.sides[:-1]), ",")
         if len(node.sides) > 2 and name_of(node.sides[0]) and not _has_words(node.sides[1:-1]):
             return Relation((node.sides[0], node.sides[-1]), ("=",))
         if _is_true(node):

@@ -15,12 +15,14 @@ from acereason.rewards.math.reading.expressions import (
     Bracket,
     Call,
     Node,
+    Number,
     Relation,
     Several,
     Symbol,
     is_infinite,
     number,
     variables,
+    walk,
 )
 from acereason.rewards.math.values import same_value
 
@@ -90,8 +92,22 @@ def region(node: Node) -> Region:
             return _merged(first + second)
         return _common(first, second if node.name == "intersection" else _complement(second))
     if isinstance(node, Call) and node.name == "such_that":
-        return region(node.args[1])
+        return _builder(node.args[0], node.args[1])
     raise NoRegion
+
+
+def _builder(element: Node, condition: Node) -> Region:
+    """The numbers of `{x | condition}`, or of `{x in R | condition}`."""
+    if isinstance(element, Relation) and element.operators == ("in",) and element.sides[1] == Symbol("set R"):
+        element = element.sides[0]
+    bounded = condition.items if isinstance(condition, Several) else (condition,)
+    for part in bounded:
+        if (
+            not isinstance(part, Relation)
+            or (part.sides[0] if part.operators == ("in",) else unknown_of(part)) != element
+        ):
+            raise NoRegion
+    return region(condition)
 
 
 def _piece(low: Node, low_closed: bool, high: Node, high_closed: bool) -> Piece:
@@ -117,14 +133,21 @@ def _bracket(node: Bracket) -> Region:
     return [piece]
 
 
+def _is_condition(node: Node) -> bool:
+    return isinstance(node, Relation) and bool(set(node.operators) & ORDER)
+
+
 def _several(node: Several) -> Region:
     """Conditions side by side: alternatives, unless they stand beside `and` or a comma and have numbers in common."""
+    unknowns = {unknown_of(item) for item in node.items if isinstance(item, Relation) and item.operators != ("in",)}
+    if len(unknowns) > 1:
+        raise NoRegion
     parts = [region(item) for item in node.items]
-    if node.joint != "or" and all(isinstance(item, Relation) for item in node.items):
+    if node.joint != "or" and any(_is_condition(item) for item in node.items):
         common = parts[0]
         for part in parts[1:]:
             common = _common(common, part)
-        if common or node.joint == "and":
+        if common or node.joint == "and" or not all(isinstance(item, Relation) for item in node.items):
             return common
     return _merged([piece for part in parts for piece in part])
 
@@ -157,7 +180,9 @@ def unknown_of(node: Relation) -> Node:
             raise NoRegion
         return Symbol(names.pop())
     names = variables(sides[0])
-    if len(names) == 1 and not (isinstance(sides[0], Call) and sides[0].name.startswith("apply ")):
+    if len(names) == 1 and not any(
+        isinstance(part, Call) and part.name.startswith("apply ") for part in walk(sides[0])
+    ):
         return Symbol(names.pop())
     return sides[0]
 
@@ -194,14 +219,18 @@ def _absolute(inside: Node, operator: str, end: Node, unknown: Node) -> Region:
     return _common(below, above) if operator in ("<", "<=") else _merged(below + above)
 
 
+_PROBES = (Fraction(7, 3), Fraction(-5, 7), Fraction(-61), Fraction(1234, 5))
+
+
 def _linear(left: Node, operator: str, right: Node, unknown: Node) -> Region:
     """An inequality whose left side is a linear function of the unknown."""
     if not isinstance(unknown, Symbol):
         raise NoRegion
     engine = Approximation(60)
-    at = [engine.value(left, {unknown.name: Fraction(x)}) for x in (0, 1, 2, 7)]
-    slope = at[1] - at[0]
-    if slope == 0 or any(abs(at[0] + slope * x - at[i]) > 1e-40 for i, x in ((2, 2), (3, 7))):
+    at = {x: engine.value(left, {unknown.name: x}) for x in (Fraction(0), Fraction(1), *_PROBES)}
+    slope = at[Fraction(1)] - at[Fraction(0)]
+    line = [at[Fraction(0)] + slope * engine.value(Number(x), {}) for x in _PROBES]
+    if slope == 0 or any(abs(here - at[x]) > 1e-40 for x, here in zip(_PROBES, line, strict=True)):
         raise NoRegion
     start = _substituted(left, unknown, number(0))
     rise = Call("add", (_substituted(left, unknown, number(1)), Call("neg", (start,))))

@@ -25,6 +25,8 @@ from acereason.rewards.math.reading.expressions import (
     Several,
     Symbol,
     Word,
+    children,
+    is_infinite,
     number,
     variables,
     walk,
@@ -67,7 +69,11 @@ def same(gold: Node, answer: Node) -> bool | None:
         return _same_ratios(gold, answer)
     if isinstance(answer, Call) and answer.name == "ratio":
         return False
+    if isinstance(gold, Word) and isinstance(answer, Word):
+        return gold.text.lower() == answer.text.lower()
     left, right = as_matrix(gold), as_matrix(answer)
+    if left is None and right is None and (_holds_matrix(gold) or _holds_matrix(answer)):
+        return None
     if left is not None or right is not None:
         return left is not None and right is not None and _same_matrices(left, right)
     return _same_quantities(gold, answer)
@@ -93,6 +99,8 @@ def _same_conditions(gold: Node, answer: Node) -> bool | None:
     if verdict is not True:
         by_region = same_region(gold, answer)
         verdict = by_region if by_region is not None else verdict
+    if verdict is None and isinstance(gold, Several) and isinstance(answer, Several):
+        return _matched(gold.items, answer.items, same)
     if verdict is None and not (_is_inequality(gold) and _is_inequality(answer)):
         other = answer if _is_inequality(gold) else gold
         return False if isinstance(other, (Number, Symbol, Word, Matrix)) else None
@@ -114,7 +122,8 @@ def _same_chains(gold: Node, answer: Node) -> bool | None:
         if gold.operators == other.operators and len(gold.sides) == len(other.sides):
             if all(same(*pair) for pair in zip(gold.sides, other.sides, strict=True)):
                 return True
-            if len(gold.operators) == 1 and gold.operators[0] in ORDER and _same_difference(gold, other):
+            several = len(variables(gold)) > 1 or len(variables(other)) > 1
+            if several and len(gold.operators) == 1 and gold.operators[0] in ORDER and _same_difference(gold, other):
                 return True
     return False if len(variables(gold)) > 1 or len(variables(answer)) > 1 else None
 
@@ -163,7 +172,7 @@ def _same_equations(gold: Relation, answer: Relation) -> bool | None:
             return True
     elif all(same(*pair) for pair in zip(gold.sides, answer.sides, strict=True)):
         return True
-    if gold.operators != ("=",):
+    if gold.operators != ("=",) or (first and second and not variables(first.value) and not variables(second.value)):
         return False
     return _same_difference_up_to_factor(gold, answer)
 
@@ -174,8 +183,10 @@ def _may_share_value(first: Entry, second: Entry) -> bool:
         return True
     if is_variable(first.name) and is_variable(second.name):
         return bool(variables(first.value)) or _same_letter(first.name, second.name)
-    functions = [name.partition("(")[0].lower() for name in (first.name, second.name) if "(" in name]
-    return len(functions) < 2 or functions[0] == functions[1]
+    named_functions = [name.lower() for name in (first.name, second.name) if "(" in name]
+    return len(named_functions) < 2 or (
+        named_functions[0].partition("(")[0] == named_functions[1].partition("(")[0] and bool(variables(first.value))
+    )
 
 
 def _same_letter(one: str, other: str) -> bool:
@@ -200,7 +211,7 @@ def _same_collections(gold: Node, answer: Node) -> bool | None:
         if "{" not in (gold.opening, answer.opening):
             return _same_sequences(gold, answer)
         if gold.opening != answer.opening:
-            return False if len(gold.items) != 1 or len(answer.items) != 1 else _same_sequences(gold, answer)
+            return _same_as_only_member(gold, answer)
     if _is_set(gold) or _is_set(answer):
         return same_region(gold, answer)
     for side, other in ((gold, answer), (answer, gold)):
@@ -208,6 +219,12 @@ def _same_collections(gold: Node, answer: Node) -> bool | None:
         if matrix is not None and isinstance(side, Bracket):
             return _is_vector(matrix) and _same_in_order(side.items, [x for row in matrix.rows for x in row])
     return _same_entries(gold, answer)
+
+
+def _same_as_only_member(gold: Bracket, answer: Bracket) -> bool | None:
+    """Whether a set of one tuple is that tuple."""
+    sides = [side.items[0] if side.opening == "{" and len(side.items) == 1 else side for side in (gold, answer)]
+    return same(*sides) if sides != [gold, answer] else False
 
 
 def _is_vector(matrix: Matrix) -> bool:
@@ -244,11 +261,12 @@ def _same_entries(gold: Node, answer: Node) -> bool | None:
     if records:
         return _same_as_records(records, second, answer)
     if others:
-        return _same_as_records(others, first, gold)
+        return _same_as_named(gold, first, others)
     if len(first) == len(second) == 1 and (first[0].value, second[0].value) == (gold, answer):
         return False  # a tuple against something else
     verdict = _same_lists(gold, answer, first, second)
-    if verdict and len(first) == 1 and not _may_share_value(first[0], second[0]):
+    names = [{entry.name for entry in found} for found in (first, second)]
+    if verdict and len(names[0]) == len(names[1]) == 1 and not _may_share_value(first[0], second[0]):
         return False
     return verdict
 
@@ -277,11 +295,20 @@ def _same_as_records(records: list[dict[str, Node]], found: list[Entry], written
     return _matched(rows, values, equal)
 
 
+def _same_as_named(gold: Node, found: list[Entry], records: list[dict[str, Node]]) -> bool | None:
+    """A gold without names against an answer with them: of a tuple, names come in the alphabet's order."""
+    if any(entry.name is not None for entry in found):
+        return False
+    if isinstance(gold, Bracket) and gold.opening != "{" and all(is_variable(name) for name in records[0]):
+        records = [dict(sorted(record.items())) for record in records]
+    return _same_as_records(records, found, gold)
+
+
 def _same_lists(gold: Node, answer: Node, first: list[Entry], second: list[Entry]) -> bool | None:
     golds, values = [entry.value for entry in first], [entry.value for entry in second]
     for side, other in ((gold, values), (answer, golds)):
         items = side.items if isinstance(side, Bracket) and side.opening in ("(", "<") else ()
-        if items and len(items) == len(other) > 1:
+        if items and len(items) == len(other) > 1 and len(golds if side is gold else values) == 1:
             return _same_in_order(golds if side is answer else items, items if side is answer else values)
     if DOTS in golds or DOTS in values:
         return _same_in_order(golds, values)
@@ -316,8 +343,10 @@ def _in_radians(unit: Unit | None) -> bool:
 
 
 def _same_residues(one: Call, other: Node) -> bool | None:
-    """Whether two residues are congruent to the same modulus."""
-    if not isinstance(other, Call) or other.name != "residue" or not same_value(one.args[1], other.args[1]):
+    """Whether two residues are congruent to the same modulus; one side may leave the modulus out."""
+    if not isinstance(other, Call) or other.name != "residue":
+        return same(one.args[0], other)
+    if not same_value(one.args[1], other.args[1]):
         return False
     rest = Call("mod", (Call("add", (one.args[0], Call("neg", (other.args[0],)))), one.args[1]))
     return same_value(one.args[0], other.args[0]) or same_value(rest, number(0))
@@ -331,9 +360,18 @@ def _same_ratios(gold: Call, answer: Node) -> bool | None:
         return False
     pairs = list(zip(gold.args, answer.args, strict=True))
     first, second = pairs[0]
+    if any(same_value(x, number(0)) != same_value(y, number(0)) for x, y in pairs):
+        return False
     return _same_in_order(
         [Call("mul", (x, second)) for x, _ in pairs[1:]], [Call("mul", (y, first)) for _, y in pairs[1:]]
     )
+
+
+def _holds_matrix(node: Node) -> bool:
+    """Whether there is a matrix in an expression, of which not the determinant is taken."""
+    if isinstance(node, Call) and node.name == "det":
+        return False
+    return isinstance(node, Matrix) or any(_holds_matrix(part) for part in children(node))
 
 
 def _same_matrices(gold: Matrix, answer: Matrix) -> bool | None:
@@ -354,7 +392,7 @@ def _same_quantities(gold: Node, answer: Node) -> bool | None:
         if unit.factor != other.factor:
             left = Call("mul", (left, Number(unit.factor)))
             right = Call("mul", (right, Number(other.factor)))
-    if isinstance(left, Word) or isinstance(right, Word):
-        return False
+    if isinstance(left, Word) or isinstance(right, Word) or is_infinite(left) or is_infinite(right):
+        return left == right
     verdicts = [same_value(*pair) for pair in variants(left, right)]
     return True if True in verdicts else verdicts[0]

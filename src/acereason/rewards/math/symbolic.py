@@ -21,11 +21,16 @@ _OPERATORS = (
 )
 _KNOWN_COMMAND = re.compile(rf"\\(?:{'|'.join(sorted(GREEK | set(FUNCTIONS)))}|{_OPERATORS})(?![a-zA-Z])")
 _KNOWN_CHARS = re.compile(r"[a-zA-Z0-9+\-*/^_=<>!|(){}., ]*")
-_MISREAD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}|\d \d|\.\d*\.|,|!!|\\frac\{d[a-zA-Z]")
-_WORTHWHILE = re.compile(r"\\(?:int|sum|prod|lim|partial)(?![a-zA-Z])|\\frac\s*\{\s*d")
+_MISREAD = re.compile(
+    r"(?<![\\a-zA-Z])[a-zA-Z]{4,}|\d \d|\.\d*\.|,|!!"
+    # Sequences, functions and derivatives that are only named would be constants.
+    r"|(?<![a-zA-Z])[a-zA-Z]_\{?[a-zA-Z0-9]*[a-z]|[fghFGH]\(|\\frac\{d[a-zA-Z]|\\partial"
+)
+_WORTHWHILE = re.compile(r"\\(?:int|sum|prod|lim)(?![a-zA-Z])|\\frac\s*\{\s*d\s*\}\s*\{\s*d")
 _DECIMAL_POINT = re.compile(r"(\d*)\.(\d+)")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-_SHORT_FRACTIONS = (
+_SHORT_ARGUMENTS = (
+    (re.compile(r"([_^])\s*(\w)"), r"\1{\2}"),
     (re.compile(r"\\frac\s*(\w)"), r"\\frac{\1}"),
     (re.compile(r"(\\frac\{[^{}]*\})\s*(\w)"), r"\1{\2}"),
 )
@@ -43,7 +48,8 @@ def same_by_sympy(gold: str, answer: str) -> bool | None:
     sides = _sides(gold), _sides(answer)
     if None in (*sides[0], *sides[1]) or len(sides[0]) != len(sides[1]):
         return None
-    return all(_same(left, right) for left, right in zip(*sides, strict=True))
+    verdicts = [_same(left, right) for left, right in zip(*sides, strict=True)]
+    return None if None in verdicts else all(verdicts)
 
 
 def _sides(text: str) -> tuple[Any, ...]:
@@ -63,13 +69,17 @@ def _source(text: str) -> str | None:
         return None
     if not _KNOWN_CHARS.fullmatch(_KNOWN_COMMAND.sub("", text)):
         return None
-    for pattern, replacement in _SHORT_FRACTIONS:
+    for pattern, replacement in _SHORT_ARGUMENTS:
         text = pattern.sub(replacement, text)
     text = _ARROWS.sub(r"\\to ", text)
     text = _SPACES.sub(r"\1", text)
     text = _DECIMAL_POINT.sub(lambda m: rf"\frac{{{m[1]}{m[2]}}}{{1{'0' * len(m[2])}}}", text)
     text = _LEADING_ZEROS.sub("", text)
     return _BEFORE_BRACKET.sub(lambda m: rf"{m[1]}\cdot (" if _FACTOR.fullmatch(m[1]) else m[0], text)
+
+
+_SYMPY_FAILS = (TypeError, ValueError, AttributeError, RecursionError, NotImplementedError)
+"""What sympy raises where it is at a loss."""
 
 
 @lru_cache(maxsize=1024)
@@ -81,19 +91,24 @@ def _parse(text: str) -> Any:
     import sympy
     from sympy.parsing.latex import LaTeXParsingError, parse_latex
 
+    constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I}
     try:
         expression = parse_latex(source, strict=True)
-    except (LaTeXParsingError, TypeError, ValueError, AttributeError, RecursionError):
+        value = expression.subs({sympy.Symbol(name): constant for name, constant in constants.items()}).doit()
+    except (LaTeXParsingError, *_SYMPY_FAILS):
         return None
-    constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I}
-    value = expression.subs({sympy.Symbol(name): constant for name, constant in constants.items()}).doit()
-    return value if isinstance(value, sympy.Expr) and not value.has(sympy.nan, sympy.zoo) else None
+    endless = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
+    return value if isinstance(value, sympy.Expr) and not value.has(*endless) else None
 
 
-def _same(left: Any, right: Any) -> bool:
+def _same(left: Any, right: Any) -> bool | None:
     import sympy
 
     if left == right:
         return True
-    difference = sympy.simplify(left - right)
-    return bool(difference == 0 or difference.equals(0))
+    try:
+        difference = sympy.simplify(left - right)
+        verdict = True if difference == 0 else difference.equals(0)
+    except _SYMPY_FAILS:
+        return None
+    return None if verdict is None else bool(verdict)

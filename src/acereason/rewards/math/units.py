@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from acereason.rewards.math.reading.expressions import Call, Node, Number, Word, walk
+from acereason.rewards.math.reading.expressions import Call, Node, Number, Several, Word, walk
 from acereason.rewards.math.reading.vocabulary import CONDITIONS
 
 _INCH = Fraction(254, 10000)
@@ -87,6 +87,10 @@ _UNITS |= {
 }
 SINGLE_LETTER_UNITS = frozenset(name for name in _UNITS if len(name) == 1)
 PLAIN_UNITS = frozenset(name for name in _UNITS if len(name) > 1)
+_TEMPERATURES = {
+    "degrees C": Unit(Fraction(1), {"Celsius": 1}),
+    "degrees F": Unit(Fraction(1), {"Fahrenheit": 1}),
+}
 _PREFIXES = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _DIVIDERS = {"per"}
 _PERCENT = frozenset({"percent", "percentage", "pct", "percents"})
@@ -94,6 +98,8 @@ _PERCENT = frozenset({"percent", "percentage", "pct", "percents"})
 
 def read_unit(text: str) -> Unit | None:
     """The unit that words name, such as `square feet` or `miles per hour`; None where a word is no unit."""
+    if text in _TEMPERATURES:
+        return _TEMPERATURES[text]
     unit, exponent, side = NONE, 1, 1
     for word in text.split():
         if word in _PREFIXES:
@@ -124,14 +130,21 @@ def without_unit(node: Node) -> tuple[Node, Unit | None]:
 
 
 def as_total(node: Node) -> Node:
-    """`2 hours 42 minutes` as a sum; any other node as it is."""
+    """`2 hours 42 minutes` as a sum, with `and` or a comma between or without; any other node as it is."""
+    if isinstance(node, Several) and all(isinstance(item, Call) and item.name == "mul" for item in node.items):
+        joined = Call("mul", tuple(part for item in node.items if isinstance(item, Call) for part in item.args))
+        total = as_total(joined)
+        return node if total == joined else total
     if not isinstance(node, Call) or node.name != "mul" or len(node.args) < 4 or len(node.args) % 2:
         return node
     pairs = list(zip(node.args[::2], node.args[1::2], strict=True))
     if not all(isinstance(value, Number) and isinstance(word, Word) for value, word in pairs):
         return node
     units = [read_unit(word.text) for _, word in pairs if isinstance(word, Word)]
-    if None in units or len({tuple(unit.dimensions) for unit in units if unit}) != 1:
+    factors = [unit.factor for unit in units if unit is not None]
+    if len(factors) < len(units) or len({tuple(unit.dimensions) for unit in units if unit}) != 1:
+        return node
+    if factors != sorted(set(factors), reverse=True):
         return node
     terms = [
         Call("mul", (value, Number(unit.factor / units[-1].factor)))  # type: ignore[union-attr]
@@ -163,6 +176,9 @@ def _strip(node: Node) -> tuple[Node | None, list[tuple[str, int]]]:
         if isinstance(node.args[0], Word) and not _may_lead(node.args[0].text):
             return node, []
         parts = [_strip(part) for part in node.args]
+        behind = [bool(found) for _, found in parts][isinstance(node.args[0], Word) :]
+        if behind != sorted(behind):  # `3 of the 7`: what stands behind words is not multiplied
+            return node, []
         values = [value for value, _ in parts if value is not None]
         words = [word for _, found in parts for word in found]
         return _product(values), words

@@ -22,11 +22,11 @@ from acereason.rewards.math.evaluation import (
     holds,
     is_complex,
 )
-from acereason.rewards.math.reading.expressions import Call, Node, Number, variables
+from acereason.rewards.math.reading.expressions import Call, Node, Number, Symbol, variables
 
 DIGITS = 30
 ROUNDED_PLACES = 10
-"""Digits after the point from which on a decimal may stand for the number that it is the rounding of."""
+"""Digits, after the point and significant, from which on a decimal stands for the number that it is the rounding of."""
 ENOUGH_POINTS = 3
 MAX_WIDTH, MAX_WIDTH_AT_POINTS = 10_000, 1000
 """Largest exponent of two whose cancellation is followed, of constants and at a point of many."""
@@ -65,27 +65,34 @@ def same_shape(left: Node, right: Node) -> bool:
 
 def proportional(left: Node, right: Node) -> bool | None:
     """Whether one expression is a constant multiple of the other, and neither is zero everywhere (None: can't tell)."""
-    names = sorted(variables(left) | variables(right))
-    if not names:
-        return None
     if variables(left) != variables(right):
         return False
-    engine = Approximation(2 * DIGITS, complex_numbers=is_complex(left) or is_complex(right))
-    factor, seen = None, 0
-    for point in points(names):
-        try:
-            x, y = engine.value(left, point), engine.value(right, point)
-        except (Undefined, Unevaluable):
-            continue
-        if x == 0 or y == 0:
-            if x != y:
-                return False
-            continue
-        factor = x / y if factor is None else factor
-        if abs(x - factor * y) > abs(x) * engine.context.mpf(10) ** -DIGITS:
+    names = sorted(variables(left))
+    for point in points(names) if names else ():
+        places = [_placed(side, point) for side in (left, right)]
+        zeros = _zeros(places)
+        if zeros == [False, False]:
+            return same_value(left, Call("mul", (Call("div", (places[0], places[1])), right)))
+        if zeros in ([True, False], [False, True]):
             return False
-        seen += 1
-    return True if seen >= ENOUGH_POINTS else None
+    return None
+
+
+def _zeros(constants: list[Node]) -> list[bool] | None:
+    """Which of some constants are zero; None where one has no value."""
+    engine = Approximation(DIGITS, complex_numbers=any(map(is_complex, constants)))
+    try:
+        values = [exact(constant, {}) for constant in constants]
+        return [(engine.value(c, {}) if v is None else v) == 0 for c, v in zip(constants, values, strict=True)]
+    except (Undefined, Unevaluable, TooLarge):
+        return None
+
+
+def _placed(node: Node, point: Point) -> Node:
+    """An expression with its variables replaced by their values at a point."""
+    if isinstance(node, Symbol):
+        return Number(point[node.name]) if node.name in point else node
+    return Call(node.name, tuple(_placed(part, point) for part in node.args)) if isinstance(node, Call) else node
 
 
 def _same_constant(left: Node, right: Node, point: Point, complex_numbers: bool = False) -> bool | None:
@@ -153,8 +160,8 @@ def _same_at_points(left: Node, right: Node, names: list[str], complex_numbers: 
 
 
 def _chosen_points(left: Node, right: Node, names: list[str]) -> tuple[Point, ...]:
-    """Whole points for series, besides the usual ones where rounding makes whole numbers special."""
-    if any(holds(side, "sum", "product") for side in (left, right)):
+    """Whole points for series and factorials, besides the usual ones where rounding makes whole numbers special."""
+    if any(holds(side, "sum", "product", "factorial", "binom") for side in (left, right)):
         return whole_points(names)
     if any(holds(side, "floor", "ceil", "mod") for side in (left, right)):
         return points(names) + tuple({name: Fraction(i) for name in names} for i in range(1, 17))
@@ -163,16 +170,22 @@ def _chosen_points(left: Node, right: Node, names: list[str]) -> tuple[Point, ..
 
 def _is_rounding(rounded: Node, other: Node) -> bool:
     """Whether a decimal of many places is another constant, rounded or cut off at its last place."""
-    if not isinstance(rounded, Number) or rounded.places < ROUNDED_PLACES:
+    if not isinstance(rounded, Number) or min(rounded.places, _digits(rounded)) < ROUNDED_PLACES:
         return False
     if _terminates(other):
         return False
     engine = Approximation(rounded.places + 2 * DIGITS)
     try:
-        gap = abs(engine.value(other, {}) - engine.value(rounded, {}))
+        exactly, written = engine.value(other, {}), engine.value(rounded, {})
     except (Undefined, Unevaluable):
         return False
-    return bool(gap < engine.context.mpf(10) ** -rounded.places)
+    gap, unit = abs(exactly - written), engine.context.mpf(10) ** -rounded.places
+    return bool(gap <= unit / 2 or (gap < unit and abs(written) < abs(exactly)))
+
+
+def _digits(node: Number) -> int:
+    """Significant digits of a decimal as written."""
+    return len(str(abs(int(node.value * 10**node.places)))) if node.value else 0
 
 
 def _terminates(node: Node) -> bool:
@@ -209,8 +222,11 @@ _RANGES: tuple[Callable[[str], Fraction], ...] = (
     lambda name: Fraction(3 + int(9 * _fraction("g" + name))),
     lambda name: Fraction(3, 10) * _fraction("h" + name),
     lambda name: Fraction(-3, 10) * _fraction("i" + name),
+    lambda name: 40 + 50 * _fraction("j" + name),
+    lambda name: -40 - 50 * _fraction("k" + name),
+    lambda name: 500 + Fraction(int(1500 * _fraction("l" + name))),
 )
-"""Where functions are compared: beyond 1, between 0 and 1, negative, of either sign, whole, large, near zero."""
+"""Where functions are compared: beyond 1, between 0 and 1, negative, of either sign, whole, near zero, large."""
 
 
 @lru_cache(maxsize=4096)
@@ -220,8 +236,11 @@ def _points(names: tuple[str, ...]) -> tuple[Point, ...]:
 
 def whole_points(names: list[str]) -> tuple[Point, ...]:
     """Points of whole numbers, where series are compared."""
-    choices = range(4)
-    return tuple({name: Fraction(2 + int(7 * _fraction(f"{i}{name}"))) for name in names} for i in choices)
+    return tuple(
+        {name: Fraction(2 + int(span * _fraction(f"{span}{i}{name}"))) for name in names}
+        for span in (7, 7, 7, 40)
+        for i in range(2)
+    )
 
 
 def points(names: list[str]) -> tuple[Point, ...]:

@@ -17,7 +17,14 @@ from acereason.rewards.math.reading.expressions import (
 from acereason.rewards.math.reading.functions import FunctionReader
 from acereason.rewards.math.reading.numerals import NumeralReader, decimal
 from acereason.rewards.math.reading.tokens import COMMAND, LETTER, NUMBER, WORD, Token
-from acereason.rewards.math.reading.vocabulary import FUNCTIONS, GREEK, GREEK_SPELLINGS, LIST_FUNCTIONS, SCALES
+from acereason.rewards.math.reading.vocabulary import (
+    FUNCTIONS,
+    GREEK,
+    GREEK_SPELLINGS,
+    LIST_FUNCTIONS,
+    NUMBER_WORDS,
+    SCALES,
+)
 from acereason.rewards.math.units import is_percent
 
 ACCENTS = {"overline", "vec", "hat", "bar", "overrightarrow", "widehat", "tilde", "overset", "dot"}
@@ -61,15 +68,16 @@ class AtomReader(NumeralReader, BracketReader, FunctionReader):
         return Call("apply " + name, inside.items if isinstance(inside, Several) else (inside,))
 
     def _words(self, token: Token) -> Node:
-        if token.text.lower() in SCALES and self._position > 1:
-            return number(SCALES[token.text.lower()])
+        word = token.text.lower()
+        if word in NUMBER_WORDS or (word in SCALES and self._position > 1):
+            return number(NUMBER_WORDS.get(word) or SCALES.get(word, 0))
         texts = [token.text]
         while self._peek().kind == WORD and not self._ends_words(self._peek().text.lower()):
             texts.append(self._next().text)
         return Word(" ".join(texts))
 
     def _ends_words(self, text: str) -> bool:
-        return text in ("and", "or") or text in SCALES or is_percent(text)
+        return text in ("and", "or", "to") or text in SCALES or is_percent(text)
 
     def _command(self, name: str) -> Node:
         if name in GREEK:

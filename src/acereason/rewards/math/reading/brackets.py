@@ -17,7 +17,7 @@ from acereason.rewards.math.reading.expressions import (
 )
 from acereason.rewards.math.reading.tokens import Token
 
-CLOSERS = {"(": ")]", "[": ")]", "\\{": ("\\}",), "{": "}"}
+CLOSERS = {"(": (")", "]"), "[": (")", "]"), "\\{": ("\\}",), "{": ("}",)}
 
 
 class BracketReader(Cursor):
@@ -63,7 +63,7 @@ class BracketReader(Cursor):
         inside = self._answer()
         self._bars, self._builder = bars, builder
         token = self._next()
-        if token.text != closing_command and token.text not in CLOSERS.get(opening, ""):
+        if token.text != closing_command and token.text not in CLOSERS.get(opening, ()):
             raise Unreadable("brackets that do not match")
         if not isinstance(inside, Several) or inside.joint not in (",", ";"):
             if (opening, token.text) in (("(", ")"), ("[", "]")):
@@ -99,7 +99,11 @@ class BracketReader(Cursor):
             if self._at_command("newline"):
                 self._position += 1
                 rows.append([])
-            elif self._at("&") or self._at(","):
+            elif self._at("&"):
+                self._position += 1
+                if not rows[-1] or self._at("&") or self._at_command("newline", "end"):
+                    raise Unreadable("an empty cell")
+            elif self._at(","):
                 self._position += 1
             elif self._peek() is END:
                 raise Unreadable("an environment that does not end")
@@ -113,7 +117,10 @@ class BracketReader(Cursor):
 
 
 def _environment_node(name: str, rows: list[tuple[Node, ...]]) -> Node:
-    if name in ("cases", "aligned", "align", "align*", "gathered") and all(len(row) == 1 for row in rows):
+    listed = name in ("cases", "aligned", "align", "align*", "gathered")
+    if name == "array" and any(isinstance(entry, Relation) for row in rows for entry in row):
+        listed = True
+    if listed and all(len(row) == 1 for row in rows):
         return Several(tuple(row[0] for row in rows), ",")
     if not rows or len({len(row) for row in rows}) != 1 or ("matrix" not in name and name != "array"):
         raise Unreadable(name)

@@ -9,12 +9,13 @@ from acereason.rewards.math.reading.expressions import (
     Bracket,
     Call,
     Node,
-    Number,
     Relation,
     Several,
     Symbol,
     Unreadable,
     number,
+    variables,
+    walk,
 )
 from acereason.rewards.math.reading.numerals import negated, product_of
 from acereason.rewards.math.reading.tokens import COMMAND, LETTER, MARK, NUMBER, WORD, tokenise
@@ -58,13 +59,11 @@ class FunctionReader(Cursor):
                 return self._postfix(atom)
             return atom
         factors = [self._argument_factor()]
-        while self._continues_argument(factors[-1]):
+        while self._continues_argument(factors):
             if self._at("/"):
                 self._position += 1
                 factors = [Call("div", (product_of(factors), self._power()))]
             else:
-                if self._at("*"):
-                    self._position += 1
                 factors.append(self._power())
         return product_of(factors)
 
@@ -74,16 +73,15 @@ class FunctionReader(Cursor):
             return negated(self._power())
         return self._power()
 
-    def _continues_argument(self, previous: Node) -> bool:
+    def _continues_argument(self, factors: list[Node]) -> bool:
         token, following = self._peek(), self._peek(1)
         if token.kind == MARK and token.text in ("/", "*"):
-            constant = following.kind == NUMBER or (following.kind == COMMAND and following.text in ("pi", "frac"))
-            return constant and _is_constant(previous)
+            return token.text == "/" and following.kind == NUMBER and _is_multiple_of_pi(product_of(factors))
         if token.kind == COMMAND and token.text in FUNCTIONS:
             return False
         if token.kind in (WORD, MARK):
             return False
-        return self._starts_factor(previous)
+        return self._starts_factor(factors[-1])
 
     def _root(self) -> Node:
         degree: Node = number(2)
@@ -143,7 +141,6 @@ class FunctionReader(Cursor):
         return node
 
 
-def _is_constant(node: Node) -> bool:
-    if isinstance(node, Symbol):
-        return node.name == "pi"
-    return isinstance(node, Number) or (isinstance(node, Call) and all(_is_constant(part) for part in node.args))
+def _is_multiple_of_pi(node: Node) -> bool:
+    r"""Whether an argument so far is an angle such as `4\pi`, which a slash divides: `\sin 4\pi/9`."""
+    return any(part == Symbol("pi") for part in walk(node)) and not variables(node)

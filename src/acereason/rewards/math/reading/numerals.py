@@ -33,15 +33,15 @@ class NumeralReader(Cursor):
     def _mixed_part(self, whole: Fraction) -> Fraction | None:
         r"""The proper fraction of `2\frac12` or `2 1/2` that stands here, consumed; None for none."""
         if self._at_command("frac"):
-            start = self._position
+            start, tokens = self._position, list(self._tokens)
             self._position += 1
             try:
                 above, below = self._fraction_argument(), self._fraction_argument()
             except Unreadable:
                 above = below = INFINITY
-            if isinstance(above, Number) and isinstance(below, Number) and _proper(above, below) and not self._at("^"):
+            if isinstance(above, Number) and isinstance(below, Number) and _proper(above, below) and not self._raised():
                 return above.value / below.value
-            self._position = start
+            self._position, self._tokens = start, tokens
             return None
         above_token, slash, below_token = self._peek(), self._peek(1), self._peek(2)
         if above_token.kind == NUMBER and above_token.spaced and slash.text == "/" and below_token.kind == NUMBER:
@@ -51,19 +51,23 @@ class NumeralReader(Cursor):
                 return above.value / below.value
         return None
 
+    def _raised(self) -> bool:
+        """Whether an exponent stands here, and no degree sign."""
+        return self._at("^") and "circ" not in (self._peek(1).text, self._peek(2).text) and self._peek(1).text != "°"
+
     def _repeating(self, text: str) -> Number | None:
         r"""A decimal whose last digits repeat: `0.1\overline{6}`, `0.\dot{3}`, `0.(3)`."""
-        opening = 0
-        if self._at_command("overline", "dot", "bar") and self._peek(1).text == "{":
-            opening = 2
-        elif text.endswith(".") and self._at("("):
-            opening = 1
-        if not opening:
+        accent = self._at_command("overline", "dot", "bar")
+        if not accent and not (text.endswith(".") and self._at("(")):
             return None
-        digits, closing = self._peek(opening), self._peek(opening + 1)
-        if digits.kind != NUMBER or not digits.text.isdigit() or closing.text not in ("}", ")"):
-            return None
-        self._position += opening + 2
+        self._position += 1
+        enclosed = not accent or self._at("{")
+        self._position += accent and enclosed
+        digits = self._next()
+        if digits.kind != NUMBER or not digits.text.isdigit():
+            raise Unreadable("a decimal that does not repeat")
+        if enclosed and self._next().text not in ("}", ")"):
+            raise Unreadable("a decimal that does not end")
         whole, _, start = text.partition(".")
         plain = Fraction(int(whole + start), 10 ** len(start))
         return Number(plain + Fraction(int(digits.text), (10 ** len(digits.text) - 1) * 10 ** len(start)))

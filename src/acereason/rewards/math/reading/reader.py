@@ -121,10 +121,16 @@ class Reader(AtomReader):
 
     def _ratio(self) -> Node:
         sides = [self._union()]
-        while self._at(":") and not (self._builder and self._depth == self._builder):
+        while self._at_ratio():
             self._position += 1
             sides.append(self._union())
         return Call("ratio", tuple(sides)) if len(sides) > 1 else sides[0]
+
+    def _at_ratio(self) -> bool:
+        """Whether `:` or `to` stands here between two parts of a ratio, and not before the condition of a set."""
+        if self._peek().kind == WORD and self._peek().text == "to":
+            return self._peek(1).kind == NUMBER
+        return self._at(":") and not (self._builder and self._depth == self._builder)
 
     def _union(self) -> Node:
         left = self._sum()
@@ -152,6 +158,8 @@ class Reader(AtomReader):
             self._deeper()
             inner = self._signed_product()
             self._depth -= 1
+            if isinstance(inner, Call) and inner.name in ("mod", "residue") and token.text == "-":
+                return Call(inner.name, (negated(inner.args[0]), inner.args[1]))
             return inner if token.text == "+" else negated(inner)
         if token.kind == COMMAND and token.text in ("pm", "mp"):
             self._position += 1
@@ -193,7 +201,7 @@ class Reader(AtomReader):
         if token.kind == LETTER:
             return True
         if token.kind == WORD:
-            return token.text not in ("and", "or") and not (
+            return token.text not in ("and", "or", "to") and not (
                 token.text == "in" and self._peek(1).text in ("(", "[", "\\{")
             )
         if token.kind == MARK:

@@ -36,7 +36,7 @@ _TOKEN = re.compile(
     |(?P<mark><=|>=|=<|!=|==|\*\*|\.\.\.|=>|->|[^\s\w\\]|_)""",
     re.VERBOSE,
 )
-_LAST = re.compile(r"(?:\s*\^\s*\{?-?\d\}?)?\s*(?:[/,].*)?", re.DOTALL)
+_LAST = re.compile(r"(?:\s*\^\s*\{?-?\d\}?)?\s*(?:[/,].*|\s\d.*)?", re.DOTALL)
 """What may follow a short unit, `5 cm^2`; anywhere else its letters are variables."""
 _TEXT_COMMANDS = frozenset(
     (
@@ -44,8 +44,9 @@ _TEXT_COMMANDS = frozenset(
         " mathtt bm boldsymbol operatorname mathop rm bf underline"
     ).split()
 )
+_FUNCTION_OF_LETTER = re.compile(r"(sin|cos|tan|cot|sec|csc|ln|log|sqrt)([xyzuABC])")
 _DROPPED = frozenset(["displaystyle", "it", "newpage", "noindent", "centering"])
-_MARKS = {"<=": "<=", "=<": "<=", ">=": ">=", "!=": "!=", "==": "=", "**": "^", "{": "{", "...": "…"}
+_MARKS = {"=<": "<=", "==": "=", "**": "^", "...": "…"}
 _COMMAND_MARKS = {
     "lt": "<",
     "gt": ">",
@@ -87,8 +88,6 @@ _COMMAND_MARKS = {
     "lor": "or",
     "wedge": "and",
     "vee": "or",
-    "lbrack ": "[",
-    "tbinom": "binom",
 }
 _OPENING, _CLOSING = frozenset({"(", "[", "\\{"}), frozenset({")", "]", "\\}"})
 
@@ -131,7 +130,8 @@ class Lexer:
             if kind in ("number", "grouped"):
                 self._add(NUMBER, match[0].replace(",", "").replace(" ", ""), spaced)
             elif kind == "letters":
-                as_text = in_text and not (operator and match[0] in PLAIN_COMMANDS)
+                unit = match[0] in PLAIN_UNITS and self._after_value()
+                as_text = in_text and not (operator and match[0] in PLAIN_COMMANDS and not unit)
                 position = self._letters(match, spaced, as_text, end)
             elif kind == "mark":
                 position = self._mark(match[0], position, spaced, in_text)
@@ -216,20 +216,26 @@ class Lexer:
         if run in PLAIN_COMMANDS and not (in_text and len(run) > 3 and run not in FUNCTIONS and run != "infinity"):
             return [(COMMAND, PLAIN_COMMANDS[run])]
         if len(run) == 1:
-            if in_text and run in SINGLE_LETTER_UNITS and self._follows_unit():
+            if run in SINGLE_LETTER_UNITS and (self._follows_unit() if in_text else self._divides_unit()):
                 return [(WORD, run)]
             return [(LETTER, run)]
         if run.lower() in CONNECTIVES:
             return [(WORD, CONNECTIVES[run.lower()])]
+        if not in_text and (match := _FUNCTION_OF_LETTER.fullmatch(run)):
+            return [(COMMAND, match[1]), (LETTER, match[2])]
         if in_text or self._is_word(run):
             return [(WORD, run)]
-        for name in ("sin", "cos", "tan", "cot", "sec", "csc", "ln", "log", "sqrt"):
-            if run.startswith(name) and len(run) <= len(name) + 2:
-                return [(COMMAND, name), *((LETTER, letter) for letter in run[len(name) :])]
         return [(LETTER, letter) for letter in run]
+
+    def _divides_unit(self) -> bool:
+        """Whether a slash behind a unit stands before, as in `km/h`."""
+        return [token.kind for token in self._tokens[-2:]] == [WORD, MARK] and self._tokens[-1].text == "/"
 
     def _follows_unit(self) -> bool:
         return bool(self._tokens) and (self._tokens[-1].kind == NUMBER or self._tokens[-1].text in ("/", "*"))
+
+    def _tokens_end_a_value(self) -> bool:
+        return self._after_value() or (bool(self._tokens) and self._tokens[-1].kind == WORD)
 
     def _is_word(self, run: str) -> bool:
         if run.isupper():
@@ -237,6 +243,7 @@ class Lexer:
         return (
             run.lower() in SHORT_WORDS
             or run == "pct"
+            or (run in ("to", "per", "sq") and self._tokens_end_a_value())
             or (len(run) >= 4 and any(letter in "aeiouyAEIOUY" for letter in run))
         )
 

@@ -87,7 +87,7 @@ _QUALIFIER = (
     r"(?:\\(?:text|mbox|textrm)\{[\s,]*(?:for (?:all|any|every|each)|where)\b[^{}]*\}|\\forall(?![a-z]))"
     rf"{_LETTERS}$"
     r"|,\s*[a-zA-Z](?:,\s*[a-zA-Z])*\s*\\in\s*\\math(?:bb|bf)\s*\{?[ZNRQ]\}?(?:\^?[+*]|\^\{[+*]\})?\s*$"
-    r"|\\text\{\s*\((?:about|approximately|approx\.?|roughly)\b.*$"
+    r"|\\text\{\s*\((?:about|approximately|approx\.?|roughly)\b[^,;]*$"
 )
 
 _REWRITES = [
@@ -99,6 +99,7 @@ _REWRITES = [
         (r"\$|\\[()\[\]]", " "),
         (r"\\(?:left|right)\s*\.", ""),
         (r"\\(?:left|right|[bB]igg?[lrm]?|middle|(?:display|text|script)style|(?:no)?limits)(?![a-zA-Z])", ""),
+        (r"\\\{\s*(?=\\begin\s*\{(?:array|cases|aligned)\})", ""),
         (r"\\(?:boxed|fbox)\s*(?=\{)", ""),
         (r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d{3}(?!\d))", ""),
         (r"(?<=\d)\{\s*,\s*\}(?=\d)", "."),

@@ -55,8 +55,11 @@ PLAIN_COMMANDS = {
 """Letters that stand for a command in plain text, as in `2*sqrt(3)*pi`."""
 
 CONNECTIVES = {"and": "and", "or": "or"}
-CONDITIONS = frozenset("if when where for unless except not without otherwise given provided with".split())
-"""Words that limit what stands before them: what follows them may not be dropped."""
+CONDITIONS = frozenset(
+    "if when where for unless except not without otherwise given provided with is are least most more less than fewer"
+    " squared cubed wrong incorrect plus minus times over under below above half".split()
+)
+"""Words that limit or change what stands before them, so that they may not be dropped."""
 
 NUMBER_WORDS = {
     word: value

@@ -1,7 +1,7 @@
 r"""Trigonometric identities, and what differs from them by a number, a function or a letter.
 
 Each row of `IDENTITIES` is one function of the angles U and V. Python's reading stands beside the LaTeX, so that
-`test_math_properties.py` can check every row by value.
+`test_properties.py` can check every row by value.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from acereason.rewards.math.verifier import judge_answer, verify_math
 from acereason.rewards.verifier import JUDGED_REASONS
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "math_answers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "math_answers.md").read_text(encoding="utf-8")
 EXAMPLES_HEADER = ["gold", "answer", "verdict"]
 REASONS_HEADER = ["reason", "what happened", "says something about the response"]
 

@@ -1,0 +1,31 @@
+import pytest
+
+from acereason.rewards.math.compare import read
+from acereason.rewards.math.reading.expressions import Symbol, children, is_infinite, number, variables, walk
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (r"2x+\frac{y_1}{x}", {"x", "y_1"}),
+        (r"e^{i\pi}+\infty", set()),
+        (r"\sum_{k=1}^n k", {"n"}),
+        ("f(x)=a", {"x", "a"}),
+        (r"\begin{pmatrix}a&1\\b&2\end{pmatrix}", {"a", "b"}),
+        (r"(u,\{v\})", {"u", "v"}),
+        (r"5\text{ cm}", set()),
+    ],
+)
+def test_the_variables_of_an_expression(text: str, names: set[str]) -> None:
+    assert variables(read(text).node) == names
+
+
+def test_all_that_an_expression_is_made_of() -> None:
+    node = read("x<2y").node
+    assert children(node) == (Symbol("x"), read("2y").node)
+    assert set(walk(node)) == {node, read("2y").node, Symbol("x"), Symbol("y"), number(2)}
+
+
+def test_infinity_has_two_signs() -> None:
+    assert all(is_infinite(read(text).node) for text in (r"\infty", r"-\infty", r"+\infty"))
+    assert not is_infinite(read(r"2\infty").node)

@@ -1,0 +1,210 @@
+from fractions import Fraction
+
+import pytest
+
+from acereason.rewards.math.compare import read
+from acereason.rewards.math.evaluation import (
+    MAX_COSTLY_TERMS,
+    MAX_TERMS,
+    Approximation,
+    TooLarge,
+    Undefined,
+    Unevaluable,
+    exact,
+    holds,
+    is_complex,
+    series_range,
+)
+from acereason.rewards.math.reading.expressions import Call, Symbol
+
+
+def exactly(text: str, **point: int | Fraction) -> Fraction | None:
+    return exact(read(text).node, {name: Fraction(value) for name, value in point.items()})
+
+
+def about(text: str, complex_numbers: bool = False, logarithm: str = "10", **point: int | Fraction) -> complex:
+    engine = Approximation(30, logarithm, complex_numbers)
+    value = engine.value(read(text).node, {name: Fraction(value) for name, value in point.items()})
+    return complex(value) if complex_numbers else float(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1/3+1/6", "1/2"),
+        ("0.1+0.2", "3/10"),
+        ("2-3*4", "-10"),
+        ("(2/3)^{-2}", "9/4"),
+        ("2^{64}", "18446744073709551616"),
+        ("0^0", "1"),
+        ("(-1)^{1000001}", "-1"),
+        ("4^{3/2}", "8"),
+        ("(-8)^{1/3}", "-2"),
+        ("(-8)^{2/3}", "4"),
+        (r"\sqrt{\frac{9}{16}}", "3/4"),
+        (r"\sqrt[3]{-27}", "-3"),
+        (r"\sqrt[5]{32}", "2"),
+        (r"\sqrt{10^{40}}", "100000000000000000000"),
+        ("|-2.5|", "5/2"),
+        ("5!", "120"),
+        ("7!!", "105"),
+        (r"\binom{6}{2}", "15"),
+        (r"\binom{2}{6}", "0"),
+        (r"\lfloor-2.5\rfloor", "-3"),
+        (r"\lceil2.1\rceil", "3"),
+        (r"\gcd(12,18)", "6"),
+        (r"\operatorname{lcm}(4,6)", "12"),
+        (r"\max(1,\frac32,-2)", "3/2"),
+        (r"17\bmod5", "2"),
+        (r"2^{1000000}\bmod7", "2"),
+        (r"\sum_{k=1}^{100}k", "5050"),
+        (r"\sum_{k=1}^{3}\frac1k", "11/6"),
+        (r"\prod_{k=1}^{5}k", "120"),
+        (r"\sum_{k=5}^{1}k", "0"),
+        (r"\prod_{k=5}^{1}k", "1"),
+        (r"\sum_{i=1}^{3}\sum_{j=1}^{i}j", "10"),
+    ],
+)
+def test_rational_values_are_exact(text: str, value: str) -> None:
+    assert exactly(text) == Fraction(value)
+
+
+def test_variables_have_the_values_of_a_point() -> None:
+    assert exactly("x^2-y", x=3, y=Fraction(1, 2)) == Fraction(17, 2)
+    assert exactly(r"\sum_{k=1}^{n}k", n=4) == 10
+    assert exactly(r"\frac{1}{k}+\sum_{k=1}^{3}k", k=2) == Fraction(13, 2)
+
+
+@pytest.mark.parametrize("text", [r"\sqrt2", r"\sqrt{-4}", r"\pi", "e", "2^{1/2}", r"\sin1", r"\ln1", "i"])
+def test_what_is_not_known_to_be_rational_has_no_exact_value(text: str) -> None:
+    assert exactly(text) is None
+
+
+@pytest.mark.parametrize("text", [r"\frac10", "0^{-1}", "(-3)!", r"7\bmod0", r"\gcd(\frac12,3)", r"\sum_{k=1}^{1/2}k"])
+def test_undefined(text: str) -> None:
+    with pytest.raises(Undefined):
+        exactly(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9^{9^9}",
+        "2^{10^6}",
+        "2^{-10^6}",
+        "(10^5)!",
+        r"\binom{10^6}{3}",
+        r"\sum_{k=1}^{10^6}k",
+        r"\prod_{k=1}^{2000}2^{k}",
+    ],
+)
+def test_numbers_beyond_the_bound_are_refused(text: str) -> None:
+    with pytest.raises(TooLarge):
+        exactly(text)
+
+
+@pytest.mark.parametrize("text", ["x", r"\infty", r"5\text{ cm}", "(1,2)", "1=2", "f(2)"])
+def test_what_has_no_value(text: str) -> None:
+    with pytest.raises(Unevaluable):
+        exactly(text)
+
+
+def test_the_whole_numbers_of_a_series() -> None:
+    term = Symbol("k")
+    assert list(series_range(Fraction(2), Fraction(4), term)) == [2, 3, 4]
+    assert list(series_range(Fraction(2), Fraction(1), term)) == []
+    for low, high in ((Fraction(1, 2), Fraction(3)), (None, Fraction(3)), (Fraction(0), None)):
+        with pytest.raises(Undefined):
+            series_range(low, high, term)
+    with pytest.raises(TooLarge):
+        series_range(Fraction(0), Fraction(MAX_TERMS + 1), term)
+    with pytest.raises(TooLarge):
+        series_range(Fraction(0), Fraction(MAX_COSTLY_TERMS + 1), Call("factorial", (term,)))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"\sqrt2", 1.4142135623730951),
+        (r"2\pi", 6.283185307179586),
+        (r"\sin30^\circ", 0.5),
+        (r"\sec60^\circ", 2),
+        (r"\arctan1", 0.7853981633974483),
+        (r"\log100", 2),
+        (r"\ln e^3", 3),
+        (r"\log_28", 3),
+        (r"\exp0", 1),
+        (r"28\%", 0.28),
+        (r"\frac12!", 0.886226925452758),
+        (r"\sqrt[3]{-8}", -2),
+        ("(-8)^{0.2}", -1.515716566510398),
+        ("(-2)^3", -8),
+        (r"\lfloor\log_2 8\rfloor", 3),
+        (r"\lfloor\pi\rfloor", 3),
+        (r"\sum_{k=1}^{3}\sqrt k", 4.146264369941973),
+        (r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", -2),
+    ],
+)
+def test_irrational_values(text: str, value: float) -> None:
+    assert about(text) == pytest.approx(value, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    "text", [r"\sqrt{-1}", r"\ln(-1)", r"\log_10", r"\log_1 5", r"\arcsin2", "(-1)^{1/2}", r"\frac1{\sin0}", "i"]
+)
+def test_off_the_real_line_there_is_no_value(text: str) -> None:
+    with pytest.raises(Undefined):
+        about(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"\sqrt{-4}", 2j),
+        ("i^2", -1),
+        (r"e^{i\pi}", -1),
+        ("(1+i)(1-i)", 2),
+        ("|3+4i|", 5),
+        (r"\ln(-1)", 3.141592653589793j),
+        ("(-8)^{1/3}", 1 + 1.7320508075688772j),
+    ],
+)
+def test_complex_values(text: str, value: complex) -> None:
+    assert about(text, complex_numbers=True) == pytest.approx(value, abs=1e-14)
+
+
+def test_a_logarithm_without_a_base_is_decimal_or_natural() -> None:
+    assert about(r"\log10") == 1
+    assert about(r"\log10", logarithm="e") == pytest.approx(2.302585092994046)
+
+
+def test_more_digits_tell_more() -> None:
+    small = read(r"\sqrt{10^{40}+1}-10^{20}").node
+    assert Approximation(15).value(small, {}) == 0
+    assert float(Approximation(60).value(small, {})) == pytest.approx(5e-21)
+
+
+def test_the_widest_number_on_the_way_is_remembered() -> None:
+    engine = Approximation(30)
+    engine.value(read(r"\frac{2^{200}\pi}{2^{200}}").node, {})
+    assert 200 <= engine.widest <= 203
+
+
+@pytest.mark.parametrize("text", [r"\pi^{10^9}", r"e^{e^{100}}", r"\sin(10^{10000})", r"(\pi\cdot10^5)!"])
+def test_values_beyond_the_bound_are_refused(text: str) -> None:
+    with pytest.raises(TooLarge):
+        about(text)
+
+
+def test_a_function_that_is_only_named_depends_on_its_name_and_arguments() -> None:
+    assert about("f(2)") == about("f(1+1)")
+    assert len({about(text) for text in ("f(2)", "f(3)", "g(2)", "f(2,3)", "f(3,2)")}) == 5
+
+
+def test_operations_that_occur() -> None:
+    node = read(r"x+\frac{\lfloor y\rfloor}{2}").node
+    assert holds(node, "floor")
+    assert holds(node, "ceil", "div")
+    assert not holds(node, "ceil", "sum")
+    assert is_complex(read("2+3i").node)
+    assert not is_complex(read(r"\sum_{i=1}^3 i").node)
