@@ -4,7 +4,7 @@ import pytest
 
 from acereason.rewards.math.compare import read
 from acereason.rewards.math.evaluation import exact
-from acereason.rewards.math.plus_minus import MAX_SIGNS, alternatives, with_imaginary_unit
+from acereason.rewards.math.plus_minus import MAX_SIGNS, alternatives
 from acereason.rewards.math.reading.expressions import children
 
 
@@ -27,7 +27,7 @@ def values(text: str) -> list[Fraction | None]:
     ],
 )
 def test_every_value_that_the_signs_can_give(text: str, expected: list[int]) -> None:
-    assert values(text) == expected
+    assert sorted(values(text)) == sorted(expected)
 
 
 def test_signs_in_brackets_vary_with_the_others() -> None:
@@ -39,19 +39,3 @@ def test_an_expression_of_more_signs_is_its_only_value() -> None:
     assert len(alternatives(read(r"\pm1" * MAX_SIGNS).node)) == 2**MAX_SIGNS
     many = read(r"\pm1" * (MAX_SIGNS + 1)).node
     assert alternatives(many) == [many]
-
-
-@pytest.mark.parametrize(
-    ("gold", "answer", "read_as"),
-    [
-        ("2+3i", "2+3j", "2+3i"),
-        ("2+3i", "2+3I", "2+3i"),
-        ("(i,1)", "(j,1)", "(i,1)"),
-        ("i,-i", "j,-j", "i,-i"),
-        ("2+3i", "2i+3j", "2i+3j"),
-        ("i+j", "j+1", "j+1"),
-        ("3x", "3j", "3j"),
-    ],
-)
-def test_another_letter_for_the_imaginary_unit_of_the_gold(gold: str, answer: str, read_as: str) -> None:
-    assert with_imaginary_unit(read(gold).node, read(answer).node) == (read(gold).node, read(read_as).node)

@@ -18,7 +18,7 @@ from functools import lru_cache
 from acereason.rewards.math.bases import same_base
 from acereason.rewards.math.clock import same_date, same_time
 from acereason.rewards.math.evaluation import TooLarge
-from acereason.rewards.math.plus_minus import with_imaginary_unit
+from acereason.rewards.math.letters import with_same_letters
 from acereason.rewards.math.reading.expressions import Bracket, Node, Opaque, Several, Unreadable
 from acereason.rewards.math.reading.reader import read_tokens
 from acereason.rewards.math.reading.tokens import Token, tokenise
@@ -155,9 +155,11 @@ def _same_text(gold: Reading, answer: Reading) -> bool | None:
 def _same_structure(gold: Reading, answer: Reading) -> tuple[bool | None, bool]:
     """Whether two trees are the same, or None and whether that is for their size."""
     try:
-        return same(*with_imaginary_unit(gold.node, answer.node)), False
+        return same(*with_same_letters(gold.node, answer.node)), False
     except TooLarge:
         return None, True
+    except RecursionError:  # deeper than any answer
+        return None, False
 
 
 # --- plain numbers ----------------------------------------------------------------------------------------------------

@@ -111,7 +111,10 @@ def _exact_sum(*terms: Fraction) -> Fraction:
 
 
 def _exact_product(*factors: Fraction) -> Fraction:
-    return _bounded(math.prod(factors, start=Fraction(1))) or Fraction(0)
+    product = Fraction(1)
+    for factor in factors:
+        product = _bounded(product * factor) or Fraction(0)
+    return product
 
 
 def _exact_quotient(above: Fraction, below: Fraction) -> Fraction:

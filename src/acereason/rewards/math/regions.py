@@ -19,6 +19,7 @@ from acereason.rewards.math.reading.expressions import (
     Relation,
     Several,
     Symbol,
+    changed,
     is_infinite,
     number,
     variables,
@@ -232,20 +233,10 @@ def _linear(left: Node, operator: str, right: Node, unknown: Node) -> Region:
     line = [at[Fraction(0)] + slope * engine.value(Number(x), {}) for x in _PROBES]
     if slope == 0 or any(abs(here - at[x]) > 1e-40 for x, here in zip(_PROBES, line, strict=True)):
         raise NoRegion
-    start = _substituted(left, unknown, number(0))
-    rise = Call("add", (_substituted(left, unknown, number(1)), Call("neg", (start,))))
+    start = changed(left, lambda part: number(0) if part == unknown else part)
+    rise = Call("add", (changed(left, lambda part: number(1) if part == unknown else part), Call("neg", (start,))))
     end = Call("div", (Call("add", (right, Call("neg", (start,)))), rise))
     return _beside(operator if slope > 0 else _FLIPPED[operator], end)
-
-
-def _substituted(node: Node, unknown: Node, value: Node) -> Node:
-    if node == unknown:
-        return value
-    return (
-        Call(node.name, tuple(_substituted(part, unknown, value) for part in node.args))
-        if isinstance(node, Call)
-        else node
-    )
 
 
 # --- set operations ---------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ _KNOWN_CHARS = re.compile(r"[a-zA-Z0-9+\-*/^_=<>!|(){}., ]*")
 _MISREAD = re.compile(
     r"(?<![\\a-zA-Z])[a-zA-Z]{4,}|\d \d|\.\d*\.|,|!!"
     # Sequences, functions and derivatives that are only named would be constants.
-    r"|(?<![a-zA-Z])[a-zA-Z]_\{?[a-zA-Z0-9]*[a-z]|[fghFGH]\(|\\frac\{d[a-zA-Z]|\\partial"
+    r"|(?<![a-zA-Z])[a-zA-Z]_\{?[a-zA-Z0-9]*[a-z]|[fghFGH]\(|\d\^\{?\d+\^|\d{4}!|\\frac\{d[a-zA-Z]|\\partial"
 )
 _WORTHWHILE = re.compile(r"\\(?:int|sum|prod|lim)(?![a-zA-Z])|\\frac\s*\{\s*d\s*\}\s*\{\s*d")
 _DECIMAL_POINT = re.compile(r"(\d*)\.(\d+)")
@@ -65,12 +65,12 @@ def _sides(text: str) -> tuple[Any, ...]:
 
 def _source(text: str) -> str | None:
     """A text as sympy reads it rightly and exactly; None where it would misread it."""
+    for pattern, replacement in _SHORT_ARGUMENTS:
+        text = pattern.sub(replacement, text)
     if len(text) > MAX_CHARS or _MISREAD.search(text):
         return None
     if not _KNOWN_CHARS.fullmatch(_KNOWN_COMMAND.sub("", text)):
         return None
-    for pattern, replacement in _SHORT_ARGUMENTS:
-        text = pattern.sub(replacement, text)
     text = _ARROWS.sub(r"\\to ", text)
     text = _SPACES.sub(r"\1", text)
     text = _DECIMAL_POINT.sub(lambda m: rf"\frac{{{m[1]}{m[2]}}}{{1{'0' * len(m[2])}}}", text)

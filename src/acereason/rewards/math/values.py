@@ -22,7 +22,7 @@ from acereason.rewards.math.evaluation import (
     holds,
     is_complex,
 )
-from acereason.rewards.math.reading.expressions import Call, Node, Number, Symbol, variables
+from acereason.rewards.math.reading.expressions import Call, Node, Number, Symbol, changed, variables
 
 DIGITS = 30
 ROUNDED_PLACES = 10
@@ -90,9 +90,9 @@ def _zeros(constants: list[Node]) -> list[bool] | None:
 
 def _placed(node: Node, point: Point) -> Node:
     """An expression with its variables replaced by their values at a point."""
-    if isinstance(node, Symbol):
-        return Number(point[node.name]) if node.name in point else node
-    return Call(node.name, tuple(_placed(part, point) for part in node.args)) if isinstance(node, Call) else node
+    return changed(
+        node, lambda part: Number(point[part.name]) if isinstance(part, Symbol) and part.name in point else part
+    )
 
 
 def _same_constant(left: Node, right: Node, point: Point, complex_numbers: bool = False) -> bool | None:
@@ -147,15 +147,18 @@ def _same_function(left: Node, right: Node, names: list[str]) -> bool | None:
 
 
 def _same_at_points(left: Node, right: Node, names: list[str], complex_numbers: bool) -> bool | None:
-    agreed = 0
+    agreed = too_large = 0
     for point in _chosen_points(left, right, names):
         try:
             same = _same_constant(left, right, point, complex_numbers)
         except TooLarge:
+            too_large += 1
             continue
         if same is False:
             return False
         agreed += same is True
+    if too_large and not agreed:
+        raise TooLarge
     return True if agreed >= ENOUGH_POINTS else None
 
 

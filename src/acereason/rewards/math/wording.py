@@ -20,7 +20,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _CHOICES = "ABCDEFGHIJ"
 _CHOICE = re.compile(rf"\(?([{_CHOICES}])\)?")
 _TAGGED_CHOICE = re.compile(rf"\(([{_CHOICES}])\)|([{_CHOICES}])(?=[.:)])")
-_HEDGE = re.compile(rf"\([{_CHOICES}]\)|\b[{_CHOICES}]\b|or|and|[,:;]|not|wrong")
+_HEDGE = re.compile(rf"\([{_CHOICES}]\)|[{_CHOICES}](?=[.:)]|$)|or|and|[,:;]|not|wrong")
 """What takes back the choice of a letter, behind it."""
 _WRAPPERS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|textrm)\s*(?=\{)|[{}\s~$]|\\[ ,;:!]")
 
@@ -33,7 +33,8 @@ def spelling(tokens: Sequence[Token]) -> str:
             parts.append(" ")
         mark = "\\" if token.kind == COMMAND else ""
         text = "≠" if token.text == "!=" else token.text  # `x!=6` is not `x! = 6`
-        parts.append(text.lower() if token.kind == WORD else mark + text)
+        folded = token.kind == WORD and (len(text) > 3 or text.lower() in SHORT_WORDS)
+        parts.append(text.lower() if folded else mark + text)
     text = "".join(parts)
     return _SAME_WORDS.get(text, text)
 

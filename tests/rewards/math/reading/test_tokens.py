@@ -21,7 +21,6 @@ def texts(text: str, kind: str | None = None) -> str:
         ("xcm", "x c m"),
         ("5m", "5 m"),
         ("10cmx", "10 c m x"),
-        ("the", "t h e"),
     ],
 )
 def test_a_run_of_letters_is_a_product(text: str, tokens: str) -> None:

@@ -3,6 +3,7 @@ r"""The smallest parts of an expression: numbers, letters, words, commands, brac
 from __future__ import annotations
 
 from acereason.rewards.math.reading.brackets import BracketReader
+from acereason.rewards.math.reading.cursor import END
 from acereason.rewards.math.reading.expressions import (
     INFINITY,
     Bracket,
@@ -111,6 +112,8 @@ class AtomReader(NumeralReader, BracketReader, FunctionReader):
     def _named(self, name: str) -> Node:
         if name in ("dollar", "euro", "pounds"):
             unit = {"dollar": "dollars", "euro": "euros", "pounds": "GBP"}[name]
+            if self._peek() is END:
+                return Word(unit)
             return Call("mul", (self._power(), Word(unit)))
         if name == "mathbb":
             return Symbol("set " + self._plain_argument())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -131,3 +131,18 @@ def variables(node: Node) -> set[str]:
 def is_infinite(node: Node) -> bool:
     """Whether the node is plus or minus infinity."""
     return node == INFINITY or node == Call("neg", (INFINITY,))
+
+
+def changed(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The expression with a change made to every part, the innermost first."""
+    if isinstance(node, Call):
+        return change(Call(node.name, tuple(changed(part, change) for part in node.args)))
+    if isinstance(node, Bracket):
+        return Bracket(node.opening, tuple(changed(part, change) for part in node.items), node.closing)
+    if isinstance(node, Several):
+        return Several(tuple(changed(part, change) for part in node.items), node.joint)
+    if isinstance(node, Relation):
+        return Relation(tuple(changed(part, change) for part in node.sides), node.operators)
+    if isinstance(node, Matrix):
+        return Matrix(tuple(tuple(changed(part, change) for part in row) for row in node.rows))
+    return change(node)

@@ -48,7 +48,8 @@ class FunctionReader(Cursor):
     def _log_base(self) -> Node:
         r"""The base of a logarithm: whole where its argument follows (`\log_10 5`), else one digit (`\log_28`)."""
         following = self._peek(1)
-        if following.kind in (NUMBER, LETTER, COMMAND) or following.text in ("(", "{", "|"):
+        closing = following.kind == COMMAND and following.text in ("rfloor", "rceil", "rangle")
+        if (following.kind in (NUMBER, LETTER, COMMAND) and not closing) or following.text in ("(", "{", "|"):
             return self._argument()
         return self._fraction_argument()
 
@@ -120,7 +121,8 @@ class FunctionReader(Cursor):
                 index = start if isinstance(start, Relation) and start.operators == ("=",) else None
             elif self._at("^"):
                 self._position += 1
-                high = self._exponent_atom()
+                letter = self._peek().kind == LETTER
+                high = Symbol(self._next().text) if letter else self._exponent_atom()
         if index is None or high is None or not isinstance(index.sides[0], Symbol):
             raise Unreadable(name)
         variable = index.sides[0].name

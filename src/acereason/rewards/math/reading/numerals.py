@@ -32,7 +32,7 @@ class NumeralReader(Cursor):
 
     def _mixed_part(self, whole: Fraction) -> Fraction | None:
         r"""The proper fraction of `2\frac12` or `2 1/2` that stands here, consumed; None for none."""
-        if self._at_command("frac"):
+        if self._at_command("frac") and self._is_plain_fraction():
             start, tokens = self._position, list(self._tokens)
             self._position += 1
             try:
@@ -50,6 +50,21 @@ class NumeralReader(Cursor):
                 self._position += 3
                 return above.value / below.value
         return None
+
+    def _is_plain_fraction(self) -> bool:
+        r"""Whether a fraction of two numbers stands here: `\frac12`, `\frac{1}{2}`, `\frac1{2}`."""
+        place = 1
+        for argument in range(2):
+            token = self._peek(place)
+            if token.kind == NUMBER:
+                if len(token.text) > 1 and argument == 0:
+                    return True
+                place += 1
+            elif token.text == "{" and self._peek(place + 1).kind == NUMBER and self._peek(place + 2).text == "}":
+                place += 3
+            else:
+                return False
+        return True
 
     def _raised(self) -> bool:
         """Whether an exponent stands here, and no degree sign."""

@@ -211,7 +211,11 @@ class Lexer:
         return position
 
     def _split_letters(self, run: str, in_text: bool, end: int) -> list[tuple[str, str]]:
-        if run in PLAIN_UNITS and self._after_value() and (in_text or len(run) > 3 or _LAST.fullmatch(self._text, end)):
+        if (
+            run in PLAIN_UNITS
+            and self._tokens_end_a_value()
+            and (in_text or len(run) > 3 or _LAST.fullmatch(self._text, end))
+        ):
             return [(WORD, run)]
         if run in PLAIN_COMMANDS and not (in_text and len(run) > 3 and run not in FUNCTIONS and run != "infinity"):
             return [(COMMAND, PLAIN_COMMANDS[run])]
@@ -235,6 +239,7 @@ class Lexer:
         return bool(self._tokens) and (self._tokens[-1].kind == NUMBER or self._tokens[-1].text in ("/", "*"))
 
     def _tokens_end_a_value(self) -> bool:
+        """Whether a number, a bracket or a word of a unit stands before."""
         return self._after_value() or (bool(self._tokens) and self._tokens[-1].kind == WORD)
 
     def _is_word(self, run: str) -> bool:

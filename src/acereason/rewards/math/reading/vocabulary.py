@@ -72,7 +72,7 @@ NUMBER_WORDS = {
 }
 SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 """Words behind a number that multiply it."""
-SHORT_WORDS = frozenset("yes not odd all any day one two six ten men red sum may cat dog box deg min max".split()) | {
-    "no"
-}
+SHORT_WORDS = frozenset(
+    "yes not odd all any day one two six ten men red sum may cat dog box the deg min max".split()
+) | {"no"}
 """Words of two or three letters that are no products of variables."""
