@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 
 from acereason.rewards.math.compare import read
-from acereason.rewards.math.evaluation import exact
+from acereason.rewards.math.exact import exact
 from acereason.rewards.math.plus_minus import MAX_SIGNS, alternatives
 from acereason.rewards.math.reading.expressions import children
 

@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 
 from acereason.rewards.math.compare import compare, read
-from acereason.rewards.math.evaluation import exact
+from acereason.rewards.math.exact import exact
 from acereason.rewards.math.units import NONE, as_total, is_percent, read_unit, without_unit
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from acereason.rewards.math.compare import read
-from acereason.rewards.math.evaluation import TooLarge
+from acereason.rewards.math.exact import TooLarge
 from acereason.rewards.math.values import points, proportional, same_shape, same_value, whole_points
 
 

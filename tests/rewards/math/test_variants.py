@@ -1,7 +1,7 @@
 import pytest
 
+from acereason.rewards.math.approximation import Approximation
 from acereason.rewards.math.compare import read
-from acereason.rewards.math.evaluation import Approximation
 from acereason.rewards.math.variants import variants
 
 

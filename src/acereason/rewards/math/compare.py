@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from acereason.rewards.math.bases import same_base
 from acereason.rewards.math.clock import same_date, same_time
-from acereason.rewards.math.evaluation import TooLarge
+from acereason.rewards.math.exact import TooLarge
 from acereason.rewards.math.letters import with_same_letters
 from acereason.rewards.math.reading.expressions import Bracket, Node, Opaque, Several, Unreadable
 from acereason.rewards.math.reading.reader import read_tokens

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from acereason.rewards.math.evaluation import Approximation, TooLarge, Undefined, Unevaluable
+from acereason.rewards.math.approximation import Approximation
+from acereason.rewards.math.exact import TooLarge, Undefined, Unevaluable
 from acereason.rewards.math.reading.expressions import (
     INFINITY,
     Bracket,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from acereason.rewards.math.entries import Entry, entries, named, records_of
-from acereason.rewards.math.evaluation import holds
 from acereason.rewards.math.matrices import as_matrix
 from acereason.rewards.math.names import is_variable
 from acereason.rewards.math.reading.expressions import (
@@ -26,6 +25,7 @@ from acereason.rewards.math.reading.expressions import (
     Symbol,
     Word,
     children,
+    holds,
     is_infinite,
     number,
     variables,

@@ -13,16 +13,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from acereason.rewards.math.evaluation import (
-    Approximation,
-    TooLarge,
-    Undefined,
-    Unevaluable,
-    exact,
-    holds,
-    is_complex,
-)
-from acereason.rewards.math.reading.expressions import Call, Node, Number, Symbol, changed, variables
+from acereason.rewards.math.approximation import Approximation
+from acereason.rewards.math.exact import TooLarge, Undefined, Unevaluable, exact
+from acereason.rewards.math.reading.expressions import Call, Node, Number, Symbol, changed, holds, is_complex, variables
 
 DIGITS = 30
 ROUNDED_PLACES = 10

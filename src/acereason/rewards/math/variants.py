@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from acereason.rewards.math.evaluation import TooLarge, Undefined, Unevaluable, exact, holds
-from acereason.rewards.math.reading.expressions import Call, Node
+from acereason.rewards.math.exact import TooLarge, Undefined, Unevaluable, exact
+from acereason.rewards.math.reading.expressions import Call, Node, holds
 from acereason.rewards.math.reading.vocabulary import FUNCTIONS
 
 _TRIGONOMETRIC = frozenset(FUNCTIONS.values())

@@ -1,7 +1,16 @@
 import pytest
 
 from acereason.rewards.math.compare import read
-from acereason.rewards.math.reading.expressions import Symbol, children, is_infinite, number, variables, walk
+from acereason.rewards.math.reading.expressions import (
+    Symbol,
+    children,
+    holds,
+    is_complex,
+    is_infinite,
+    number,
+    variables,
+    walk,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,3 +38,12 @@ def test_all_that_an_expression_is_made_of() -> None:
 def test_infinity_has_two_signs() -> None:
     assert all(is_infinite(read(text).node) for text in (r"\infty", r"-\infty", r"+\infty"))
     assert not is_infinite(read(r"2\infty").node)
+
+
+def test_operations_that_occur() -> None:
+    node = read(r"x+\frac{\lfloor y\rfloor}{2}").node
+    assert holds(node, "floor")
+    assert holds(node, "ceil", "div")
+    assert not holds(node, "ceil", "sum")
+    assert is_complex(read("2+3i").node)
+    assert not is_complex(read(r"\sum_{i=1}^3 i").node)

@@ -146,3 +146,13 @@ def changed(node: Node, change: Callable[[Node], Node]) -> Node:
     if isinstance(node, Matrix):
         return Matrix(tuple(tuple(changed(part, change) for part in row) for row in node.rows))
     return change(node)
+
+
+def is_complex(node: Node) -> bool:
+    """Whether the imaginary unit occurs in an expression."""
+    return any(isinstance(part, Symbol) and part.name == "i" for part in walk(node))
+
+
+def holds(node: Node, *names: str) -> bool:
+    """Whether one of the named operations occurs in an expression."""
+    return any(isinstance(part, Call) and part.name in names for part in walk(node))
