@@ -1,7 +1,7 @@
 import pytest
 
 from acereason.rewards.math.compare import read
-from acereason.rewards.math.names import is_variable, name_of
+from acereason.rewards.math.names import is_of_letters, is_variable, name_of
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,10 @@ def test_two_names(one: str, other: str) -> None:
 def test_a_variable_is_one_letter() -> None:
     assert all(is_variable(name) for name in ("x", "x_1", "x'", "theta", "x_max"))
     assert not any(is_variable(name) for name in ("area", "A B", "apply f(x)"))
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"), [("m+n", True), ("a+b+c", True), ("xy", True), ("m+m", False), ("3x+z", False), ("m-n", False)]
+)
+def test_a_sum_or_product_of_letters(text: str, verdict: bool) -> None:
+    assert is_of_letters(read(text).node) == verdict

@@ -48,6 +48,14 @@ def _is_point(node: Node) -> bool:
     return isinstance(node, Symbol) and node.name[0].isupper()
 
 
+def is_of_letters(node: Node) -> bool:
+    """Whether this is a sum or product of different letters, `m+n` or `abc`, which a question may ask for."""
+    if not isinstance(node, Call) or node.name not in ("add", "mul"):
+        return False
+    letters = [part.name for part in node.args if isinstance(part, Symbol) and is_variable(part.name)]
+    return len(letters) == len(node.args) == len(set(letters))
+
+
 def is_variable(name: str) -> bool:
     """Whether a name is one letter, with or without a subscript."""
     letter = name.partition("_")[0].rstrip("'")

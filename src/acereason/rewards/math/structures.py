@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from acereason.rewards.math.entries import Entry, entries, named, records_of
 from acereason.rewards.math.matrices import as_matrix
-from acereason.rewards.math.names import is_variable
+from acereason.rewards.math.names import is_of_letters, is_variable
 from acereason.rewards.math.reading.expressions import (
     DOTS,
     Bracket,
@@ -155,6 +155,8 @@ def _same_relations(gold: Node, answer: Node) -> bool | None:
     relation, value, mine = (gold, answer, True) if isinstance(gold, Relation) else (answer, gold, False)
     assert isinstance(relation, Relation)
     entry = named(relation)
+    if entry is None and not mine and not variables(value) and is_of_letters(relation.sides[0]):
+        return set(relation.operators) == {"="} and same(value, relation.sides[-1])
     if entry is None or entry.name is None:
         return False
     return same(entry.value, value) if mine else same(value, entry.value)

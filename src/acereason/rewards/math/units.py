@@ -182,6 +182,11 @@ def _strip(node: Node) -> tuple[Node | None, list[tuple[str, int]]]:
         values = [value for value, _ in parts if value is not None]
         words = [word for _, found in parts for word in found]
         return _product(values), words
+    if node.name == "add":
+        last, words = _strip(node.args[-1])  # `2+\sqrt3 feet`: the unit of the whole
+        if last is not None and not any(isinstance(part, Word) for term in node.args[:-1] for part in walk(term)):
+            return Call("add", (*node.args[:-1], last)), words
+        return node, []
     if node.name == "div":
         above, words = _strip(node.args[0])
         below, divisors = _strip(node.args[1])
