@@ -56,3 +56,17 @@ def test_no_box(text: str, reason: str) -> None:
 )
 def test_only_what_follows_the_last_think_end_is_read(response: str, rest: str | None) -> None:
     assert after_thinking(response) == rest
+
+
+def test_a_line_break_before_a_word_is_no_box() -> None:
+    assert extract_boxed(r"first line\\boxed{5}") == ("", "no_answer")
+    assert extract_boxed(r"first line\\\boxed{5}") == ("5", "")
+
+
+@pytest.mark.parametrize("before", [1, 20])
+def test_boxes_count_alike_few_or_many(before: int) -> None:
+    boxes = r"\boxed{1} " * before
+    assert extract_boxed(boxes + r"\boxed{\boxed{2}}") == (r"\boxed{2}", "")
+    assert extract_boxed(boxes + r"\boxed 3.") == ("3", "")
+    assert extract_boxed(boxes + r"\boxed{4") == ("", "unbalanced")
+    assert extract_boxed(r"\boxed{ " + boxes) == ("1", "")

@@ -6,10 +6,11 @@ import re
 
 THINK_END = "</think>"
 
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
-_BOX_TOKEN = re.compile(
-    r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}]+(?:\{[^\s${}]*\})*))|\\.|[{}]", re.DOTALL
-)
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}]+(?:\{[^\s${}]*\})*))")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_ANY = re.compile(f"{_BOX.pattern}|{_BRACE.pattern}", re.DOTALL)
+FEW_BOXES = 4
+"""Boxes up to which each is followed to its end by itself; many could be nested, and be followed again and again."""
 
 
 def after_thinking(response: str) -> str | None:
@@ -22,16 +23,58 @@ def extract_boxed(text: str) -> tuple[str, str]:
     """The content of the last box and "", or "" and why there is none: `no_answer`, `unbalanced`, `empty`.
 
     Of nested boxes the outermost counts. A last box that never closes is `unbalanced`, whatever came before it.
-    One pass over the text, whatever it holds.
+    Linear in the text, whatever it holds; of a text with few boxes, little more than the boxes is looked at.
     """
-    first = _BOX.search(text)
-    if first is None:
+    boxes = [box for box in _BOX.finditer(text) if _is_command(text, box.start())]
+    if not boxes:
         return "", "no_answer"
-    last, last_start, depth = None, -1, 0
-    boxes: list[tuple[int, int, int]] = []  # depth of braces outside, where the box starts, where its content does
-    for token in _BOX_TOKEN.finditer(text, first.start()):
+    find = _last_of_few if len(boxes) <= FEW_BOXES else _last_of_many
+    last, balanced = find(text, boxes)
+    if not balanced:
+        return "", "unbalanced"
+    return last.strip(), "" if last.strip() else "empty"
+
+
+def _is_command(text: str, start: int) -> bool:
+    r"""Whether the backslash at `start` begins a command, and is not the second one of a line break."""
+    before = start
+    while before and text[before - 1] == "\\":
+        before -= 1
+    return (start - before) % 2 == 0
+
+
+def _last_of_few(text: str, boxes: list[re.Match[str]]) -> tuple[str, bool]:
+    """The content of the last box, and whether it closes."""
+    last, last_start, end, unclosed = "", -1, -1, -1
+    for box in boxes:
+        if box.start() < end:  # nested
+            continue
+        if box["bare"]:
+            last, last_start = box["bare"].rstrip(".,"), box.start()
+        elif (close := _closing(text, box.end())) >= 0:
+            last, last_start, end = text[box.end() : close], box.start(), close
+        else:
+            unclosed = box.start()
+    return last, unclosed <= last_start
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the group that was opened before `start` closes; -1 for nowhere."""
+    depth = 1
+    for brace in _BRACE.finditer(text, start):
+        depth += (brace[0] == "{") - (brace[0] == "}")
+        if depth == 0:
+            return brace.start()
+    return -1
+
+
+def _last_of_many(text: str, boxes: list[re.Match[str]]) -> tuple[str, bool]:
+    """As `_last_of_few`, in one pass."""
+    last, last_start, depth = "", -1, 0
+    opened: list[tuple[int, int, int]] = []  # depth of braces outside, where the box starts, where its content does
+    for token in _ANY.finditer(text, boxes[0].start()):
         if token["open"]:
-            boxes.append((depth, token.start(), token.end()))
+            opened.append((depth, token.start(), token.end()))
             depth += 1
         elif token["bare"]:
             last, last_start = token["bare"].rstrip(".,"), token.start()
@@ -39,11 +82,7 @@ def extract_boxed(text: str) -> tuple[str, str]:
             depth += 1
         elif token[0] == "}" and depth:
             depth -= 1
-            if boxes and boxes[-1][0] == depth:
-                _, last_start, content = boxes.pop()
+            if opened and opened[-1][0] == depth:
+                _, last_start, content = opened.pop()
                 last = text[content : token.start()]
-    if any(start > last_start for _, start, _ in boxes):
-        return "", "unbalanced"
-    if last is None:
-        return "", "no_answer"
-    return last.strip(), "" if last.strip() else "empty"
+    return last, not any(start > last_start for _, start, _ in opened)
