@@ -36,8 +36,6 @@ def bare(node: Node) -> Node:
         return bare(node.args[0])
     if isinstance(node, Word) and node.text.lower() in _REGION_WORDS:
         return _REGION_WORDS[node.text.lower()]
-    if isinstance(node, Bracket) and node.opening == "{" and len(node.items) == 1:
-        return node
     if isinstance(node, Call) and node.name == "ratio" and isinstance(node.args[0], Word) and len(node.args) == 2:
         return bare(node.args[1])
     if isinstance(node, Call) and node.name == "mul" and _is_labelled_point(node):

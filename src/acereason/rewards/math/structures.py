@@ -130,8 +130,12 @@ def _same_chains(gold: Node, answer: Node) -> bool | None:
 
 def _same_difference(gold: Relation, other: Relation) -> bool:
     """Whether both sides' differences are the same up to a positive factor."""
-    left, right = (Call("add", (side.sides[0], Call("neg", (side.sides[1],)))) for side in (gold, other))
+    left, right = _difference(gold), _difference(other)
     return variables(left) == variables(right) and bool(proportional(left, right)) and _same_sign(left, right)
+
+
+def _difference(relation: Relation) -> Node:
+    return Call("add", (relation.sides[0], Call("neg", (relation.sides[1],))))
 
 
 def _same_sign(left: Node, right: Node) -> bool:
@@ -176,7 +180,7 @@ def _same_equations(gold: Relation, answer: Relation) -> bool | None:
         return True
     if gold.operators != ("=",) or (first and second and not variables(first.value) and not variables(second.value)):
         return False
-    return _same_difference_up_to_factor(gold, answer)
+    return bool(proportional(_difference(gold), _difference(answer)))
 
 
 def _may_share_value(first: Entry, second: Entry) -> bool:
@@ -194,11 +198,6 @@ def _may_share_value(first: Entry, second: Entry) -> bool:
 def _same_letter(one: str, other: str) -> bool:
     """Whether two names are one letter, of which one has a subscript more."""
     return one.partition("_")[0] == other.partition("_")[0] and ("_" in one) != ("_" in other)
-
-
-def _same_difference_up_to_factor(gold: Relation, answer: Relation) -> bool | None:
-    left, right = (Call("add", (side.sides[0], Call("neg", (side.sides[1],)))) for side in (gold, answer))
-    return bool(proportional(left, right))
 
 
 # --- lists, sets, tuples ----------------------------------------------------------------------------------------------

@@ -98,8 +98,9 @@ def same_choice(gold: str, answer: str) -> bool | None:
 
 
 def _gold_has_content(gold: str, answer: str) -> bool | None:
-    tagged, chosen = _TAGGED_CHOICE.match(_WRAPPERS.sub("", gold)), _CHOICE.fullmatch(answer)
-    if tagged is None or chosen is None or _is_expression(_WRAPPERS.sub("", gold)[tagged.end() :]):
+    bare = _WRAPPERS.sub("", gold)
+    tagged, chosen = _TAGGED_CHOICE.match(bare), _CHOICE.fullmatch(answer)
+    if tagged is None or chosen is None or _is_expression(bare[tagged.end() :]):
         return None
     return (tagged[1] or tagged[2]) == chosen[1]
 

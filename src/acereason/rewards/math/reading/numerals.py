@@ -16,8 +16,8 @@ class NumeralReader(Cursor):
     """Reads numbers."""
 
     def _number(self, token: Token) -> Node:
-        if token.text.endswith(".") or self._at("_"):
-            self._check_number(token)
+        if self._at("_") and "." in token.text:
+            raise Unreadable("a base of a decimal")
         value = decimal(token.text)
         if "." not in token.text:
             fraction = self._mixed_part(value.value)
@@ -25,10 +25,6 @@ class NumeralReader(Cursor):
                 return Number(value.value + fraction)
             return value
         return self._repeating(token.text) or value
-
-    def _check_number(self, token: Token) -> None:
-        if self._at("_") and "." in token.text:
-            raise Unreadable("a base of a decimal")
 
     def _mixed_part(self, whole: Fraction) -> Fraction | None:
         r"""The proper fraction of `2\frac12` or `2 1/2` that stands here, consumed; None for none."""
