@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
-from acereason.config import DType, RewardsConfig
+from acereason.config import DType, RewardsConfig, SandboxConfig
 from acereason.errors import UserError
 
 USAGE = """usage: acereason COMMAND key=value ...
@@ -18,6 +18,10 @@ USAGE = """usage: acereason COMMAND key=value ...
   acereason report run=runs/NAME     draws the run's curves again
   acereason verify input=FILE output=FILE [domain=math] [workers=2] [timeout_seconds=5] [memory_mib=2048]
                                      judges answers: JSON lines with gold and either pred or response
+  acereason verify input=FILE output=FILE domain=code [workers=2] [sandbox.KEY=VALUE ...]
+                                     judges programs: JSON lines with tests and either code or response
+  acereason sandbox [sandbox.KEY=VALUE ...]
+                                     shows what isolates programs on this machine, by trying it
 
 Training is `python train.py`; `python train.py --help` lists its settings.
 """
@@ -76,8 +80,9 @@ def report(words: list[str]) -> None:
 
 
 def verify(words: list[str]) -> int:
-    """`acereason verify`: judges the answers of a file; 1 when it has broken lines."""
+    """`acereason verify`: judges the answers or programs of a file; 1 when it has broken lines."""
     limits = {name: f"{value:g}" for name, value in vars(RewardsConfig()).items() if name != "shuffle"}
+    sandbox, words = _sandbox_words(["sandbox.failing_first=false", *words])
     values = _arguments(words, {"domain": "math", "input": "", "output": ""} | limits)
     from acereason.rewards.domains import check_domain
     from acereason.rewards.verify_file import check_files
@@ -86,13 +91,13 @@ def verify(words: list[str]) -> int:
     source, output = Path(values["input"]), Path(values["output"])
     check_files(source, output)
     try:
-        return _verify(source, output, values)
+        return _verify(source, output, values, sandbox)
     except KeyboardInterrupt:
         print(f"interrupted: {output} was not written", file=sys.stderr)
         return INTERRUPTED
 
 
-def _verify(source: Path, output: Path, values: dict[str, str]) -> int:
+def _verify(source: Path, output: Path, values: dict[str, str], sandbox: SandboxConfig) -> int:
     from rich.console import Console
 
     from acereason.problems.problem import Domain
@@ -102,7 +107,7 @@ def _verify(source: Path, output: Path, values: dict[str, str]) -> int:
     domain = cast(Domain, values["domain"])
     workers, memory_mib = (_number(values, name, int) for name in ("workers", "memory_mib"))
     try:
-        pool = VerifierPool(workers, _number(values, "timeout_seconds", float), memory_mib, (domain,))
+        pool = VerifierPool(workers, _number(values, "timeout_seconds", float), memory_mib, (domain,), sandbox)
     except UserError as error:  # the pool's settings have a group, the command's words have none
         raise UserError(str(error).removeprefix("rewards.")) from error
     with pool:
@@ -116,6 +121,34 @@ def _verify(source: Path, output: Path, values: dict[str, str]) -> int:
     return 1 if summary.broken else 0
 
 
+def sandbox(words: list[str]) -> int:
+    """`acereason sandbox`: the layers of isolation that hold here; 1 when code rewards would not start."""
+    config, rest = _sandbox_words(words)
+    _arguments(rest, {})
+    from rich.console import Console
+
+    from acereason.rewards.sandbox.report import SandboxReport
+
+    report = SandboxReport(config)
+    Console().print(report.table())
+    print(report.conclusion())
+    return 0 if report.strong else 1
+
+
+def _sandbox_words(words: list[str]) -> tuple[SandboxConfig, list[str]]:
+    """The sandbox's settings of `sandbox.KEY=VALUE` words, and the other words."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    ours = [word for word in words if word.startswith("sandbox.")]
+    try:
+        given = OmegaConf.from_dotlist(ours).get("sandbox", {})
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SandboxConfig), given))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{' '.join(ours)}: {str(error).splitlines()[0]}") from error
+    return cast(SandboxConfig, config), [word for word in words if word not in ours]
+
+
 def _number(values: dict[str, str], name: str, kind: Callable[[str], _Value]) -> _Value:
     try:
         return kind(values[name])
@@ -126,7 +159,10 @@ def _number(values: dict[str, str], name: str, kind: Callable[[str], _Value]) ->
 def main() -> int:
     """Entry point; 2 when the user has something to mend."""
     words = sys.argv[1:]
-    commands: dict[str, Callable[[list[str]], int | None]] = {"export": export, "report": report, "verify": verify}
+    commands: dict[str, Callable[[list[str]], int | None]] = {
+        **{"export": export, "report": report},
+        **{"verify": verify, "sandbox": sandbox},
+    }
     if not words or words[0] in {"-h", "--help"}:
         print(USAGE, end="")
         return 0

@@ -224,6 +224,34 @@ class RewardsConfig:
 
 
 @dataclass
+class SandboxConfig:
+    """Where programs that a model wrote run, and within which limits (all ours)."""
+
+    time_limit_seconds: float = 6.0
+    """Time of one test where its problem names none; what a program waits for a core does not count."""
+    total_time_limit_seconds: float = 60.0
+    """Time of all tests of a program together, at least that of one test."""
+    memory_mib: int = 2048
+    """Resident memory of a program and all it starts, MiB."""
+    output_mib: int = 64
+    """Longest standard output, file or returned value, MiB."""
+    tmp_mib: int = 64
+    """Size of the folder that a program can write to, MiB; it is empty before each test."""
+    processes: int = 64
+    """Processes and threads that a program may have."""
+    packages: list[str] = field(default_factory=lambda: ["numpy"])
+    """Packages that programs find besides the standard library; numpy where it is installed."""
+    stop_at_first_failure: bool = True
+    """End a judgement with the first test that fails; otherwise all tests run, and tell how many pass."""
+    failing_first: bool = True
+    """Begin with the tests that other programs for the same problem failed most often."""
+    allow_weak: bool = False
+    """Judge code though this machine cannot isolate its files, network or processes: only for programs you trust."""
+    without: list[str] = field(default_factory=list)
+    """Layers to do without though the machine has them; `acereason sandbox` names them."""
+
+
+@dataclass
 class EvaluationConfig:
     """Held-out evaluation on the training engine."""
 
@@ -322,6 +350,7 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

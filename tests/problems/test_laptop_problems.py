@@ -17,7 +17,7 @@ from acereason.problems.laptop import (
     split_of,
     to_problem,
 )
-from acereason.problems.problem import CodeTest
+from acereason.problems.code_tests import CodeTest
 from scripts.laptop_solutions import code_solution, math_solution
 
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "%": operator.mod}

@@ -1,7 +1,6 @@
 import hashlib
 import logging
 import random
-from pathlib import Path
 
 import pytest
 from problem_files import jsonl, load, load_one, numbered, refusal
@@ -9,7 +8,8 @@ from problem_files import jsonl, load, load_one, numbered, refusal
 from acereason.config import DomainName, ProblemsConfig
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.loaders import load_problems, split_held_out, to_row, write_jsonl
-from acereason.problems.problem import CodeTest, Problem
+from acereason.problems.code_tests import CodeTest, CodeTests
+from acereason.problems.problem import Problem
 
 
 def test_limit_keeps_the_first_and_reads_no_further(tmp_path):
@@ -115,8 +115,17 @@ MATH_PROBLEMS = [
     Problem("\uff42", "math", "∑ \u2028 \U0001f600 \x00", answer=" #### 1,000 "),
 ]
 CODE_PROBLEMS = [
-    Problem("c", "code", "q", tests=(CodeTest("1 2\n", "3\n"), CodeTest("", ""))),
-    Problem("d", "code", "q", tests=(CodeTest([[1], {"k": None}], 2.5),), entry_point="f", starter_code="def f(x):"),
+    Problem("c", "code", "q", tests=CodeTests.pack([CodeTest("1 2\n", "3\n"), CodeTest("", "")])),
+    Problem(
+        "d",
+        "code",
+        "q",
+        tests=CodeTests.pack([CodeTest([[1], {"k": None}], 2.5), CodeTest([10**5000, "\\ud800"], [True])]),
+        entry_point="f",
+        starter_code="def f(x):",
+        time_limit_seconds=1.5,
+    ),
+    Problem("e", "code", "q", check="def check(c):\n    c(1)\n", prelude="import math\n", entry_point="Solution().f"),
 ]
 
 
@@ -168,6 +177,22 @@ def test_a_named_field_overrides_the_own_form(tmp_path):
     assert load_one(tmp_path, row).answer == "#### 7"
 
 
-def test_what_json_cannot_hold_is_not_written(tmp_path):
-    with pytest.raises(TypeError):
-        write_jsonl([Problem("a", "code", "q", tests=(CodeTest([{1, 2}], 3),))], Path(tmp_path / "own.jsonl"))
+def test_files_written_before_there_were_test_sources_still_load(tmp_path):
+    rows = [to_row(problem) for problem in CODE_PROBLEMS[:1]]
+    for row in rows:
+        del row["check"], row["prelude"], row["time_limit_seconds"]
+    assert load(jsonl(tmp_path, *rows), domain=DomainName.code) == CODE_PROBLEMS[:1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tests": [], "check": ""}, "the tests is empty"),
+        ({"tests": [{"input": 5, "output": "5"}]}, "test 0: input must be text"),
+        ({"check": None}, "field 'check' must be text"),
+        ({"time_limit_seconds": "fast"}, "time_limit_seconds must be a number of seconds"),
+    ],
+)
+def test_a_code_problem_of_our_own_form_that_cannot_be_judged_is_refused(tmp_path, fields, said):
+    path = jsonl(tmp_path, {**to_row(CODE_PROBLEMS[0]), **fields})
+    assert said in refusal(path, domain=DomainName.code, skip_empty=False)

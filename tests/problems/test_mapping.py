@@ -6,7 +6,8 @@ from problem_files import jsonl, load, load_one, refusal
 
 from acereason.config import DomainName
 from acereason.problems.mapping import gold_answer, scalar_text
-from acereason.problems.problem import CodeTest, Problem
+from acereason.problems.code_tests import CodeTest, CodeTests
+from acereason.problems.problem import Problem
 
 VERL_REQUEST = " Let's think step by step and output the final answer within \\boxed{}."
 
@@ -161,7 +162,7 @@ def test_code_rows_need_tests_and_may_name_a_function(tmp_path):
         "data:1",
         "code",
         "Double x.",
-        tests=(CodeTest([2], 4), CodeTest([0], 0)),
+        tests=CodeTests.pack([CodeTest([2], 4), CodeTest([0], 0)]),
         entry_point="f",
         starter_code="def f(x):",
     )
@@ -172,13 +173,14 @@ def test_code_rows_need_tests_and_may_name_a_function(tmp_path):
     stdin = load_one(
         tmp_path, {"question": "q", "tests": [{"input": "2\n", "output": "4\n"}], "entry_point": ""}, **code
     )
-    assert stdin == Problem("data:1", "code", "q", tests=(CodeTest("2\n", "4\n"),))
+    assert stdin == Problem("data:1", "code", "q", tests=CodeTests.pack([CodeTest("2\n", "4\n")]))
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "no field 'tests'; the row has 'question'; set problems.answer=NAME"),
+        ({}, "no tests under the usual names (public_test_cases, tests, check, test, test_list, "),
+        ({"t": 1}, "; the row has 'question', 't'; set problems.answer=NAME"),
         ({"tests": []}, "the list of tests is empty"),
         ({"tests": "[]"}, "the list of tests is empty"),
         ({"tests": "[{"}, "tests: broken JSON"),

@@ -2,12 +2,13 @@ import pytest
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from acereason.problems.problem import CodeTest, Problem
+from acereason.problems.code_tests import CodeTest, CodeTests
+from acereason.problems.problem import Problem
 from acereason.problems.prompts import asks_for_box, prompt_text, user_message
 
 MATH = Problem("m", "math", "What is {2} + 2?", answer="4")
-CODE = Problem("c", "code", "Double x.", tests=(CodeTest("1", "2"),))
-CODE_WITH_HEADER = Problem("h", "code", "Double x.", tests=(CodeTest([1], 2),), starter_code="def f(x):")
+CODE = Problem("c", "code", "Double x.", tests=CodeTests.pack([CodeTest("1", "2")]))
+CODE_WITH_HEADER = Problem("h", "code", "Double x.", tests=CodeTests.pack([CodeTest([1], 2)]), starter_code="def f(x):")
 
 MATH_MESSAGE = "What is {2} + 2?\nPlease reason step by step, and put your final answer within \\boxed{}."
 
@@ -88,5 +89,5 @@ def test_a_box_that_is_notation_does_not_count(question):
 
 
 def test_a_code_question_with_a_box_keeps_its_instruction():
-    message = user_message(Problem("c", "code", "Print \\boxed{}.", tests=(CodeTest("1", "2"),)))
+    message = user_message(Problem("c", "code", "Print \\boxed{}.", tests=CodeTests.pack([CodeTest("1", "2")])))
     assert message.startswith("Print \\boxed{}.\n\nWrite Python code")

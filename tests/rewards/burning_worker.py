@@ -18,6 +18,9 @@ class BurningVerifier:
     def warm_up(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def judge(self, problem: Problem, answer: str) -> Verdict:
         global judged
         judged += 1
@@ -51,5 +54,5 @@ class BurningVerifier:
 
 
 if __name__ == "__main__":
-    worker.verifier_for = lambda domain: BurningVerifier()  # type: ignore[assignment, return-value]
-    worker.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    worker.verifier_for = lambda domain, sandbox="": BurningVerifier()  # type: ignore[assignment, return-value]
+    worker.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])

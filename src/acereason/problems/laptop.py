@@ -12,7 +12,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from acereason.problems.problem import CodeTest, Domain, Problem
+from acereason.problems.code_tests import CodeTest, CodeTests
+from acereason.problems.problem import Domain, Problem
 
 Split = Literal["train", "held_out"]
 LABELS = "abcdefghijklmnopqrstuvwxyz"
@@ -98,7 +99,7 @@ def to_problem(chain: Chain, domain: Domain) -> Problem:
         question,
         "code",
         question,
-        tests=tuple(tests),
+        tests=CodeTests.pack(tests),
         entry_point="f",
         starter_code="def f(x):",
         level=level,

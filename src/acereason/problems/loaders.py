@@ -9,12 +9,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from acereason.config import ProblemsConfig
 from acereason.errors import UserError
+from acereason.problems.json_values import json_text
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.mapping import EmptyField, domain_of, to_problem
 from acereason.problems.problem import Problem
@@ -113,18 +113,22 @@ def _read_problems(config: ProblemsConfig) -> list[Problem]:
 
 def to_row(problem: Problem) -> dict[str, Any]:
     """The problem as a row that `load_problems` gives back unchanged, every field under its own name."""
-    return {**asdict(problem), "tests": [asdict(test) for test in problem.tests]}
+    return {**vars(problem), "tests": [{"input": test.input, "output": test.output} for test in problem.tests]}
 
 
 def write_jsonl(problems: Iterable[Problem], path: Path) -> None:
-    """Write one `to_row` a line, UTF-8; what tests hold must be JSON.
+    """Write one `to_row` a line, UTF-8.
 
     The one change on reading back: lone surrogates, which UTF-8 cannot hold, become U+FFFD.
-
-    Raises:
-        TypeError: a test holds what JSON cannot.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for problem in problems:
-            file.write(json.dumps(to_row(problem), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+            file.write(_line(to_row(problem)).encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _line(row: dict[str, Any]) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False)
+    except ValueError:  # an integer too long for readers of JSON; inside text it harms none
+        return json.dumps({**row, "tests": json_text(row["tests"])}, ensure_ascii=False)

@@ -2,28 +2,42 @@
 
 `problems.question` and `problems.answer` name the fields, dots reach inside (`reward_model.ground_truth`,
 `prompt.0.content`); without them the usual names and veRL's row form are tried. A worked `solution` is never taken for
-an answer unless it is named.
+an answer unless it is named. What a code problem is judged by is read in `code_forms.py`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
 from acereason.config import DomainName, ProblemsConfig
 from acereason.errors import UserError
-from acereason.problems.problem import CodeTest, Domain, Problem
-from acereason.problems.sources import Row, parse_json
+from acereason.problems.code_forms import (
+    PRIVATE,
+    PUBLIC,
+    BrokenForm,
+    CodeForm,
+    NoTests,
+    code_form,
+    pack_tests,
+    time_limit,
+)
+from acereason.problems.code_tests import CodeTests
+from acereason.problems.problem import Domain, Problem
+from acereason.problems.sources import Row
 
 # In order of preference: where a row has both, the final answer is the short one.
 VERL_ANSWER = "reward_model.ground_truth"
 ANSWER_FIELDS = (VERL_ANSWER, "final_answer", "expected_answer", "answer", "ground_truth", "gold", "target")
 QUESTION_FIELDS = ("question", "problem", "prompt", "input", "query")
+CODE_QUESTION_FIELDS = ("question", "question_content", "problem", "content", "query", "prompt", "text", "input")
+"""A `prompt` beside a `query` is what stands before the program (LeetCodeDataset)."""
 
 _PROVENANCE = ("source", "url", "date")
 _OWN_FIELDS = {field.name for field in fields(Problem)}
+_LATER_FIELDS = {"check": "", "prelude": "", "time_limit_seconds": None}  # missing in files of version 0.1
 _MISSING = object()
 _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is one token, so that it does not count
@@ -76,16 +90,15 @@ def to_problem(row: Row, config: ProblemsConfig, stem: str) -> Problem:
     Raises:
         UserError: a field that is not there, or that holds what it cannot; `EmptyField` when it holds nothing.
     """
-    domain = domain_of(config)
-    if set(row.values) == _OWN_FIELDS and not (config.question or config.answer or config.id or config.level):
+    domain, named = domain_of(config), config.question or config.answer or config.id or config.level
+    if row.values.keys() | _LATER_FIELDS.keys() == _OWN_FIELDS and not named:
         return _own_problem(row, domain)
     known: dict[str, Any] = {key: row.values[key] for key in _PROVENANCE if isinstance(row.values.get(key), str)}
-    known |= {"id": _id(row, config.id, stem), "question": _question(row, config.question)}
+    known |= {"id": _id(row, config.id, stem), "question": _question(row, config.question, domain)}
     if domain == "math":
         known["answer"] = _answer(row, config.answer)
     else:
-        known["tests"] = _tests(row, _mapped(row, "answer", config.answer, ("tests",)))
-        known |= {key: _text(row, key) for key in ("starter_code", "entry_point") if row.values.get(key)}
+        known = _live_code_bench(row) | known | vars(_code_form(row, config.answer))
     return Problem(domain=domain, level=_level(row, config.level), **known)
 
 
@@ -98,23 +111,57 @@ def _text(row: Row, name: str) -> str:
 
 def _own_problem(row: Row, domain: Domain) -> Problem:
     """The problem that `to_row` wrote, unchanged."""
+    row = replace(row, values={**_LATER_FIELDS, **row.values})
     values = row.values
     if values["domain"] != domain:
         raise UserError(f"{row.place}: domain is {values['domain']!r}; set problems.domain={values['domain']}")
-    for name in ("id", "question", "answer", "starter_code", *_PROVENANCE):
+    for name in ("id", "question", "answer", "check", "prelude", "starter_code", *_PROVENANCE):
         _text(row, name)
     if values["entry_point"] is not None:
         _text(row, "entry_point")
     for name in ("id", "question", "answer" if domain == "math" else "tests"):
-        if not values[name]:
+        if not values[name] and not (name == "tests" and values["check"]):
             raise _empty(row, name)
-    tests = _tests(row, values["tests"]) if values["tests"] else ()
-    return Problem(**{**values, "tests": tests, "level": _level(row, "level")})
+    try:
+        tests = pack_tests(values["tests"], values["entry_point"]) if values["tests"] else CodeTests()
+        limit = time_limit(values)
+    except BrokenForm as error:
+        raise _broken(row, error) from error
+    return Problem(**{**values, "tests": tests, "time_limit_seconds": limit, "level": _level(row, "level")})
 
 
-def _question(row: Row, name: str) -> str:
+def _code_form(row: Row, name: str) -> CodeForm:
+    """What the program is judged by, from the field called `name` or the usual ones."""
+    tests = _mapped(row, "answer", name, ()) if name else None
+    try:
+        return code_form(row.values, "" if name and tests is None else tests)
+    except BrokenForm as error:
+        raise _broken(row, error) from error
+
+
+def _broken(row: Row, error: BrokenForm) -> UserError:
+    if isinstance(error, NoTests):
+        return _empty(row, "list of tests")
+    return UserError(f"{row.place}: {error}; set problems.answer=NAME")
+
+
+def _live_code_bench(row: Row) -> dict[str, str]:
+    """What a row of LiveCodeBench says of itself under names of its own."""
+    values: dict[str, Any] = row.values
+    found: dict[str, str] = {}
+    if PUBLIC not in values and PRIVATE not in values:
+        return {}
+    if isinstance(values.get("platform"), str):
+        found["source"] = values["platform"]
+    if values.get("contest_date") is not None:  # text, or a datetime from Parquet
+        found["date"] = str(values["contest_date"])[:10]
+    return found
+
+
+def _question(row: Row, name: str, domain: Domain) -> str:
     verl = _field_at(row.values, VERL_ANSWER) is not _MISSING
-    value = _mapped(row, "question", name, ("prompt", *QUESTION_FIELDS) if verl else QUESTION_FIELDS)
+    usual = QUESTION_FIELDS if domain == "math" else CODE_QUESTION_FIELDS
+    value = _mapped(row, "question", name, ("prompt", *usual) if verl else usual)
     if isinstance(value, list):  # a conversation: what the user said last
         users = [message for message in value if isinstance(message, dict) and message.get("role") == "user"]
         value = users[-1].get("content") if users else value
@@ -168,19 +215,6 @@ def _level(row: Row, name: str) -> int | None:
             f"{row.place}: level {str(value)[:60]!r} is not an integer; set problems.level=NAME or leave it out"
         )
     return int(match[1])
-
-
-def _tests(row: Row, value: Any) -> tuple[CodeTest, ...]:
-    """Tests from a list of `{input, output}` objects, or the same as JSON text (one column cannot mix types)."""
-    if isinstance(value, str) and value.strip():
-        value = parse_json(value.encode("utf-8", "backslashreplace"), f"{row.place}: tests")
-    if not value:
-        raise _empty(row, "list of tests")
-    if not isinstance(value, list) or not all(
-        isinstance(test, dict) and {"input", "output"} <= set(test) for test in value
-    ):
-        raise UserError(f"{row.place}: tests must be a list of {{input, output}} objects; set problems.answer=NAME")
-    return tuple(CodeTest(test["input"], test["output"]) for test in value)
 
 
 def scalar_text(value: Any) -> str | None:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from acereason.problems.code_tests import CodeTest as CodeTest
+from acereason.problems.code_tests import CodeTests as CodeTests
 
 Domain = Literal["math", "code"]
 DOMAINS: tuple[Domain, ...] = ("math", "code")
-
-
-@dataclass(frozen=True)
-class CodeTest:
-    """One test of a code problem.
-
-    Attributes:
-        input: text for standard input, or the list of call arguments.
-        output: text expected on standard output, or the expected return value.
-    """
-
-    input: Any
-    output: Any
 
 
 @dataclass(frozen=True)
@@ -28,12 +18,17 @@ class Problem:
 
     Attributes:
         id: unique in its data set; seeds and the curriculum's pool are keyed by it.
-        domain: `math` (judged by `answer`) or `code` (judged by `tests`).
+        domain: `math` (judged by `answer`) or `code` (judged by `tests` or by `check`).
         question: the bare question, before any prompt template.
         answer: gold answer of a math problem.
         tests: tests of a code problem; all must pass.
-        entry_point: function the tests call; None means standard input and output.
+        check: test source of a code problem, which calls the program's function as `candidate` or by its name and
+            raises where it is wrong; "" for none.
+        prelude: source that program and `check` may take as given, such as imports; "" for none.
+        entry_point: function the tests call, `f` or `Solution().f`; None means standard input and output. A plain
+            name may also be that of a method of the program's `Solution`.
         starter_code: function header shown to the policy, "" for none.
+        time_limit_seconds: wall time of one test; None leaves it to the settings.
         level: difficulty, larger is harder; None when unknown.
         source, url, date: provenance, used by curation; "" when unknown.
     """
@@ -42,9 +37,12 @@ class Problem:
     domain: Domain
     question: str
     answer: str = ""
-    tests: tuple[CodeTest, ...] = ()
+    tests: CodeTests = CodeTests()  # noqa: RUF009 - immutable
+    check: str = ""
+    prelude: str = ""
     entry_point: str | None = None
     starter_code: str = ""
+    time_limit_seconds: float | None = None
     level: int | None = None
     source: str = ""
     url: str = ""

@@ -6,18 +6,15 @@ What is slow to import (pyarrow, datasets) is imported when a source needs it.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from acereason.errors import UserError
+from acereason.problems.json_values import without_surrogates
 
 SOURCES = "`laptop`, a .jsonl, .json or .parquet file, or hub:OWNER/NAME"
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -82,16 +79,20 @@ def _open_binary(path: Path) -> BinaryIO:
         raise UserError(f"problems.path={path}: {error.strerror}") from error
 
 
-def parse_json(raw: bytes, place: str) -> Any:
+def parse_json(raw: bytes, place: str, decode: Callable[[str], Any] = json.loads) -> Any:
     """The value of UTF-8 JSON; lone surrogates, which no tokenizer and no UTF-8 file can hold, become U+FFFD.
+
+    Args:
+        raw: the JSON.
+        place: where an error message says it is.
+        decode: what reads it, as `json.loads` does.
 
     Raises:
         UserError: not UTF-8 or not JSON; names `place` and the column.
     """
     try:
         text = raw.decode()
-        value = json.loads(text)
-        return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
+        return without_surrogates(decode(text), text)
     except UnicodeDecodeError as error:
         raise UserError(f"{place}: byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
     except json.JSONDecodeError as error:
@@ -99,16 +100,6 @@ def parse_json(raw: bytes, place: str) -> Any:
         raise UserError(f"{place}: broken JSON: {error.msg} at {where}; mend or delete it") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{place}: unreadable JSON: {error}; mend or delete it") from error
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return _LONE_SURROGATE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _without_surrogates(item) for key, item in value.items()}
-    return value
 
 
 def _object_row(value: Any, number: int, place: str) -> Row:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
+from acereason.problems.code_forms import BrokenForm
+from acereason.problems.json_values import json_value, without_surrogates
+from acereason.problems.problem import Domain, Problem
+from acereason.rewards.code_rows import code_problem
 from acereason.rewards.verifier import Verdict
 
 LONGEST_LINE = 64 * 2**20
 """Bytes; a longer line is broken, since a file that is one line would have to be held whole."""
 BROKEN = "broken_line"
-_KINDS = {list: "a list", dict: "an object", bool: "true or false", float: "not a number"}  # NaN, Infinity
+_KINDS = {list: "a list", dict: "an object", bool: "true or false", int: "a number"}
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -35,17 +40,17 @@ class AnswerRow:
     Attributes:
         line: its number in the file, from 1.
         size: its bytes.
+        problem: what the text is judged by; of its domain, but empty, when it cannot be judged.
         members: the members of its JSON object, each as it is written, by name.
-        gold: the right answer.
-        text: the answer, or the response that holds it.
+        text: the answer or program, or the response that holds it.
         is_response: which of the two.
         error: why it cannot be judged; "" when it can.
     """
 
     line: int
     size: int
+    problem: Problem
     members: dict[str, str] = field(default_factory=dict)
-    gold: str = ""
     text: str = ""
     is_response: bool = False
     error: str = ""
@@ -58,6 +63,8 @@ class AnswerRow:
             "reason": verdict.reason,
             "seconds": round(verdict.seconds, 6),
         }
+        if self.problem.domain == "code":
+            added["first_failing_test"] = verdict.first_failing_test
         if self.error:
             added |= {"line": self.line, "error": self.error}
         members = [written for name, written in self.members.items() if name not in added]
@@ -65,15 +72,16 @@ class AnswerRow:
         return f"{{{', '.join(members)}}}\n".encode()
 
 
-def read_rows(file: BinaryIO) -> Iterator[AnswerRow]:
+def read_rows(file: BinaryIO, domain: Domain = "math") -> Iterator[AnswerRow]:
     """The lines of a file, one at a time; blank ones are left out, broken ones say why."""
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
         if len(line) > LONGEST_LINE:
-            yield AnswerRow(number, len(line) + _skip_line(file, line), error=f"longer than {LONGEST_LINE} bytes")
+            size = len(line) + _skip_line(file, line)
+            yield AnswerRow(number, size, _empty(domain, number), error=f"longer than {LONGEST_LINE} bytes")
         elif line.strip():
-            yield _row(number, line)
+            yield _row(number, line, domain)
 
 
 def _skip_line(file: BinaryIO, part: bytes) -> int:
@@ -83,30 +91,45 @@ def _skip_line(file: BinaryIO, part: bytes) -> int:
     return size
 
 
-def _row(number: int, line: bytes) -> AnswerRow:
+def _empty(domain: Domain, number: int) -> Problem:
+    return Problem(f"line {number}", domain, "")
+
+
+def _row(number: int, line: bytes, domain: Domain) -> AnswerRow:
     members: dict[str, str] = {}
+    problem = _empty(domain, number)
     try:
         text = _decoded(line)
-        fields = _object(text)
+        fields = _object(text, domain)
         members = dict(_members(text))
-        gold, text, is_response = _to_judge(fields)
-    except BrokenLine as error:
-        return AnswerRow(number, len(line), members, error=str(error))
-    return AnswerRow(number, len(line), members, gold, text, is_response)
+        problem, text, is_response = (_math if domain == "math" else _code)(fields, problem)
+    except (BrokenLine, BrokenForm) as error:
+        return AnswerRow(number, len(line), problem, members, error=str(error))
+    return AnswerRow(number, len(line), problem, members, text, is_response)
 
 
-def _to_judge(fields: dict[str, Any]) -> tuple[str, str, bool]:
-    """The gold answer, the answer or response, and whether it is a response."""
+def _math(fields: dict[str, Any], empty: Problem) -> tuple[Problem, str, bool]:
+    """What is judged by, what is judged, and whether that is a response."""
     gold, answer, response = (_text_of(fields, name) for name in ("gold", "pred", "response"))
     if gold is None:
         raise BrokenLine("no gold")
-    if answer is not None and response is not None:
-        raise BrokenLine("both pred and response; give one")
-    if answer is not None:
-        return gold, answer, False
+    return replace(empty, answer=gold), *_one_of("pred", answer, response)
+
+
+def _code(fields: dict[str, Any], empty: Problem) -> tuple[Problem, str, bool]:
+    """As `_math`, of a program."""
+    program, response = (_text_of(fields, name) for name in ("code", "response"))
+    return code_problem(fields, empty), *_one_of("code", program, response)
+
+
+def _one_of(name: str, alone: str | None, response: str | None) -> tuple[str, bool]:
+    if alone is not None and response is not None:
+        raise BrokenLine(f"both {name} and response; give one")
+    if alone is not None:
+        return alone, False
     if response is not None:
-        return gold, response, True
-    raise BrokenLine("neither pred nor response")
+        return response, True
+    raise BrokenLine(f"neither {name} nor response")
 
 
 def _decoded(line: bytes) -> str:
@@ -116,13 +139,15 @@ def _decoded(line: bytes) -> str:
         raise BrokenLine(f"not UTF-8 at byte {error.start + 1}") from error
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str, domain: Domain) -> dict[str, Any]:
     try:
-        value = _DECODER.decode(text)
+        value = _DECODER.decode(text) if domain == "math" else without_surrogates(json_value(text), text)
     except json.JSONDecodeError as error:
         raise BrokenLine(f"not JSON at column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise BrokenLine("nested too deeply") from error
+    except ValueError as error:
+        raise BrokenLine(str(error)) from error
     if not isinstance(value, dict):
         raise BrokenLine("not a JSON object")
     return value
@@ -136,7 +161,9 @@ def _text_of(fields: dict[str, Any], name: str) -> str | None:
     if name == "response" and isinstance(value, _Number):
         raise BrokenLine("response is a number; it has to be text")
     if not isinstance(value, str):
-        raise BrokenLine(f"{name} is {_KINDS[type(value)]}; it has to be text")
+        is_number = isinstance(value, float) and math.isfinite(value)
+        kind = "a number" if is_number else _KINDS.get(type(value), "not a number")  # NaN, Infinity
+        raise BrokenLine(f"{name} is {kind}; it has to be text")
     return str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from acereason.errors import UserError
 from acereason.problems.problem import DOMAINS
+from acereason.rewards.code.verifier import CodeVerifier
 from acereason.rewards.math.verifier import MathVerifier
 from acereason.rewards.verifier import Verifier
 
@@ -11,15 +12,14 @@ from acereason.rewards.verifier import Verifier
 def check_domain(domain: str) -> None:
     """Raise UserError for a domain whose responses nothing can judge."""
     if domain not in DOMAINS:
-        raise UserError(f"problems.domain={domain}: there is no such domain; use problems.domain=math")
-    if domain != "math":
-        raise UserError(
-            f"problems.domain={domain}: {domain} rewards need the sandbox, which this version does not have; "
-            "use problems.domain=math"
-        )
+        raise UserError(f"problems.domain={domain}: there is no such domain; there are {', '.join(DOMAINS)}")
 
 
-def verifier_for(domain: str) -> Verifier:
-    """The verifier of a domain; raises UserError where there is none."""
+def verifier_for(domain: str, sandbox: str = "") -> Verifier:
+    """The verifier of a domain; raises UserError where there is none.
+
+    Args:
+        sandbox: `Sandbox.text()`, to judge code with; not needed to find programs in responses.
+    """
     check_domain(domain)
-    return MathVerifier()
+    return CodeVerifier(sandbox) if domain == "code" else MathVerifier()

@@ -21,18 +21,25 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import NamedTuple
 
+from acereason.config import SandboxConfig
 from acereason.errors import UserError
 from acereason.problems.problem import Domain, Problem
 from acereason.rewards.domains import check_domain, verifier_for
 from acereason.rewards.judgements import Judgement, Judgements
+from acereason.rewards.sandbox.isolation import Sandbox, find_isolation
+from acereason.rewards.sandbox.zone import STARVED
 from acereason.rewards.verifier import Extraction, Verdict
 from acereason.rewards.worker import GROWN, OUT_OF_MEMORY
 from acereason.rewards.worker_process import WorkerProcess, worker_command
 
-DEPTH = 4
-"""Judgements sent ahead to a worker, so that it need not wait for this process's interpreter lock between two."""
-ATTEMPTS = 2
-"""Workers a judgement may see die before it is `crashed`: the first death may be no fault of its own."""
+DEPTH: dict[Domain, int] = {"math": 4, "code": 1}
+"""Judgements a worker has at a time: of math some ahead, so that it need not wait for this process's interpreter lock
+between two; programs may take their full time, and none is to wait behind another while a worker is idle."""
+ATTEMPTS: dict[Domain, int] = {"math": 2, "code": 10}
+"""Workers a judgement may see die before it is `crashed`: the first death may be no fault of its own, and no program
+can end the worker that judges it."""
+SPARE_SECONDS = 60.0
+"""What a judgement of code may take beyond the time that its programs may."""
 START_SECONDS = 300.0
 """Longest start of a worker: 1.5 s of work, but 40 s were seen where others held every core."""
 START_FAILURES = 3
@@ -62,21 +69,31 @@ class VerifierPool:
         memory_mib: address space of one worker; past it the verdict is 0 with reason `memory`. `crashed` is left for
             what ended the process itself, twice.
         domains: what will be judged; the verifiers of these are imported before the first judgement.
+        sandbox: where programs run, and within which limits; those above are not theirs.
 
     Raises:
-        UserError: a limit that cannot work, or a domain without a verifier.
+        UserError: a limit that cannot work, a domain without a verifier, or code on a machine that cannot isolate it.
     """
 
     def __init__(
-        self, workers: int, timeout_seconds: float, memory_mib: int, domains: Sequence[Domain] = ("math",)
+        self,
+        workers: int,
+        timeout_seconds: float,
+        memory_mib: int,
+        domains: Sequence[Domain] = ("math",),
+        sandbox: SandboxConfig | None = None,
     ) -> None:
         _check_limits(workers, timeout_seconds, memory_mib)
         for domain in domains:
             check_domain(domain)
+        sandbox = sandbox or SandboxConfig()
+        self.sandbox = Sandbox(sandbox, find_isolation(sandbox)) if "code" in domains else None
+        """Where programs run; None when none will."""
         self.replaced = 0
         """Workers killed or lost so far."""
         self._size, self._timeout = workers, timeout_seconds
-        self._command = worker_command(memory_mib, domains)
+        self._domains = frozenset(domains)
+        self._command = worker_command(memory_mib, domains, self.sandbox)
         self._workers: list[WorkerProcess] = []
         self._judgements = Judgements()
         self._queue: deque[Judgement] = deque()
@@ -169,7 +186,13 @@ class VerifierPool:
         return min(LONGEST_WAIT, max(0.0, min(due) - time.monotonic())) if due else LONGEST_WAIT
 
     def _limit(self, worker: WorkerProcess) -> float:
-        return self._timeout if worker.ready else START_SECONDS
+        if not worker.ready:
+            return START_SECONDS
+        if self.sandbox is None or worker.judgements[0].domain != "code":
+            return self._timeout
+        config = self.sandbox.config
+        limit = max(worker.judgements[0].time_limit_seconds, config.total_time_limit_seconds, config.time_limit_seconds)
+        return SPARE_SECONDS + (1 + STARVED) * limit
 
     def _start_workers(self) -> None:
         while len(self._workers) < self._size and time.monotonic() >= self._start_after:
@@ -194,7 +217,7 @@ class VerifierPool:
             problem, text, is_response, future = self._arrivals.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
-            found = _find(problem, text, is_response)
+            found = _find(problem, text, is_response, self._domains)
             if found.reason:
                 future.set_result(Verdict(0.0, "", found.reason, 0.0))
             elif judgement := self._judgements.ask(problem, found.answer, future):
@@ -208,7 +231,7 @@ class VerifierPool:
         ready = [worker for worker in self._workers if worker.ready]
         while self._queue and ready:
             worker = min(ready, key=lambda worker: len(worker.judgements))
-            if len(worker.judgements) >= DEPTH:
+            if len(worker.judgements) >= DEPTH[self._queue[0].domain]:
                 return
             self._assign(worker, self._queue.popleft())
 
@@ -301,12 +324,11 @@ def _check_limits(workers: int, timeout_seconds: float, memory_mib: int) -> None
         raise UserError(f"rewards.memory_mib={memory_mib}: a worker needs at least {MIN_MEMORY_MIB} to start")
 
 
-def _find(problem: Problem, text: str, is_response: bool) -> Extraction:
+def _find(problem: Problem, text: str, is_response: bool, domains: frozenset[str]) -> Extraction:
     """What is to be judged of a response or of a bare answer, or why nothing is."""
-    try:
-        verifier = verifier_for(problem.domain)
-    except UserError:
+    if problem.domain not in domains:
         return Extraction("", "no_verifier")
+    verifier = verifier_for(problem.domain)
     if not is_response:
         return Extraction(text, "" if text.strip() else "empty")
     try:
@@ -321,4 +343,4 @@ def _is_busy(worker: WorkerProcess) -> bool:
 
 def _is_final(judgement: Judgement, reason: str) -> bool:
     judgement.deaths += 1
-    return reason in ("timeout", "memory") or judgement.deaths >= ATTEMPTS
+    return reason in ("timeout", "memory") or judgement.deaths >= ATTEMPTS[judgement.domain]

@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from acereason.problems.problem import Problem
+from acereason.problems.problem import Domain, Problem
 
-JUDGED_REASONS = frozenset({"correct", "wrong", "no_think_end", "no_answer", "empty", "unbalanced"})
+NOTHING_TO_JUDGE = frozenset({"no_think_end", "no_answer", "no_code", "empty", "unbalanced"})
+"""Reasons of a response that holds no answer or program; its 0 is earned."""
+JUDGED_REASONS: dict[Domain, frozenset[str]] = {
+    "math": frozenset({"correct", "wrong", "no_think_end", "no_answer", "empty", "unbalanced"}),
+    "code": frozenset({"passed", "wrong_answer", "runtime_error", "syntax_error", "output_limit"})
+    | frozenset({"no_think_end", "no_code", "empty"}),
+}
+"""Reasons that say something about the response, whatever test they come from."""
+_JUDGED = frozenset[str]().union(*JUDGED_REASONS.values())
 
 
 @dataclass(frozen=True)
@@ -30,20 +38,28 @@ class Verdict:
     Attributes:
         reward: 1.0 or 0.0 (§3.1).
         extracted: the answer or program found in the response; "" when there is none.
-        reason: short machine-readable cause, such as `correct`, `wrong`, `no_answer`, `timeout`, `memory`.
+        reason: short machine-readable cause, such as `correct`, `wrong`, `no_answer`, `timeout`, `memory`; for a
+            program `passed`, `wrong_answer`, `runtime_error` and others.
         seconds: wall time of the judgement; 0 where none was made: there was nothing to judge, or the verdict is that
             of an equal judgement.
+        first_failing_test: number, from 0, of the first test that a program failed; None where it failed none, and
+            always for math.
     """
 
     reward: float
     extracted: str
     reason: str
     seconds: float
+    first_failing_test: int | None = None
 
     @property
     def judged(self) -> bool:
-        """Whether the verifier came to a judgement; otherwise the 0 says nothing about the response."""
-        return self.reason in JUDGED_REASONS
+        """Whether the verifier came to a judgement; otherwise the 0 says nothing about the response.
+
+        A limit that a program passed in one of its tests (`timeout`, `memory`) is a judgement of that program; the same
+        reason without a test is the verifier's own limit.
+        """
+        return self.reason in _JUDGED or self.first_failing_test is not None
 
 
 class Verifier(Protocol):
@@ -58,5 +74,9 @@ class Verifier(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Import what judging needs; a worker calls it once, before its first judgement."""
+        """Import or start what judging needs; a worker calls it once, before its first judgement."""
+        ...
+
+    def close(self) -> None:
+        """End what was started."""
         ...

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from acereason.errors import UserError
-from acereason.problems.problem import Domain, Problem
+from acereason.problems.problem import Domain
 from acereason.rewards.answer_rows import BROKEN, AnswerRow, read_rows
 from acereason.rewards.pool import VerifierPool
 from acereason.rewards.verifier import Verdict
@@ -55,12 +55,12 @@ def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) 
     Raises:
         UserError: a file cannot be read or written.
     """
-    summary = VerifySummary()
+    summary = VerifySummary(domain)
     output = output.resolve()  # so that a link keeps its place, and its target is replaced
     partial = _partial(output)
     try:
         with source.open("rb") as lines, partial.open("wb") as written, _progress(source) as advance:
-            for row, verdict in judged(read_rows(lines), pool, domain):
+            for row, verdict in judged(read_rows(lines, domain), pool):
                 if row.error:
                     print(f"{source}, line {row.line}: {row.error}", file=sys.stderr)
                 written.write(row.with_verdict(verdict))
@@ -77,12 +77,12 @@ def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) 
     return summary
 
 
-def judged(rows: Iterable[AnswerRow], pool: VerifierPool, domain: Domain) -> Iterator[tuple[AnswerRow, Verdict]]:
+def judged(rows: Iterable[AnswerRow], pool: VerifierPool) -> Iterator[tuple[AnswerRow, Verdict]]:
     """Rows with their verdicts, in order, with no more than a window of them in memory."""
     window: deque[tuple[AnswerRow, Future[Verdict]]] = deque()
     held = 0
     for row in rows:
-        window.append((row, _submit(row, pool, domain)))
+        window.append((row, _submit(row, pool)))
         held += row.size
         while window and (window[0][1].done() or len(window) >= WINDOW_ROWS or held > WINDOW_BYTES):
             first, future = window.popleft()
@@ -92,13 +92,12 @@ def judged(rows: Iterable[AnswerRow], pool: VerifierPool, domain: Domain) -> Ite
         yield row, future.result()
 
 
-def _submit(row: AnswerRow, pool: VerifierPool, domain: Domain) -> Future[Verdict]:
+def _submit(row: AnswerRow, pool: VerifierPool) -> Future[Verdict]:
     if row.error:
         broken: Future[Verdict] = Future()
         broken.set_result(Verdict(0.0, "", BROKEN, 0.0))
         return broken
-    problem = Problem(f"line {row.line}", domain, "", answer=row.gold)
-    return pool.submit(problem, row.text) if row.is_response else pool.submit_answer(problem, row.text)
+    return (pool.submit if row.is_response else pool.submit_answer)(row.problem, row.text)
 
 
 def _partial(output: Path) -> Path:

@@ -7,8 +7,9 @@ from collections import Counter
 
 from rich.table import Table
 
+from acereason.problems.problem import Domain
 from acereason.rewards.answer_rows import BROKEN
-from acereason.rewards.verifier import JUDGED_REASONS, Verdict
+from acereason.rewards.verifier import NOTHING_TO_JUDGE, Verdict
 
 _STEPS = 200
 """Steps of the table of times, for each factor of e: percentiles are right to a quarter of a percent."""
@@ -20,13 +21,16 @@ class VerifySummary:
     Attributes:
         rows: verdicts.
         reasons: how often each reason was given.
+        unjudged: how often each was given where no judgement was made, broken lines apart.
         correct: sum of the rewards.
         slowest: seconds of the longest judgement.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, domain: Domain = "math") -> None:
         self.rows = 0
         self.reasons: Counter[str] = Counter()
+        self.unjudged: Counter[str] = Counter()
+        self._domain = domain
         self.correct = 0.0
         self.slowest = 0.0
         self._times: Counter[int] = Counter()  # of judgements, by the logarithm of their seconds
@@ -35,6 +39,8 @@ class VerifySummary:
         """Count one verdict; its time counts where a judgement was made."""
         self.rows += 1
         self.reasons[verdict.reason] += 1
+        if not verdict.judged and verdict.reason != BROKEN:
+            self.unjudged[verdict.reason] += 1
         self.correct += verdict.reward
         self.slowest = max(self.slowest, verdict.seconds)
         if verdict.seconds > 0:
@@ -75,14 +81,19 @@ class VerifySummary:
 
     def lines(self, shared: int, elapsed: float) -> list[tuple[str, str]]:
         """The table's names and values."""
-        no_answer = {r: n for r, n in self.reasons.items() if r in JUDGED_REASONS - {"correct", "wrong"}}
-        unjudged = {r: n for r, n in self.reasons.items() if r not in JUDGED_REASONS | {BROKEN}}
+        judged = self.reasons - self.unjudged
+        del judged[BROKEN]
+        nothing = Counter({reason: count for reason, count in judged.items() if reason in NOTHING_TO_JUDGE})
+        if self._domain == "math":
+            outcome = [("correct", f"{judged['correct']:,}"), ("wrong", f"{judged['wrong']:,}")]
+        else:
+            failed = judged - nothing - Counter(passed=self.rows)
+            outcome = [("passed", f"{judged['passed']:,}"), *_by_reason("failed", failed)]
         return [
             ("rows", f"{self.rows:,}"),
-            ("correct", f"{self.reasons['correct']:,}"),
-            ("wrong", f"{self.reasons['wrong']:,}"),
-            *_by_reason("no answer", no_answer),
-            *_by_reason("not judged", unjudged),
+            *outcome,
+            *_by_reason("no answer" if self._domain == "math" else "no program", nothing),
+            *_by_reason("not judged", self.unjudged),
             ("broken lines", f"{self.broken:,}"),
             ("mean reward", f"{self.mean_reward:.4f}"),
             ("judgements shared", f"{shared:,}"),
@@ -93,6 +104,6 @@ class VerifySummary:
         ]
 
 
-def _by_reason(title: str, reasons: dict[str, int]) -> list[tuple[str, str]]:
+def _by_reason(title: str, reasons: Counter[str]) -> list[tuple[str, str]]:
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return [(title, f"{sum(reasons.values()):,}"), *((f"  {reason}", f"{count:,}") for reason, count in ordered)]
+    return [(title, f"{reasons.total():,}"), *((f"  {reason}", f"{count:,}") for reason, count in ordered)]

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from acereason.rewards.judgements import Judgement
+from acereason.rewards.sandbox.isolation import Sandbox
+from acereason.rewards.suites import Held
 
 WORKER = ("-P", "-m", "acereason.rewards.worker")
 """The program of a worker, as arguments of the interpreter."""
@@ -27,9 +29,10 @@ _ENVIRONMENT = {
 }
 
 
-def worker_command(memory_mib: int, domains: Sequence[str]) -> list[str]:
-    """The command line that starts a worker of this process."""
-    return [sys.executable, *WORKER, str(os.getpid()), str(memory_mib), *domains]
+def worker_command(memory_mib: int, domains: Sequence[str], sandbox: Sandbox | None = None) -> list[str]:
+    """The command line that starts a worker of this process; `sandbox` is for workers that judge code."""
+    described = sandbox.text() if sandbox else ""
+    return [sys.executable, *WORKER, str(os.getpid()), str(memory_mib), described, *domains]
 
 
 class WorkerProcess:
@@ -55,6 +58,7 @@ class WorkerProcess:
         os.set_blocking(self.replies, False)
         self.judgements: deque[Judgement] = deque()
         self._outbox, self._inbox = bytearray(), b""
+        self._held = Held()
         self.ready = False
         self.started = time.monotonic()
 
@@ -68,6 +72,9 @@ class WorkerProcess:
         if not self.judgements:
             self.started = time.monotonic()
         self.judgements.append(judgement)
+        if judgement.suite and not self._held.use(judgement.suite.key):
+            self._held.add(judgement.suite.key)
+            self._outbox += judgement.suite.line
         self._outbox += judgement.request
 
     def write(self) -> None:

@@ -116,7 +116,9 @@ class RolloutDataModule(LightningDataModule):
         choose_prompts(list(self.problems), self.config.seed, 0, self.curriculum.prompts_per_step)
         rewards = self.config.rewards
         if self.pool is None:
-            self.pool = VerifierPool(rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
+            domains = tuple(dict.fromkeys(problem.domain for problem in everything))
+            limits = (rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
+            self.pool = VerifierPool(*limits, domains, self.config.sandbox)
         settings = self.config.engine
         engine_ranks = EngineRanks(settings.tensor_parallel_size)
         if self.engine is None:

@@ -57,3 +57,6 @@ class MathVerifier:
         """Import sympy and its parser, and fill the parser's tables with the usual constructions."""
         for gold, answer in _WARM_UP:
             compare(gold, answer)
+
+    def close(self) -> None:
+        """There is nothing to end."""

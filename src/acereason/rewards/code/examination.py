@@ -1,0 +1,83 @@
+"""Tests that come as source: an examiner in its own zone asks, the program in another answers, the judge carries."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from acereason.problems.problem import Problem
+from acereason.rewards.code.judge import PASSED, PATIENCE_SECONDS, Judge, Outcome, Trial, job
+from acereason.rewards.sandbox import program
+from acereason.rewards.sandbox.zone import RunningProgram, Zone
+
+MESSAGE_BYTES = 1 << 24
+"""Longest message from either side."""
+
+
+class Examination(Trial):
+    """One program before the tests of its problem.
+
+    The examiner knows what is expected and never runs the program; the program gets arguments and gives plain data.
+    """
+
+    def __init__(self, judge: Judge, problem: Problem, source: str) -> None:
+        super().__init__(judge, problem, source, "call")
+        self._problem = problem
+        self._examiner_job = job("examine", problem.check, problem)
+        self._calls = 0
+
+    def outcome(self) -> Outcome:
+        """What the examiner says; the test that counts as failing is the call that was the last.
+
+        Raises:
+            ZoneLost: to be tried again.
+        """
+        self._calls = 0
+        reason = self._reason()
+        failing = None if reason in (PASSED, "no_tests", "broken_tests") else max(0, self._calls - 1)
+        return Outcome(reason, failing, self._calls if failing is None else failing)
+
+    def _reason(self) -> str:
+        problem, judge = self._problem, self.judge
+        examiner = self._started(judge.zone("examiner", problem.prelude + problem.check), self._examiner_job)
+        try:
+            running = self._started(judge.zone("program", self.source), self.job)
+            try:
+                return self._carry(examiner, running)
+            finally:
+                running.end(0)
+        finally:
+            examiner.end(0)
+
+    def _started(self, zone: Zone, job: dict[str, Any]) -> RunningProgram:
+        zone.prepare(job)
+        return zone.start(self.seconds, self.cpu_limit(self.seconds), calls=True)
+
+    def _carry(self, examiner: RunningProgram, running: RunningProgram) -> str:
+        """Messages to and fro, until the examiner has done."""
+        message = examiner.listen(MESSAGE_BYTES)
+        while message and message[:1] == b"c":
+            self._calls += 1
+            seconds = self.seconds_left()
+            if seconds <= 0:
+                return "timeout"
+            reply = running.ask(message[1:], seconds, MESSAGE_BYTES)
+            if not reply or reply[:1] not in (b"v", b"e"):
+                return self.broken_off(running, reply)
+            message = examiner.ask(reply, self.seconds, MESSAGE_BYTES)
+        if not message:
+            return self._broken_tests(examiner)
+        if running.end(0).memory_bytes > self.judge.memory_bytes:
+            return "memory"
+        return _verdict(json.loads(message[1:]))
+
+    def _broken_tests(self, examiner: RunningProgram) -> str:
+        """The examiner died: over a value that the program gave it, or because its source is no program."""
+        failure = self.failure(examiner.end(PATIENCE_SECONDS))
+        return failure if self._calls and failure in ("timeout", "memory") else "broken_tests"
+
+
+def _verdict(said: dict[str, Any]) -> str:
+    if said["failed"]:
+        return "runtime_error" if said["raised"] else "wrong_answer"
+    return PASSED if said["calls"] else "no_tests"

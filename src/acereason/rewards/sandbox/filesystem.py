@@ -1,0 +1,157 @@
+"""The empty file system of a zone: the interpreter's library read-only, a few devices, and a small /tmp."""
+
+from __future__ import annotations
+
+import os
+
+from acereason.rewards.sandbox import kernel
+
+DEVICES = ("null", "zero", "full", "random", "urandom")
+HIDDEN = ("site-packages", "dist-packages")
+"""Folders of the library that are not the standard library's."""
+TMP = "/tmp"
+"""The only folder that programs can write to, and where they begin."""
+_ROOT = "/tmp"
+"""Where the new root is put together; any folder does, since the mount is nobody else's."""
+
+
+def library_paths(packages: list[str]) -> list[str]:
+    """Folders and files that programs may read: the standard library, its shared libraries, and packages.
+
+    Args:
+        packages: folders of packages, such as numpy's and that of its shared libraries.
+    """
+    folder = os.path.dirname(os.__file__)
+    shared = _shared_libraries([os.path.join(folder, "lib-dynload"), *packages])
+    inside = (folder + "/", *(package + "/" for package in packages))
+    outside = [path for path in shared if not path.startswith(inside)]
+    return [folder, *packages, *outside]
+
+
+def readable_paths(paths: list[str]) -> list[str]:
+    """Where nothing can be mounted: what may be read instead, folder by folder, without the hidden ones."""
+    entries = [os.path.join(paths[0], name) for name in os.listdir(paths[0]) if name not in HIDDEN]
+    return [*entries, *paths[1:], *(f"/dev/{name}" for name in DEVICES)]
+
+
+def _shared_libraries(folders: list[str]) -> list[str]:
+    """Files mapped once every extension module in the folders is loaded; a process of its own loads them."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _load_all(folders)
+            with open("/proc/self/maps") as maps, open(write, "w") as answer:
+                fields = (line.split(maxsplit=5) for line in maps)
+                answer.write("\n".join({f[5].strip() for f in fields if len(f) > 5 and f[5].startswith("/")}))
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read) as answer:
+        paths = answer.read().split("\n")
+    os.waitpid(pid, 0)
+    return sorted(path for path in paths if os.path.exists(path) and ".so" in os.path.basename(path))
+
+
+def _load_all(folders: list[str]) -> None:
+    import ctypes
+
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                if ".so" in name:
+                    try:
+                        ctypes.CDLL(os.path.join(parent, name), mode=os.RTLD_LAZY)
+                    except OSError:
+                        continue
+
+
+def build_root(paths: list[str]) -> None:
+    """Make the new root and enter it; needs a mount namespace of its own and the right to mount.
+
+    Raises:
+        OSError: the kernel refused a step.
+    """
+    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    sources = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
+    devices = [os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC) for name in DEVICES]
+    kernel.mount("tmpfs", _ROOT, "tmpfs", kernel.MS_NOSUID, "size=1m,nr_inodes=4k,mode=755")
+    for source, path in zip(sources, paths, strict=True):
+        _bind(source, _ROOT + path, kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    hide = [os.path.join(path, name) for path in paths for name in HIDDEN if os.path.isdir(os.path.join(path, name))]
+    for path in hide:
+        kernel.mount("tmpfs", _ROOT + path, "tmpfs", kernel.MS_RDONLY, "size=4k,mode=755")
+    for device, name in zip(devices, DEVICES, strict=True):
+        _bind(device, f"{_ROOT}/dev/{name}", kernel.MS_NOSUID | kernel.MS_NOEXEC)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.symlink(f"/proc/self/fd/{number}", f"{_ROOT}/dev/{name}")
+    os.symlink("/proc/self/fd", f"{_ROOT}/dev/fd")
+    for folder in (TMP, "/proc"):
+        os.makedirs(_ROOT + folder, exist_ok=True)
+    _mount_proc(_ROOT + "/proc")
+    _enter(_ROOT)
+
+
+def _bind(source: int, target: str, flags: int) -> None:
+    path = f"/proc/self/fd/{source}"
+    if os.path.isdir(path):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    kernel.mount(path, target, None, kernel.MS_BIND)
+    kernel.mount(None, target, None, kernel.MS_BIND | kernel.MS_REMOUNT | flags | _locked(target))
+    os.close(source)
+
+
+def _locked(path: str) -> int:
+    """Flags that a mount has already and that a user namespace may not take away."""
+    return os.statvfs(path).f_flag & (kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC | kernel.MS_RDONLY)
+
+
+def _mount_proc(target: str) -> None:
+    """A /proc of the zone's own processes, for /dev/stdin; a container may forbid it, and programs do without."""
+    try:
+        kernel.mount("proc", target, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, "subset=pid")
+    except OSError:
+        return
+
+
+def _enter(root: str) -> None:
+    """Make `root` the root and leave nothing of the old one."""
+    os.chdir(root)
+    kernel.pivot_root(".", ".")
+    kernel.umount(".", kernel.MNT_DETACH)
+    os.chdir("/")
+    kernel.mount(None, "/", None, kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_BIND)
+
+
+class Scratch:
+    """The writable folder; emptied between programs by mounting a new one where the last one left something."""
+
+    def __init__(self, mebibytes: int) -> None:
+        self._options = f"size={mebibytes}m,nr_inodes=4k,mode=1777"
+        self._mount()
+
+    def _mount(self) -> None:
+        kernel.mount("tmpfs", TMP, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, self._options)
+        os.chdir(TMP)
+        self._free = os.statvfs(TMP).f_ffree
+
+    def renew(self) -> None:
+        """Leave nothing for the next program."""
+        if os.statvfs(TMP).f_ffree != self._free:
+            os.chdir("/")
+            kernel.umount(TMP, kernel.MNT_DETACH)
+            self._mount()
+
+
+def empty_folder(folder: str) -> None:
+    """Without mounts: delete what is in a folder of the zone's own."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.path, 0o700)
+            empty_folder(entry.path)
+            os.rmdir(entry.path)
+        else:
+            os.unlink(entry.path)

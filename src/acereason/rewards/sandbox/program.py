@@ -1,0 +1,263 @@
+"""What runs in a fork of the zygote: the program, its calls, or the tests that come as source.
+
+Everything here shares its process with what a model wrote, so nothing here is believed: the judge compares what comes
+back. The status only tells apart why a program failed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import builtins
+import io
+import json
+import marshal
+import os
+import struct
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+from acereason.rewards.code import wire
+
+JOB = 3
+"""File descriptor of the job, closed before the program begins."""
+CHANNEL = 4
+"""File descriptor of the socket to the judge, for calls and examiners."""
+HEAD = struct.Struct("<qq")
+"""Of a job: its bytes, then those of the code behind it, 0 until a first fork has compiled it."""
+UNCONFINED, EXCEPTION, SYNTAX, MEMORY, NO_FUNCTION = 100, 101, 102, 103, 104
+"""Exit statuses."""
+MESSAGE = struct.Struct("<I")
+"""Before each message on the channel: its bytes."""
+
+
+def main(job: dict[str, Any]) -> int:
+    """Run a job in this process; returns the exit status."""
+    try:
+        code = _compiled(job)
+    except MemoryError:
+        return MEMORY
+    except Exception:  # whatever the compiler raises, the text is no program
+        return SYNTAX
+    os.close(JOB)
+    module = _main_module()
+    try:
+        if job["mode"] == "stdin":
+            _execute(code, job, module)
+        elif job["mode"] == "call":
+            return _serve_calls(code, job, module)
+        else:
+            _examine(code, job, module)
+    except MemoryError:
+        return MEMORY
+    except BaseException:
+        return EXCEPTION
+    return 0
+
+
+def read_job() -> dict[str, Any]:
+    """The job, without moving the offset that all forks share."""
+    size, code_size = HEAD.unpack(os.pread(JOB, HEAD.size, 0))
+    job: dict[str, Any] = marshal.loads(_pread(size, HEAD.size))
+    job["size"] = size
+    job["code"] = _pread(code_size, HEAD.size + size) if code_size else b""
+    return job
+
+
+def _pread(size: int, offset: int) -> bytes:
+    parts = []
+    while size:
+        part = os.pread(JOB, size, offset)
+        if not part:
+            raise EOFError("the job is cut short")
+        parts.append(part)
+        size, offset = size - len(part), offset + len(part)
+    return b"".join(parts)
+
+
+def _compiled(job: dict[str, Any]) -> CodeType:
+    """The program's code, compiled once for all of its tests: the first fork leaves it behind the job."""
+    if job["code"]:
+        code: CodeType = marshal.loads(job["code"])
+        return code
+    code = compile(job["source"], "program.py", "exec", dont_inherit=True)
+    if job["keep"]:
+        marshalled = marshal.dumps(code)
+        os.pwrite(JOB, marshalled, HEAD.size + job["size"])
+        os.pwrite(JOB, HEAD.pack(job["size"], len(marshalled)), 0)
+    return code
+
+
+def _main_module() -> ModuleType:
+    """A fresh `__main__`."""
+    module = ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    sys.argv = ["program.py"]
+    return module
+
+
+def _execute(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
+    """Run a program to its end as the interpreter would: its threads, its exit functions, its open files."""
+    space = module.__dict__
+    try:
+        if job["prelude"]:
+            exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
+        exec(code, space)
+    except SystemExit:
+        pass
+    finally:
+        if _thread._count():
+            sys.modules["threading"]._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for value in list(space.values()):
+            if isinstance(value, io.TextIOWrapper | io.BufferedWriter) and not value.closed:
+                value.flush()
+        sys.stdout.flush()
+
+
+# Calls
+
+
+def _serve_calls(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
+    """Answer one call after the other until the judge has no more."""
+    space = module.__dict__
+    if job["prelude"]:
+        exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
+    classes = {value: name for name, value in space.items() if isinstance(value, type) and value.__module__ == "__main__"}
+    try:
+        exec(code, space)
+    except SystemExit:
+        pass
+    by_name = {name: cls for cls, name in classes.items()}
+    while (message := receive()) is not None:
+        name, arguments, keywords = wire.decode(message, by_name)
+        function = find_function(space, name)
+        if function is None:
+            return NO_FUNCTION
+        send(_answer(function, arguments, keywords, classes, job["iterators"]))
+    return 0
+
+
+def _answer(function: Any, arguments: Any, keywords: Any, classes: dict[type, str], iterators: bool) -> bytes:
+    try:
+        return b"v" + wire.encode(function(*arguments, **keywords), classes, iterators)
+    except MemoryError:
+        return b"m"
+    except BaseException as error:  # the program's, whatever it is
+        return b"e" + wire.encode([type(error).__name__, str(error)[:500]])
+
+
+def find_function(space: dict[str, Any], name: str) -> Any:
+    """A function or method by its name: `add`, `Solution().add`; a fresh `Solution` for each call."""
+    owner, dot, method = name.replace("()", "").rpartition(".")
+    classes = [owner] if dot else ["Solution"]
+    for each in classes:
+        cls = space.get(each)
+        if isinstance(cls, type) and hasattr(cls, method):
+            return getattr(cls(), method)
+    function = space.get(method)
+    return function if callable(function) else None
+
+
+# Tests that come as source
+
+
+class RemoteFunction:
+    """Stands in an examiner for a function of the program: sends the arguments, returns what comes back."""
+
+    calls = 0
+    raised: Exception | None = None
+
+    def __init__(self, name: str, classes: dict[type, str], by_name: dict[str, type]) -> None:
+        self._name, self._classes, self._by_name = name, classes, by_name
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        RemoteFunction.calls += 1
+        send(b"c" + wire.encode([self._name, list(arguments), keywords], self._classes))
+        reply = receive()
+        if reply is None:
+            raise ProgramError("the judge went away")
+        if reply[:1] == b"v":
+            return wire.decode(reply[1:], self._by_name)
+        kind, text = wire.decode(reply[1:])
+        builtin = getattr(builtins, kind, None)
+        known = isinstance(builtin, type) and issubclass(builtin, Exception)
+        RemoteFunction.raised = builtin(text) if known else ProgramError(text)
+        raise RemoteFunction.raised
+
+
+class ProgramError(Exception):
+    """The program raised an exception that this process does not know."""
+
+
+class _Names(dict[str, Any]):
+    """The globals of tests: a name that nobody defined is a function of the program."""
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        super().__init__(space)
+        self.classes: dict[type, str] = {}
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            raise KeyError(name)
+        return self.remote(name)
+
+    def remote(self, name: str) -> RemoteFunction:
+        """The program's function of that name."""
+        return RemoteFunction(name, self.classes, {name: cls for cls, name in self.classes.items()})
+
+
+def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
+    """Run a problem's own tests against the program in its own process; tell the judge what came of it."""
+    space = _Names(module.__dict__)
+    exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
+    space.classes = {value: name for name, value in space.items() if isinstance(value, type)}
+    space.classes = {cls: name for cls, name in space.classes.items() if cls.__module__ == "__main__"}
+    space["candidate"] = space[job["entry"]] = space.remote(job["entry"])
+    solution = job["entry"].partition(".")[0].removesuffix("()")
+    if "." in job["entry"]:
+        space[solution] = _remote_class(solution, space)
+    try:
+        exec(code, space)
+        outcome = {"failed": "", "raised": False}
+    except MemoryError:
+        raise
+    except BaseException as error:
+        outcome = {"failed": type(error).__name__, "raised": error is RemoteFunction.raised}
+    send(b"d" + json.dumps(outcome | {"calls": RemoteFunction.calls}).encode())
+
+
+def _remote_class(name: str, space: _Names) -> type:
+    def method(self: Any, attribute: str) -> Any:
+        return space.remote(f"{name}().{attribute}")
+
+    return type(name, (), {"__getattr__": method})
+
+
+# Messages
+
+
+def send(message: bytes) -> None:
+    """One message to the judge."""
+    view = memoryview(MESSAGE.pack(len(message)) + message)
+    while view:
+        view = view[os.write(CHANNEL, view) :]
+
+
+def receive() -> bytes | None:
+    """The judge's next message; None when there is none."""
+    head = _read(MESSAGE.size)
+    return None if head is None else _read(*MESSAGE.unpack(head))
+
+
+def _read(size: int) -> bytes | None:
+    parts = []
+    while size:
+        part = os.read(CHANNEL, min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

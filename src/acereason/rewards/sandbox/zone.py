@@ -1,0 +1,402 @@
+"""A zone as the judge sees it: starts the zygote, runs one program at a time in it, and keeps time and memory.
+
+What a program can write never decides anything here: its end is told by the zygote, its output lies in shared memory
+and is read once every process of the zone but the zygote is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import marshal
+import math
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acereason.errors import UserError
+from acereason.rewards.sandbox import pids_cgroup, program, zygote
+from acereason.rewards.sandbox.pids_cgroup import PidsCgroup
+
+TICK_SECONDS = 0.1
+"""How often a program's memory is looked at, when it runs that long."""
+GRACE_SECONDS = 30.0
+"""How long the zygote may take to report an end that was ordered; then the zone is lost."""
+START_SECONDS = 120.0
+STARVED = 3.0
+"""A program that waits for a core gets its time back, up to this many times its limit."""
+_SCRIPT = Path(zygote.__file__)
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+"""All that a program can see of an environment."""
+
+
+EXITED, TIMEOUT, MEMORY, ENDED = "exited", "timeout", "memory", "ended"
+"""How a run came to its end: by itself, over a limit, or because the judge had enough."""
+
+
+class ZoneLost(Exception):
+    """The zygote ended, or does not answer; the program's fate is unknown, so it is to be run again."""
+
+
+class NoZone(UserError):
+    """This machine does not let a zone of this kind be made."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a program ended.
+
+    Attributes:
+        why: EXITED, TIMEOUT, MEMORY or ENDED.
+        status: exit status, or minus the signal.
+        cpu_seconds: of the program and what it waited for.
+        memory_bytes: peak resident memory of one process.
+    """
+
+    why: str
+    status: int
+    cpu_seconds: float
+    memory_bytes: int
+
+
+class Zone:
+    """One zygote with its shared memory.
+
+    Args:
+        settings: what `zygote.py` is told, see `isolation.zone_settings`.
+
+    Raises:
+        NoZone: the kernel refuses.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.lost = False
+        # Where nothing can be mounted, a folder of the machine is what programs may write to.
+        self._folder = tempfile.mkdtemp(prefix="acereason-") if settings["mode"] == "none" else ""
+        self.settings = settings | {"parent": os.getpid(), "folder": self._folder}
+        self._job: dict[str, Any] | None = None
+        names = ("job", "stdin", "stdout")
+        self.job, self.stdin, self.stdout = (os.memfd_create(name, os.MFD_CLOEXEC) for name in names)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = pids_cgroup.parent_folder() if settings["cgroup"] else None
+        if parent:
+            pids_cgroup.sweep(parent)
+        # Besides programs there are the keeper, the zygote, and what loads libraries at the start.
+        self._cgroup = PidsCgroup(parent, self.control.fileno(), settings["processes"] + 3) if parent else None
+        with theirs:
+            self._process = self._start(theirs)
+        if self._cgroup:
+            self._cgroup.add(self._process.pid)
+        self._zygote = -1
+        self._wait_ready()
+
+    def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        settings = json.dumps(self.settings)
+        wanted = dict(
+            zip((zygote.JOB, zygote.STDIN, zygote.STDOUT, zygote.CONTROL), (*self._memory(), theirs.fileno()), strict=True)
+        )
+
+        def place_descriptors() -> None:
+            high = {number: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for number, source in wanted.items()}
+            for number, copy in high.items():
+                os.dup2(copy, number)
+            os.setsid()
+
+        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(_SCRIPT), settings]
+        null = subprocess.DEVNULL
+        with _tall_stack():
+            return subprocess.Popen(
+                command,
+                stdin=null,
+                stdout=null,
+                stderr=null if "ACEREASON_ZYGOTE_ERRORS" not in os.environ else None,
+                env=_ENVIRONMENT,
+                close_fds=False,
+                preexec_fn=place_descriptors,
+            )
+
+    def _memory(self) -> tuple[int, int, int]:
+        return self.job, self.stdin, self.stdout
+
+    def _wait_ready(self) -> None:
+        self.control.settimeout(START_SECONDS)
+        try:
+            message = self.control.recv(4096)
+        except OSError:
+            message = b""
+        if message[:1] != zygote.READY:
+            self.close()
+            reason = message[1:].decode(errors="replace") or "the zygote did not start"
+            raise NoZone(f"no sandbox of mode {self.settings['mode']}: {reason}")
+        self._zygote = self._find_zygote()
+
+    def _find_zygote(self) -> int:
+        """The zygote's number here; inside its namespace it is 1."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return int(children[0])
+
+    def prepare(self, job: dict[str, Any]) -> None:
+        """Set the program that the next runs are of; of no cost for the one that it is already."""
+        if self._job is job:
+            return
+        self._job = job
+        data = marshal.dumps(job)
+        os.ftruncate(self.job, 0)
+        _write_all(self.job, program.HEAD.pack(len(data), 0) + data)
+
+    def start(self, seconds: float, cpu_seconds: int, stdin: bytes = b"", calls: bool = False) -> RunningProgram:
+        """Begin a run of the prepared program.
+
+        Args:
+            seconds: that it may run or sleep; waiting for a core does not count, up to a limit.
+            cpu_seconds: of processor time, of each of its processes.
+            stdin: what it reads.
+            calls: whether it serves calls, on a socket.
+
+        Raises:
+            ZoneLost: the zygote is gone.
+        """
+        for memory in (self.stdin, self.stdout):
+            os.ftruncate(memory, 0)
+        _write_all(self.stdin, stdin)
+        ours, theirs = socket.socketpair() if calls else (None, None)
+        message = zygote.RUN.pack(b"R", cpu_seconds)
+        try:
+            if theirs:
+                with theirs:
+                    socket.send_fds(self.control, [message], [theirs.fileno()])
+            else:
+                self.control.send(message)
+        except OSError as error:
+            self.lost = True
+            raise ZoneLost("the zygote is gone") from error
+        return RunningProgram(self, ours, seconds)
+
+    def output(self, limit: int) -> bytes:
+        """What the last program left on standard output, at most `limit` bytes of it."""
+        size = min(os.fstat(self.stdout).st_size, limit)
+        parts = []
+        offset = 0
+        while offset < size and (part := os.pread(self.stdout, size - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return b"".join(parts)
+
+    def descendants(self) -> list[int]:
+        """Process numbers of the running program and all it started, the program first."""
+        found: list[int] = []
+        waiting = [self._zygote]
+        while waiting:
+            pid = waiting.pop()
+            with contextlib.suppress(OSError):
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                found += (numbers := [int(child) for child in children])
+                waiting += numbers
+        return found
+
+    def close(self) -> None:
+        """End the zygote and everything in the zone."""
+        self.control.close()
+        with contextlib.suppress(ProcessLookupError):
+            if self._zygote > 0 and self._process.poll() is None and self._zygote in self._children():
+                os.kill(self._zygote, signal.SIGKILL)
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for memory in self._memory():
+            os.close(memory)
+        if self._cgroup:
+            self._cgroup.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _children(self) -> list[int]:
+        with contextlib.suppress(OSError):
+            path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+            return [int(child) for child in path.read_text().split()]
+        return []
+
+
+class RunningProgram:
+    """A program from its start to its end; `ask` while it serves calls, then `end`."""
+
+    def __init__(self, zone: Zone, channel: socket.socket | None, seconds: float) -> None:
+        self._zone, self._channel = zone, channel
+        self._seconds = seconds
+        self._started = time.monotonic()
+        self._ending: Ending | None = None
+        self._why = EXITED
+        self.oversized = False
+
+    def ask(self, message: bytes, seconds: float, limit: int) -> bytes | None:
+        """Send one message and wait for the reply; None when the program ended, or sent more than `limit` bytes."""
+        assert self._channel
+        self._started, self._seconds = time.monotonic(), seconds
+        try:
+            self._exchange(select.POLLOUT, program.MESSAGE.pack(len(message)) + message)
+        except OSError:
+            return None
+        return self.listen(limit)
+
+    def listen(self, limit: int) -> bytes | None:
+        """The next message; see `ask`."""
+        head = self._receive(program.MESSAGE.size)
+        if head is None:
+            return None
+        (size,) = program.MESSAGE.unpack(head)
+        self.oversized = size > limit
+        return None if self.oversized else self._receive(size)
+
+    def _exchange(self, event: int, data: bytes) -> None:
+        assert self._channel
+        self._channel.setblocking(False)
+        view = memoryview(data)
+        while view:
+            if not self._wait(self._channel, event):
+                raise BrokenPipeError
+            with contextlib.suppress(BlockingIOError):
+                view = view[self._channel.send(view) :]
+
+    def _receive(self, size: int) -> bytes | None:
+        assert self._channel
+        self._channel.setblocking(False)
+        data = bytearray()
+        while len(data) < size:
+            if not self._wait(self._channel, select.POLLIN):
+                return None
+            try:
+                part = self._channel.recv(min(size - len(data), 1 << 20))
+            except BlockingIOError:
+                continue
+            except OSError:
+                return None
+            if not part:
+                return None
+            data += part
+        return bytes(data)
+
+    def _wait(self, channel: socket.socket, event: int) -> bool:
+        """Until the channel is ready; False when the program ended first or was ended."""
+        while self._ending is None:
+            ready = self._poll(channel, event)
+            if ready & event:
+                return True
+            if ready:
+                return False
+        return False
+
+    def end(self, patience: float = math.inf) -> Ending:
+        """Wait for the end, and order it when it has not come after `patience` seconds.
+
+        Raises:
+            ZoneLost: the zygote went away, or does not answer.
+        """
+        last = time.monotonic() + patience
+        while self._ending is None:
+            if time.monotonic() >= last:
+                self._order(ENDED)
+            else:
+                self._poll()
+        if self._channel:
+            self._channel.close()
+        return self._ending
+
+    def _poll(self, channel: socket.socket | None = None, event: int = 0) -> int:
+        """Wait one tick for the channel or the end; returns the channel's events."""
+        waiting = select.poll()
+        waiting.register(self._zone.control, select.POLLIN)
+        if channel:
+            waiting.register(channel, event)
+        left = self._started + self._seconds - time.monotonic()
+        ready = dict(waiting.poll(1000 * max(0.01, min(left, TICK_SECONDS))))
+        if self._zone.control.fileno() in ready:
+            self._read_ending()
+        elif not ready:
+            self._look()
+        return ready.get(channel.fileno(), 0) if channel else 0
+
+    def _look(self) -> None:
+        """At a program that has run for a while: its time and its memory."""
+        programs = self._zone.descendants()
+        if time.monotonic() > self._started + self._seconds + _starved(programs[:1], STARVED * self._seconds):
+            self._order(TIMEOUT)
+        elif _private_bytes(programs) > self._zone.settings["memory_bytes"]:
+            self._order(MEMORY)
+
+    def _order(self, why: str) -> None:
+        self._why = why
+        with contextlib.suppress(OSError):
+            self._zone.control.send(zygote.KILL)
+        self._zone.control.settimeout(GRACE_SECONDS)
+        self._read_ending()
+
+    def _read_ending(self) -> None:
+        try:
+            message = self._zone.control.recv(64)
+        except OSError:
+            message = b""
+        if len(message) != zygote.ENDED.size:
+            self._zone.lost = True
+            raise ZoneLost("the zygote is gone, or does not answer")
+        _, status, cpu_seconds, memory = zygote.ENDED.unpack(message)
+        self._ending = Ending(self._why, os.waitstatus_to_exitcode(status), cpu_seconds, memory)
+
+
+def _starved(pids: list[int], limit: float) -> float:
+    """Seconds that a process was ready to run and had no core, as far as the kernel tells."""
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError):
+            return min(limit, int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9)
+    return 0.0
+
+
+def _private_bytes(pids: list[int]) -> int:
+    """Resident memory that processes share with nobody, all together."""
+    pages = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError):
+            fields = Path(f"/proc/{pid}/statm").read_text().split()
+            pages += int(fields[1]) - int(fields[2])
+    return pages * resource.getpagesize()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    offset = 0
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+@contextlib.contextmanager
+def _tall_stack() -> Iterator[None]:
+    """The kernel leaves room for a main thread's stack as the limit is when a process starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    tall = 1 << 30 if hard == resource.RLIM_INFINITY else min(hard, 1 << 30)
+    resource.setrlimit(resource.RLIMIT_STACK, (tall, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))

@@ -1,0 +1,252 @@
+"""The forking parent of programs: a clean, warm interpreter behind every layer of isolation the machine allows.
+
+Started as a script by `zone.py`, it becomes two processes. The *keeper* makes the namespaces and waits; its child, the
+*zygote*, is the first process in them, imports what programs expect, and forks one process a program. The zygote never
+runs what a model wrote, and no expected output ever reaches it. When it ends, the kernel ends all that it forked.
+
+On the control socket it is sent `RUN` and answers `ENDED` once the program and all it started are gone; `KILL` ends a
+program at once. Everything else is shared memory: the job, standard input and standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.abspath(__file__).rsplit("/", 4)[0])
+
+import _socket
+import array
+import json
+import resource
+import select
+import signal
+import struct
+from typing import Any, NoReturn
+
+from acereason.rewards.sandbox import filesystem, kernel, landlock, prelude, program, seccomp
+
+JOB, STDIN, STDOUT, CONTROL = 3, 4, 5, 6
+"""File descriptors it is started with."""
+RUN = struct.Struct("<cq")
+"""`R` and seconds of processor time; a socket comes along for a program that serves calls."""
+KILL = b"K"
+ENDED = struct.Struct("<cidq")
+"""`E`, wait status, CPU seconds, peak memory in bytes."""
+READY = b"Y"
+FIRST_ID, PROGRAM_ID = 2_000_000_000, 1000
+"""User of the zygote, as root, and of programs beside it; PROGRAM_ID is how a user namespace calls the latter."""
+THREAD_STACK = 16 * 2**20
+HIGHEST = 1024
+"""No descriptor of a zygote is as high."""
+
+
+def main() -> NoReturn:
+    """Keeper first; never returns."""
+    settings: dict[str, Any] = json.loads(sys.argv[1])
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != settings["parent"]:
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an init is deaf to signals it has no handler for
+    sys.path += settings["roots"]
+    prelude.import_modules(settings["preload"])
+    try:
+        _keep(settings)
+    except OSError as error:
+        _report(f"{error.strerror}: {error.filename or 'namespaces'}")
+    os._exit(1)
+
+
+def _report(reason: str) -> None:
+    """Tell the judge why there is no zone here."""
+    control = _socket.socket(fileno=CONTROL)
+    control.send(b"N" + reason.encode())
+    control.detach()
+
+
+def _keep(settings: dict[str, Any]) -> None:
+    """Make the namespaces, start the zygote in them, and end with it."""
+    paths = filesystem.library_paths(settings["packages"])
+    proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)  # the zygote's new root will be that of this process too
+    mode, spaces = settings["mode"], settings["namespaces"]
+    if mode == "user":
+        user, group = os.getuid(), os.getgid()
+        kernel.unshare(kernel.CLONE_NEWUSER)
+        _write(proc, "self/setgroups", "deny")
+        _write_maps(proc, "self", f"{user} {user} 1", f"{group} {group} 1")
+    kernel.unshare(spaces)
+    asks, answers = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        try:
+            _become_zygote(settings, paths, asks[1], answers[0])
+        except OSError as error:
+            _report(f"{error.strerror}: {error.filename or 'mounts'}")
+        os._exit(1)
+    os.close(asks[1])
+    if mode == "root" and settings["user_namespace"] and os.read(asks[0], 1):
+        ids = f"0 {FIRST_ID} 1\n{PROGRAM_ID} {FIRST_ID + PROGRAM_ID} 1"
+        _write_maps(proc, str(pid), ids, ids)
+        os.write(answers[1], b"m")
+    for end in (JOB, STDIN, STDOUT, CONTROL, asks[0]):
+        os.close(end)
+    os.waitpid(pid, 0)
+    os._exit(0)
+
+
+def _write_maps(proc: int, process: str, users: str, groups: str) -> None:
+    _write(proc, f"{process}/uid_map", users)
+    _write(proc, f"{process}/gid_map", groups)
+
+
+def _write(folder: int, path: str, text: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)
+    os.write(file, text.encode())
+    os.close(file)
+
+
+def _become_zygote(settings: dict[str, Any], paths: list[str], asks: int, answers: int) -> NoReturn:
+    """Enter the empty file system, give up what is not needed, and serve."""
+    mode = settings["mode"]
+    scratch: filesystem.Scratch | None = None
+    if mode != "none":
+        filesystem.build_root(paths)
+        if mode == "root" and settings["user_namespace"]:
+            kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
+            os.write(asks, b"u")
+            if not os.read(answers, 1):
+                os._exit(1)
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # new credentials took it back
+        scratch = filesystem.Scratch(settings["tmp_mib"])
+    if mode == "root":
+        os.setgroups([])
+    kernel.no_new_privileges()
+    os.close(asks)
+    os.close(answers)
+    Zygote(settings, paths, scratch).serve()
+
+
+class Zygote:
+    """Forks programs one at a time."""
+
+    def __init__(self, settings: dict[str, Any], paths: list[str], scratch: filesystem.Scratch | None) -> None:
+        import gc
+        import threading
+
+        self.settings, self.scratch = settings, scratch
+        self.namespaced = settings["mode"] != "none"
+        self.folder = filesystem.TMP if self.namespaced else settings["folder"]
+        os.chdir(self.folder)
+        self.ruleset = -1
+        if settings["landlock"]:
+            readable = ["/"] if self.namespaced else filesystem.readable_paths(paths)
+            self.ruleset = landlock.make_ruleset(readable, [self.folder, "/dev/null"])
+        self.filter = seccomp.build_filter(forks=self.namespaced) if settings["seccomp"] else None
+        self.control = _socket.socket(fileno=CONTROL)
+        prelude.add_names()
+        threading.stack_size(THREAD_STACK)
+        for name in [name for name in sys.modules if name.startswith("acereason")]:
+            del sys.modules[name]  # programs find the standard library and nothing of ours
+        sys.path[:] = [path for path in sys.path if path.startswith(paths[0])] + settings["roots"]
+        for name, limit in settings["limits"].items():
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
+        gc.collect()
+        gc.freeze()  # so that no fork's collector touches what all of them share
+
+    def serve(self) -> NoReturn:
+        """Run programs until the judge goes away."""
+        self.control.send(READY + str(os.getpid()).encode())
+        while True:
+            message, channel = self._receive()
+            if not message:
+                os._exit(0)
+            if message[:1] != b"R":
+                continue  # a kill that came too late
+            _, cpu_seconds = RUN.unpack(message)
+            self.control.send(self._run(cpu_seconds, channel))
+
+    def _receive(self) -> tuple[bytes, int]:
+        message, ancillary, _, _ = self.control.recvmsg(64, _socket.CMSG_SPACE(4))
+        descriptors = array.array("i")
+        for level, kind, data in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                descriptors.frombytes(data[:4])
+        return message, descriptors[0] if descriptors else -1
+
+    def _run(self, cpu_seconds: int, channel: int) -> bytes:
+        os.lseek(STDIN, 0, os.SEEK_SET)
+        os.lseek(STDOUT, 0, os.SEEK_SET)
+        pid = os.fork()
+        if pid == 0:
+            status = program.UNCONFINED
+            try:
+                self._confine(cpu_seconds, channel)
+                status = program.main(program.read_job())
+            finally:
+                os._exit(status)
+        if channel >= 0:
+            os.close(channel)
+        self._await(pid)
+        _, status, usage = os.wait4(pid, 0)
+        self._kill_all()
+        if self.scratch:
+            self.scratch.renew()
+        elif any(os.scandir(self.folder)):
+            filesystem.empty_folder(self.folder)
+        return ENDED.pack(b"E", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+    def _await(self, pid: int) -> None:
+        """Wait for the program's end, or for the order to end it."""
+        handle = os.pidfd_open(pid)
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        waiting.register(CONTROL, select.POLLIN)
+        ready = dict(waiting.poll())
+        if handle not in ready:
+            self.control.recv(64)  # a kill, or the end of the judge
+            os.kill(pid, signal.SIGKILL)
+        os.close(handle)
+
+    def _kill_all(self) -> None:
+        """Nothing that the program started outlives it: in its own PID namespace none escapes one signal to all."""
+        if not self.namespaced:
+            return  # it could start nothing
+        while True:
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+            try:
+                while True:
+                    os.waitpid(-1, 0)
+            except ChildProcessError:
+                continue
+
+    def _confine(self, cpu_seconds: int, channel: int) -> None:
+        """In the fork: its own descriptors, limits and rights, before anything of the program's is read."""
+        settings = self.settings
+        if self.ruleset >= 0:
+            landlock.restrict(self.ruleset)
+        os.dup2(STDIN, 0)
+        if channel < 0:
+            os.dup2(STDOUT, 1)
+        else:
+            os.dup2(channel, program.CHANNEL)
+        os.closerange(JOB + 1 if channel < 0 else program.CHANNEL + 1, HIGHEST)
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+        if settings["mode"] == "root":
+            user = settings["user"]
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        kernel.drop_capabilities()
+        if self.filter:
+            seccomp.install(self.filter)
+
+
+if __name__ == "__main__":
+    main()
