@@ -34,7 +34,7 @@ def test_equal_content_is_equal_and_hashes_alike():
     packed = CodeTests.pack(STDIN)
     assert packed == CodeTests.pack(iter(STDIN)) == STDIN == packed
     assert packed == tuple(STDIN) and packed != STDIN[:1] and packed != "text" and packed != [1]
-    assert CodeTests() == CodeTests.pack([]) == [] == ()
+    assert CodeTests() == CodeTests.pack([]) and CodeTests() == [] and CodeTests() == ()
     assert hash(packed) == hash(CodeTests.pack(STDIN))
     assert CodeTests.pack(CALL) == CALL
 

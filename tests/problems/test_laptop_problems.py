@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from acereason.problems.code_tests import CodeTest
 from acereason.problems.laptop import (
     CODE_LEVELS,
     MATH_LEVELS,
@@ -17,7 +18,6 @@ from acereason.problems.laptop import (
     split_of,
     to_problem,
 )
-from acereason.problems.code_tests import CodeTest
 from scripts.laptop_solutions import code_solution, math_solution
 
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "%": operator.mod}

@@ -75,9 +75,10 @@ def code_form(row: Mapping[str, Any], named: Any = None) -> CodeForm:
     source = _source(row, tests)
     if source is not None:
         return _by_source(row, source, entry_point)
-    entry_point = _entry_point_of_type(tests, entry_point)
+    cases = _cases(tests)
+    entry_point = _entry_point_of_type(cases, entry_point)
     starter, prelude = _text(row, "starter_code"), _text(row, "prelude")
-    return CodeForm(pack_tests(tests, entry_point), "", prelude, entry_point, starter, time_limit(row))
+    return CodeForm(pack_tests(cases, entry_point), "", prelude, entry_point, starter, time_limit(row))
 
 
 def pack_tests(value: Any, entry_point: str | None) -> CodeTests:
@@ -215,10 +216,10 @@ def _entry_point(row: Mapping[str, Any], tests: Any) -> str | None:
     return None
 
 
-def _entry_point_of_type(tests: Any, entry_point: str | None) -> str | None:
+def _entry_point_of_type(cases: list[dict[str, Any]], entry_point: str | None) -> str | None:
     """None where the tests say that they are of standard input, whatever function is named elsewhere."""
-    types = [case.get("testtype") for case in tests] if isinstance(tests, list) else []
-    if types and all(kind == "stdin" for kind in types):
+    types = [case.get("testtype") for case in cases]
+    if all(kind == "stdin" for kind in types):
         return None
     if "functional" in types and not entry_point:
         raise BrokenForm("tests are of type functional, but no function is named (metadata.func_name, entry_point)")

@@ -30,9 +30,10 @@ def json_value(text: str) -> Any:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > LONGEST_INTEGER:
-        raise ValueError(f"an integer of {len(digits)} digits; {LONGEST_INTEGER} are the most that is read")
-    return -_natural(digits[1:]) if digits.startswith("-") else _natural(digits)
+    natural = digits.removeprefix("-")
+    if len(natural) > LONGEST_INTEGER:
+        raise ValueError(f"an integer of {len(natural)} digits; {LONGEST_INTEGER} are the most that is read")
+    return -_natural(natural) if digits.startswith("-") else _natural(natural)
 
 
 def _natural(digits: str) -> int:

@@ -26,6 +26,7 @@ from acereason.errors import UserError
 from acereason.problems.problem import Domain, Problem
 from acereason.rewards.domains import check_domain, verifier_for
 from acereason.rewards.judgements import Judgement, Judgements
+from acereason.rewards.sandbox import leftovers
 from acereason.rewards.sandbox.isolation import Sandbox, find_isolation
 from acereason.rewards.sandbox.zone import STARVED
 from acereason.rewards.verifier import Extraction, Verdict
@@ -305,7 +306,10 @@ class VerifierPool:
         with self._lock:
             self._closed = True
         for worker in self._workers:
+            worker.dismiss()
             worker.end()
+        if self.sandbox:
+            leftovers.sweep(patience_seconds=1.0)
         self._selector.close()
         os.close(self._wake_in)
         os.close(self._wake_out)

@@ -19,6 +19,8 @@ from acereason.rewards.suites import Held
 
 WORKER = ("-P", "-m", "acereason.rewards.worker")
 """The program of a worker, as arguments of the interpreter."""
+DISMISSED_SECONDS = 5.0
+"""How long a dismissed worker may take to end."""
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -97,6 +99,13 @@ class WorkerProcess:
         if lines:
             self.started = time.monotonic()
         return [json.loads(line) for line in lines]
+
+    def dismiss(self) -> None:
+        """Let an idle worker end by itself, which leaves the least behind; `end` waits for it."""
+        if self.ready and not self.judgements:
+            self._pipes[0].close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(DISMISSED_SECONDS)
 
     def end(self) -> int:
         """Kill the process, leave nothing of it, and say how it ended: its exit status, or minus the signal."""

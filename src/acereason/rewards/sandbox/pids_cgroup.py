@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from pathlib import Path
 
+from acereason.rewards.sandbox.leftovers import own_name
+
 _ROOT = Path("/sys/fs/cgroup")
-_PREFIX = "acereason-"
-_NAME = re.compile(rf"{_PREFIX}(\d+)-(\d+)")
 
 
 def parent_folder() -> Path | None:
@@ -26,7 +25,7 @@ def parent_folder() -> Path | None:
 
 def _counts(folder: Path) -> bool:
     """By making a group there, and looking whether it has a limit of processes."""
-    trial = folder / f"{_PREFIX}{os.getpid()}-0"
+    trial = folder / own_name("trial")
     try:
         trial.mkdir()
     except OSError:
@@ -40,7 +39,7 @@ class PidsCgroup:
     """A group for one zone."""
 
     def __init__(self, parent: Path, number: int, limit: int) -> None:
-        self._folder = parent / f"{_PREFIX}{os.getpid()}-{number}"
+        self._folder = parent / own_name(str(number))
         self._folder.mkdir()
         (self._folder / "pids.max").write_text(str(limit))
 
@@ -53,11 +52,3 @@ class PidsCgroup:
         with contextlib.suppress(OSError):
             self._folder.rmdir()
 
-
-def sweep(parent: Path) -> None:
-    """Take away the groups of processes that died without doing so."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        match = _NAME.fullmatch(folder.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
-            with contextlib.suppress(OSError):
-                folder.rmdir()

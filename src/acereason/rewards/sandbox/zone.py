@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from acereason.errors import UserError
-from acereason.rewards.sandbox import pids_cgroup, program, zygote
+from acereason.rewards.sandbox import leftovers, pids_cgroup, program, zygote
+from acereason.rewards.sandbox.leftovers import own_name
 from acereason.rewards.sandbox.pids_cgroup import PidsCgroup
 
 TICK_SECONDS = 0.1
@@ -92,15 +93,14 @@ class Zone:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.lost = False
         # Where nothing can be mounted, a folder of the machine is what programs may write to.
-        self._folder = tempfile.mkdtemp(prefix="acereason-") if settings["mode"] == "none" else ""
+        self._folder = tempfile.mkdtemp(prefix=own_name("")) if settings["mode"] == "none" else ""
         self.settings = settings | {"parent": os.getpid(), "folder": self._folder}
         self._job: dict[str, Any] | None = None
         names = ("job", "stdin", "stdout")
         self.job, self.stdin, self.stdout = (os.memfd_create(name, os.MFD_CLOEXEC) for name in names)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        leftovers.sweep()
         parent = pids_cgroup.parent_folder() if settings["cgroup"] else None
-        if parent:
-            pids_cgroup.sweep(parent)
         # Besides programs there are the keeper, the zygote, and what loads libraries at the start.
         self._cgroup = PidsCgroup(parent, self.control.fileno(), settings["processes"] + 3) if parent else None
         with theirs:
