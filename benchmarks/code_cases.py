@@ -111,7 +111,7 @@ def main() -> int:
     time.sleep(1.0)
     bury_the_dead()
     found += [f"left at the end: {process} {command(process)}" for level in generations() for process in level]
-    found += [f"new: {each}" for each in machine().new_since(before)]
+    found += [f"new: {each}" for each in before.left_over()]
     found += [f"changed: {path}" for path, stamp in sources().items() if files.get(path) != stamp]
     print(f"\n{replaced} workers replaced; memory available: {memory} MiB before, {available_mib()} MiB after")
     print("\n".join(found) or f"all {len(rows)} verdicts as expected, nothing left or changed")

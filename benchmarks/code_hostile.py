@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from textwrap import indent
 
 from code_programs import Item, call_problem, stdin_problem
 
@@ -155,7 +156,7 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "fork bomb": (FORK_BOMB, ()),
     "threads": (THREADS, ()),
     "threads, then exit": (THREADS + ANSWER + "\nimport os, sys\nsys.stdout.flush()\nos._exit(0)\n", ()),
-    "memory": ("held = bytearray(1 << 20)\nwhile True:\n    held += held\n", ("memory",)),
+    "memory": ("held = bytearray(1 << 20)\nwhile True:\n    held = held + held\n", ("memory",)),
     "memory in pieces": ("held = []\nwhile True:\n    held.append(bytearray(1 << 22))\n", ()),
     "output": ("while True:\n    print('x' * 65536)\n", ()),
     "error output": ("import sys\nwhile True:\n    sys.stderr.write('x' * 65536)\n", ()),
@@ -180,7 +181,10 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "endless value": ("def add(a, b):\n    while True:\n        yield 1\n", ("wrong_answer",)),
-    "value in itself": ("def add(a, b):\n    xs = []\n    xs.append(xs)\n    return xs\n", ("wrong_answer",)),
+    "value in itself": (
+        "def add(a, b):\n    xs = []\n    xs.append(xs)\n    return xs\n",
+        ("wrong_answer", "runtime_error"),
+    ),
     "deep value": (
         "def add(a, b):\n    xs = []\n    for _ in range(10**5):\n        xs = [xs]\n    return xs\n",
         ("wrong_answer", "runtime_error", "output_limit"),
@@ -191,10 +195,7 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "exit in a call": ("import os\ndef add(a, b):\n    os._exit(0)\n", ("wrong_answer", "runtime_error")),
     "sleep in a call": ("import time\ndef add(a, b):\n    time.sleep(600)\n", ("timeout",)),
-    "survivor of a call": (
-        f"def add(a, b):\n{SURVIVOR}\n    return a + b\n".replace("\n", "\n    ").replace("    def", "def"),
-        (),
-    ),
+    "survivor of a call": (f"def add(a, b):\n{indent(SURVIVOR, '    ')}    return a + b\n", ()),
 }
 """The same for functions that are called."""
 

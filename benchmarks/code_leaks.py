@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> list[str]:
     for kind, counts in sorted(judging.reasons.items()):
         print(f"{kind}: {dict(counts.most_common())}")
     wrong = [f"judged wrongly: {each}" for each in judging.wrongly[:10]]
-    return left_over(before, seen, after, options.growth_mib) + machine().new_since(machine_before) + wrong
+    return left_over(before, seen, after, options.growth_mib) + machine_before.left_over() + wrong
 
 
 def main() -> int:

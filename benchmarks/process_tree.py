@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -86,6 +87,17 @@ class Machine:
         """What is here and was not there, in words."""
         kinds = [field.name for field in fields(self)]
         return [f"{kind}: {name}" for kind in kinds for name in sorted(getattr(self, kind) - getattr(before, kind))]
+
+    def left_over(self) -> list[str]:
+        """As `new_since`, of what is still here after some seconds: other people's work comes and goes."""
+        found = machine().new_since(self)
+        for _ in range(20):
+            if not found:
+                break
+            time.sleep(0.5)
+            still = machine().new_since(self)
+            found = [each for each in found if each in still]
+        return found
 
 
 def machine() -> Machine:

@@ -49,6 +49,12 @@ _RANGES = {
         "rewards.workers",
         "rewards.timeout_seconds",
         "rewards.memory_mib",
+        "sandbox.time_limit_seconds",
+        "sandbox.total_time_limit_seconds",
+        "sandbox.memory_mib",
+        "sandbox.output_mib",
+        "sandbox.tmp_mib",
+        "sandbox.processes",
         "evaluation.samples_per_problem",
         "evaluation.temperature",
         "engine.tensor_parallel_size",
@@ -142,6 +148,10 @@ def _check_checkpoint(config: Config) -> None:
 def _check_problems(config: Config) -> None:
     problems = config.problems
     check_domain(problems.domain.value)
+    if problems.domain.value == "code":
+        from acereason.rewards.sandbox.isolation import find_isolation
+
+        find_isolation(config.sandbox)
     low, high = problems.levels
     if low > high:
         raise UserError(f"problems.levels={shown(list(problems.levels))}: lowest first, so [{high},{low}]")

@@ -83,11 +83,12 @@ LIVE_CODE_BENCH = {
 
 
 def test_live_code_bench_rows_of_standard_input(tmp_path):
-    expected = Problem("data:1", "code", "Add two numbers.", tests=SUMS, source="atcoder", date="2024-03-09")
+    expected = Problem("abc000_a", "code", "Add two numbers.", tests=SUMS, source="atcoder", date="2024-03-09")
     assert load_one(tmp_path, LIVE_CODE_BENCH, **CODE) == expected
     private = json.dumps(cases(("5 5\n", "10\n")))
     assert load_one(tmp_path, {**LIVE_CODE_BENCH, "private_test_cases": private}, **CODE) == expected
-    assert load_one(tmp_path, LIVE_CODE_BENCH, id="question_id", **CODE).id == "abc000_a"
+    assert load_one(tmp_path, LIVE_CODE_BENCH, id="question_title", **CODE).id == "Sum"
+    assert load_one(tmp_path, {**LIVE_CODE_BENCH, "question_id": None}, **CODE).id == "data:1"
 
 
 def test_live_code_bench_rows_of_calls(tmp_path):
@@ -247,6 +248,8 @@ def test_time_limits_are_seconds():
         ({"tests": [{"input": "1", "output": "no"}], "fn_name": "f"}, "test 0: 'no' is neither JSON"),
         ({"tests": [{"input": "1", "output": "{1, 2}"}], "fn_name": "f"}, "tests hold what JSON cannot: "),
         ({"tests": [{"input": {"x": 1}, "output": 1}], "fn_name": "f"}, "test 0: the input of a call must be a list"),
+        ({"tests": {"functional": ""}}, "the test source is empty"),
+        ({"tests": [" "]}, "the test source is empty"),
         ({"tests": "assert f("}, "the test source is not Python: "),
         ({"tests": "assert True"}, "the test source calls no function"),
         ({"tests": "assert f(1)", "entry_point": "f(1)"}, "entry_point is 'f(1)', which names no function"),

@@ -6,7 +6,7 @@ from problem_files import jsonl, load, load_one, refusal
 
 from acereason.config import DomainName
 from acereason.problems.code_tests import CodeTest, CodeTests
-from acereason.problems.mapping import gold_answer, scalar_text
+from acereason.problems.gold_answers import gold_answer, scalar_text
 from acereason.problems.problem import Problem
 
 VERL_REQUEST = " Let's think step by step and output the final answer within \\boxed{}."

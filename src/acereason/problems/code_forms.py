@@ -35,11 +35,16 @@ ENTRY_POINT_FIELDS = ("entry_point", "fn_name", "func_name")
 TIME_LIMIT_FIELDS = ("time_limit_seconds", "time_limit_s")
 """Limits for Python programs; a problem's own limit is for compiled ones."""
 LONGEST_LIMIT = 3600
+"""Seconds; a longer one is taken for milliseconds, and refused."""
 _EXPECTED = "tests must be a list of {input, output} objects, {inputs, outputs}, asserts or test source"
 
 
 class BrokenForm(UserError):
     """What a row is to be judged by cannot be used; says why, but not where the row is."""
+
+
+class UnknownForm(BrokenForm):
+    """There are no tests where they are looked for, or something else stands there."""
 
 
 class NoTests(BrokenForm):
@@ -113,7 +118,7 @@ def _usual_tests(row: Mapping[str, Any]) -> Any:
     found = [fields[name] for name in TEST_FIELDS if name in fields]
     if not found:
         has = ", ".join(map(repr, list(row)[:20])) or "no fields"
-        raise BrokenForm(f"no tests under the usual names ({', '.join((PUBLIC, *TEST_FIELDS))}); the row has {has}")
+        raise UnknownForm(f"no tests under the usual names ({', '.join((PUBLIC, *TEST_FIELDS))}); the row has {has}")
     return next((value for value in found if value), None)
 
 
@@ -142,6 +147,8 @@ def _source(row: Mapping[str, Any], tests: Any) -> str | None:
         tests = "\n".join(tests)
     if not isinstance(tests, str):
         return None
+    if not tests.strip():
+        raise NoTests("the test source is empty")
     imports = row.get("test_imports") or []
     setup = [_text(row, "test_setup_code"), *(line for line in imports if isinstance(line, str))]
     return "\n".join([*filter(None, setup), tests])
@@ -150,15 +157,15 @@ def _source(row: Mapping[str, Any], tests: Any) -> str | None:
 def _by_source(row: Mapping[str, Any], source: str, named: str | None) -> CodeForm:
     starter, check = _text(row, "starter_code"), with_check_called(source)
     try:
-        entry_point = named or called_entry_point(_source(row, _read("test_list", row.get("test_list"))) or source)
+        asserts = _source(row, _read("test_list", row.get("test_list") or None))
+        entry_point = named or called_entry_point(asserts or source)
     except SyntaxError as error:
         raise BrokenForm(f"the test source is not Python: {error}") from error
     if entry_point is None:
         raise BrokenForm("the test source calls no function of the program's; name it in entry_point")
     if not named and not starter and "." not in entry_point:  # the question of MBPP does not say the name
-        starter = header_of(_text(row, "code"), entry_point)
-    prompt = row.get("prompt")
-    prelude = _text(row, "prelude") or (prelude_of(prompt, entry_point) if isinstance(prompt, str) else "")
+        starter = header_of(_source_at(row, "code"), entry_point)
+    prelude = _text(row, "prelude") or prelude_of(_source_at(row, "prompt"), entry_point)
     prelude += node_sources(check, prelude)
     return CodeForm(CodeTests(), check, prelude, entry_point, starter, time_limit(row))
 
@@ -175,7 +182,7 @@ def _cases(tests: Any) -> list[dict[str, Any]]:
             return [{"input": given, "output": wanted} for given, wanted in zip(inputs, outputs, strict=True)]
     if isinstance(tests, list) and all(isinstance(case, dict) and {"input", "output"} <= set(case) for case in tests):
         return tests
-    raise BrokenForm(_EXPECTED)
+    raise UnknownForm(_EXPECTED)
 
 
 def _test(number: int, case: dict[str, Any], entry_point: str | None) -> CodeTest:
@@ -231,6 +238,12 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise BrokenForm(f"field {name!r} must be text, not {_shown(value)}")
     return value or ""
+
+
+def _source_at(row: Mapping[str, Any], name: str) -> str:
+    """A field that is source in some data sets, and may be anything in others."""
+    value = row.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _shown(value: Any) -> str:

@@ -1,15 +1,14 @@
-"""How a row becomes a problem: the field mapping and the forms that gold answers are written in.
+"""How a row becomes a problem: the field mapping.
 
 `problems.question` and `problems.answer` name the fields, dots reach inside (`reward_model.ground_truth`,
 `prompt.0.content`); without them the usual names and veRL's row form are tried. A worked `solution` is never taken for
-an answer unless it is named. What a code problem is judged by is read in `code_forms.py`.
+an answer unless it is named. The forms of gold answers are in `gold_answers.py`, those of tests in `code_forms.py`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
-from decimal import Decimal
 from typing import Any
 
 from acereason.config import DomainName, ProblemsConfig
@@ -20,11 +19,13 @@ from acereason.problems.code_forms import (
     BrokenForm,
     CodeForm,
     NoTests,
+    UnknownForm,
     code_form,
     pack_tests,
     time_limit,
 )
 from acereason.problems.code_tests import CodeTests
+from acereason.problems.gold_answers import gold_answer, scalar_text
 from acereason.problems.problem import Domain, Problem
 from acereason.problems.sources import Row
 
@@ -39,8 +40,6 @@ _PROVENANCE = ("source", "url", "date")
 _OWN_FIELDS = {field.name for field in fields(Problem)}
 _LATER_FIELDS = {"check": "", "prelude": "", "time_limit_seconds": None}  # missing in files of version 0.1
 _MISSING = object()
-_GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is one token, so that it does not count
 _INDEX = re.compile(r"-?\d{1,9}")
 _LEVEL = re.compile(r"(?:level\s*)?([-+]?\d+)", re.IGNORECASE)
 
@@ -94,7 +93,10 @@ def to_problem(row: Row, config: ProblemsConfig, stem: str) -> Problem:
     if row.values.keys() | _LATER_FIELDS.keys() == _OWN_FIELDS and not named:
         return _own_problem(row, domain)
     known: dict[str, Any] = {key: row.values[key] for key in _PROVENANCE if isinstance(row.values.get(key), str)}
-    known |= {"id": _id(row, config.id, stem), "question": _question(row, config.question, domain)}
+    known |= {
+        "id": _id(row, config.id or _usual_id(row, domain), stem),
+        "question": _question(row, config.question, domain),
+    }
     if domain == "math":
         known["answer"] = _answer(row, config.answer)
     else:
@@ -142,14 +144,24 @@ def _code_form(row: Row, name: str) -> CodeForm:
 def _broken(row: Row, error: BrokenForm) -> UserError:
     if isinstance(error, NoTests):
         return _empty(row, "list of tests")
-    return UserError(f"{row.place}: {error}; set problems.answer=NAME")
+    hint = "; set problems.answer=NAME" if isinstance(error, UnknownForm) else ""
+    return UserError(f"{row.place}: {error}{hint}")
+
+
+def _is_live_code_bench(row: Row) -> bool:
+    return PUBLIC in row.values or PRIVATE in row.values
+
+
+def _usual_id(row: Row, domain: Domain) -> str:
+    """The field of LiveCodeBench's ids; "" where rows are numbered."""
+    return "question_id" if domain == "code" and _is_live_code_bench(row) and row.values.get("question_id") else ""
 
 
 def _live_code_bench(row: Row) -> dict[str, str]:
     """What a row of LiveCodeBench says of itself under names of its own."""
     values: dict[str, Any] = row.values
     found: dict[str, str] = {}
-    if PUBLIC not in values and PRIVATE not in values:
+    if not _is_live_code_bench(row):
         return {}
     if isinstance(values.get("platform"), str):
         found["source"] = values["platform"]
@@ -215,50 +227,3 @@ def _level(row: Row, name: str) -> int | None:
             f"{row.place}: level {str(value)[:60]!r} is not an integer; set problems.level=NAME or leave it out"
         )
     return int(match[1])
-
-
-def scalar_text(value: Any) -> str | None:
-    """Text of a text or number, integral floats without a fraction, never an exponent; None for anything else.
-
-    `5.0` is `5`, `1e-7` is `0.0000001`, null is empty.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, str | bool | int):
-        return str(value)
-    if not isinstance(value, float | Decimal):
-        return None
-    number = Decimal(str(value))
-    if not number.is_finite():
-        return None
-    return str(int(number)) if number == number.to_integral_value() else f"{number:f}".rstrip("0")
-
-
-def gold_answer(text: str, worked: bool = False) -> str:
-    r"""The gold answer in a data set's answer text.
-
-    What follows the last `####` (GSM8K), without the commas of a number; the content of a `\boxed{}` that is the whole
-    text. A text that was named as the answer may be a `worked` solution: then its last `\boxed{}` counts.
-    """
-    if "####" in text:
-        text = text.rpartition("####")[2].strip()
-        return text.replace(",", "") if _GROUPED_NUMBER.fullmatch(text) else text
-    box = _last_box(text)
-    if box is None:
-        return text.strip()
-    before, content, after = box
-    whole = not (before + after).strip(" \t\r\n$.")
-    return content.strip() if whole or worked else text.strip()
-
-
-def _last_box(text: str) -> tuple[str, str, str] | None:
-    r"""What stands before, in and after the last `\boxed{}` whose braces match."""
-    before, box, rest = text.rpartition("\\boxed{")
-    if not box:
-        return None
-    depth = 1
-    for brace in _BRACES.finditer(rest):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if depth == 0:
-            return before, rest[: brace.start()], rest[brace.end() :]
-    return None

@@ -70,7 +70,8 @@ class Judgements:
             self.shared += 1
             judgement.waiting.append((answer, future))
             return None
-        self._in_flight[key] = judgement = Judgement(request, key, problem.domain, suite, [(answer, future)], problem.time_limit_seconds or 0.0)
+        limit = problem.time_limit_seconds or 0.0
+        self._in_flight[key] = judgement = Judgement(request, key, problem.domain, suite, [(answer, future)], limit)
         return judgement
 
     def settle(

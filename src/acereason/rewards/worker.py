@@ -1,9 +1,10 @@
-"""A verifier process: `python -m acereason.rewards.worker PARENT_PID MEMORY_MIB SANDBOX DOMAIN...`, started by `pool.py`.
+"""A verifier process: `python -m acereason.rewards.worker PARENT_PID MEMORY_MIB SANDBOX DOMAIN...`, of `pool.py`.
 
 It reads one judgement a line from standard input and answers one verdict a line, both JSON: first `{"ready": true}`,
 then `{"reward", "reason", "seconds", "failing"}` for `{"domain", "gold", "answer"}`, in order. The gold of code is the
 key of a suite of tests, which came on a line of its own before. Wall time is the parent's to bound; memory is bounded
-here, that of programs in the sandbox. It ends when its input does, with its parent, out of memory, or when it has grown too large.
+here, that of programs in the sandbox. It ends when its input does, with its parent, out of
+memory, or when it has grown too large.
 """
 
 from __future__ import annotations

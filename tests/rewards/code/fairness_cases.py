@@ -1,8 +1,8 @@
 """Programs for the judge of Python programs, written without sight of it, with the verdicts a fair judge may give.
 
-FAIR are honest programs that sloppy judges fail, WRONG are wrong ones that sloppy judges pass, LIMITS run into a limit or
-close to one. A verdict is what plain CPython says of the program, run afresh for each test in an empty folder, with a main
-stack that recursion cannot fill and 3 GiB of memory.
+FAIR are honest programs that sloppy judges fail, WRONG are wrong ones that sloppy judges pass, LIMITS run into a limit
+or close to one. A verdict is what plain CPython 3.11 says of the program, run afresh for each test in an empty folder,
+with a main stack that recursion does not fill and 3 GiB of memory.
 """
 
 from textwrap import dedent
@@ -79,11 +79,14 @@ READING = [
     stdin("open_dev_stdin", "print(sum(map(int, open('/dev/stdin').read().split())))\n", SUM),
     stdin("buffer_readline", "import sys\nprint(sum(map(int, iter(sys.stdin.buffer.readline, b''))))\n", SUM),
     stdin("eval_of_input", "print(eval(input()) + eval(input()) + eval(input()))\n", SUM),
-    stdin("reads_twice", "import sys\nprint(sum(map(int, sys.stdin.read().split())), repr(sys.stdin.read()))\n",
-          ("1 2\n", "3 ''\n")),
+    stdin(
+        "reads_twice",
+        "import sys\nprint(sum(map(int, sys.stdin.read().split())), repr(sys.stdin.read()))\n",
+        ("1 2\n", "3 ''\n"),
+    ),
     stdin("empty_input", "import sys\nprint(len(sys.stdin.read()))\n", ("", "0\n")),
     stdin("input_without_final_newline", "print(int(input()) + int(input()))\n", ("2\n3", "5\n")),
-    stdin("crlf_input", "print(len(input()), len(input()))\n", ("ab\r\nabc\r\n", "2 3\n")),
+    stdin("crlf_input", "print(int(input()) + sum(map(int, input().split())))\n", ("3\r\n1 2\r\n", "6\n")),
     stdin("line_separators_inside_a_line", "print(len(input()))\n", ("a\u2028b\x85c\x0cd\n", "7\n")),
     stdin("ignores_a_large_input", "print('ok')\n", ("1234567\n" * 500_000, "ok\n")),
     stdin(
@@ -186,8 +189,11 @@ WRITING = [
     stdin("trailing_blanks_expected", "print(1, 2, 3)\nprint(4)\n", ("", "1 2 3 \n4  \n\n")),
     stdin("nothing_to_print", "for word in input().split():\n    print(word)\n", ("\n", ""), ("a b\n", "a\nb\n")),
     stdin("noise_on_stderr", "import sys\nprint('debug' * 500_000, file=sys.stderr)\nprint(6)\n", NOTHING_IN),
-    stdin("prints_200000_lines", "for i in range(200_000):\n    print(i)\n",
-          ("", "".join(f"{i}\n" for i in range(200_000)))),
+    stdin(
+        "prints_200000_lines",
+        "for i in range(200_000):\n    print(i)\n",
+        ("", "".join(f"{i}\n" for i in range(200_000))),
+    ),
     stdin("stderr_to_devnull", "import os, sys\nsys.stderr = open(os.devnull, 'w')\nprint(6)\n", NOTHING_IN),
     stdin(
         "thread_that_main_does_not_join",
@@ -241,29 +247,36 @@ WRITING = [
 ]
 
 SOURCES = [
-    stdin("unicode_names_and_output", "größe, 数 = 2, 4\nprint(größe + 数, 'naïve', '\\U0001f600')\n",
-          ("", "6 naïve \U0001f600\n")),
+    stdin(
+        "unicode_names_and_output",
+        "größe, 数 = 2, 4\nprint(größe + 数, 'naïve', '\\U0001f600')\n",
+        ("", "6 naïve \U0001f600\n"),
+    ),
     stdin("latin_1_header", "# -*- coding: latin-1 -*-\n# café\nprint(6)\n", NOTHING_IN),
     stdin("tabs", "for i in range(3):\n\tif i == 2:\n\t\tprint(i * 3)\n", NOTHING_IN),
     stdin("byte_order_mark", "\ufeffprint(6)\n", NOTHING_IN),
     stdin("crlf_source", "text = '''a\r\nb'''\r\nif len(text) == 3:\r\n    print(6)\r\n", NOTHING_IN),
     stdin("form_feed", "def six():\n    return 6\n\x0c\nprint(six())\n", NOTHING_IN),
     stdin("no_final_newline", "if True:\n    print(6)  # done", NOTHING_IN),
-    stdin("3000_lines", "def f0(n):\n    return n\n" + "".join(
-        f"def f{i}(n):\n    return f{i - 1}(n) + 1\n" for i in range(1, 1_500)) + "print(f900(100))\n",
-        ("", "1000\n")),
-    stdin("2_mb_of_assignments", "".join(f"row_{i} = '{'x' * 200}'\n" for i in range(10_000)) + "print(len(row_7))\n",
-          ("", "200\n")),
+    stdin(
+        "3000_lines",
+        "def f0(n):\n    return n\n"
+        + "".join(f"def f{i}(n):\n    return f{i - 1}(n) + 1\n" for i in range(1, 1_500))
+        + "print(f900(100))\n",
+        ("", "1000\n"),
+    ),
+    stdin(
+        "2_mb_of_assignments",
+        "".join(f"row_{i} = '{'x' * 200}'\n" for i in range(10_000)) + "print(len(row_7))\n",
+        ("", "200\n"),
+    ),
     stdin("main_guard", "def main():\n    print(6)\n\nif __name__ == '__main__':\n    main()\n", NOTHING_IN),
     stdin(
         "quotes_braces_and_percents",
-        r'''
-        """It's a "docstring" with {braces}, %s and \\ in it."""
-        a = """three "double" quotes"""
-        b = '''  r"""'three single ones'""" + r"""
-        print('{0} {{}} %d %%' % 6, "\\n", len(a) + len(b))
-        """.replace("r\"\"\"", ""),
-        ("", "{0} {{}} 6 % \\n 38\n"),
+        "'''A \"docstring\" with {braces}.'''\n"
+        'text = """\'{0}\' {{}} %d \\\\"""\n'
+        "print(text % 6, len(__doc__), '\\\\n')\n",
+        ("", "'{0}' {{}} 6 \\ 28 \\n\n"),
     ),
     stdin(
         "future_import_after_a_docstring",
@@ -305,10 +318,16 @@ SOURCES = [
         """,
         NOTHING_IN,
     ),
-    stdin("three_argument_pow", "print(pow(2, 1000, 1009), sum([3, 4], 5), open is __builtins__.open)\n",
-          ("", f"{pow(2, 1000, 1009)} 12 True\n")),
-    stdin("star_imports", "from math import *\nfrom operator import *\nprint(floor(6.5), add(1, 2), gcd(4, 6))\n",
-          ("", "6 3 2\n")),
+    stdin(
+        "three_argument_pow",
+        "print(pow(2, 1000, 1009), sum([3, 4], 5), open is __import__('io').open)\n",
+        ("", f"{pow(2, 1000, 1009)} 12 True\n"),
+    ),
+    stdin(
+        "star_imports",
+        "from math import *\nfrom operator import *\nprint(floor(6.5), add(1, 2), gcd(4, 6))\n",
+        ("", "6 3 2\n"),
+    ),
     stdin("imports_main", "import __main__\nsix = 6\nprint(__main__.six, __name__)\n", ("", "6 __main__\n")),
 ]
 
@@ -393,10 +412,16 @@ LANGUAGE = [
         """,
         ("", "100000\n"),
     ),
-    stdin("integer_of_20000_digits", "import sys\nsys.set_int_max_str_digits(0)\nprint(10**19_999 + 1)\n",
-          ("", "1" + "0" * 19_998 + "1\n")),
-    stdin("seeded_random", "import random\nrandom.seed(7)\nprint(*(random.randint(1, 100) for _ in range(5)))\n",
-          ("", "42 20 51 84 7\n")),
+    stdin(
+        "integer_of_20000_digits",
+        "import sys\nsys.set_int_max_str_digits(0)\nprint(10**19_999 + 1)\n",
+        ("", "1" + "0" * 19_998 + "1\n"),
+    ),
+    stdin(
+        "seeded_random",
+        "import random\nrandom.seed(7)\nprint(*(random.randint(1, 100) for _ in range(5)))\n",
+        ("", "42 20 51 84 7\n"),
+    ),
     stdin(
         "re_bisect_pairwise",
         r"""
@@ -457,8 +482,12 @@ LANGUAGE = [
         """,
         ("", "too deep\ntoo large\n"),
     ),
-    stdin("300_mb", "table = bytearray(b'x') * (300 << 20)\nprint(len(table) >> 20, table[-1])\n",
-          ("", "300 120\n"), limit_s=3.0),
+    stdin(
+        "300_mb",
+        "table = bytearray(b'x') * (300 << 20)\nprint(len(table) >> 20, table[-1])\n",
+        ("", "300 120\n"),
+        limit_s=3.0,
+    ),
     stdin(
         "tempfile",
         """
@@ -520,8 +549,11 @@ LANGUAGE = [
         """,
         ("3\n", "6\n"),
     ),
-    stdin("gc_collect", "import gc\ngc.disable()\nloop = []\nloop.append(loop)\ndel loop\nprint(gc.collect() > 0)\n",
-          ("", "True\n")),
+    stdin(
+        "gc_collect",
+        "import gc\ngc.disable()\nloop = []\nloop.append(loop)\ndel loop\nprint(gc.collect() > 0)\n",
+        ("", "True\n"),
+    ),
 ]
 
 CALLS = [
@@ -583,23 +615,42 @@ CALLS = [
         ("1", "[1, 1]"),
         ("2", "[1, 1]"),
     ),
-    call("static_method", "add", "class Solution:\n    @staticmethod\n    def add(a, b):\n        return a + b\n",
-         ("2\n3", "5")),
-    call("class_method", "add", "class Solution:\n    @classmethod\n    def add(cls, a, b):\n        return a + b\n",
-         ("2\n3", "5")),
+    call(
+        "static_method",
+        "add",
+        "class Solution:\n    @staticmethod\n    def add(a, b):\n        return a + b\n",
+        ("2\n3", "5"),
+    ),
+    call(
+        "class_method",
+        "add",
+        "class Solution:\n    @classmethod\n    def add(cls, a, b):\n        return a + b\n",
+        ("2\n3", "5"),
+    ),
     call("keyword_only_default", "scale", "def scale(n, *, by=3):\n    return n * by\n", ("2", "6")),
     call("partial", "double", "import functools, operator\ndouble = functools.partial(operator.mul, 2)\n", ("3", "6")),
     call("named_like_a_builtin", "max", "def max(a, b):\n    return a if a > b else b\n", ("2\n3", "3")),
     call("empty_text_is_no_argument", "six", "def six():\n    return 6\n", ("", "6")),
     call("sorts_its_argument", "order", "def order(a):\n    a.sort()\n    return a\n", ("[3, 1, 2]", "[1, 2, 3]")),
-    call("every_kind_of_argument", "show", "def show(*values):\n    return [repr(v) for v in values]\n",
-         ('null\ntrue\n1.0\n1000000000000000001\n{"a": [[]]}\n"x\\n\\"y"',
-          '["None", "True", "1.0", "1000000000000000001", "{\'a\': [[]]}", "\'x\\\\n\\"y\'"]')),
-    call("raw_line_separator_in_an_argument", "size", "def size(text):\n    return len(text)\n",
-         ('"a\u2028b\x85c"', "5")),
-    call("typing_names_not_imported", "first",
-         "class Solution:\n    def first(self, a: List[int]) -> Optional[int]:\n        return a[0] if a else None\n",
-         ("[4, 5]", "4"), ("[]", "null")),
+    call(
+        "every_kind_of_argument",
+        "show",
+        "def show(*values):\n    return [repr(v) for v in values]\n",
+        (
+            'null\ntrue\n1.0\n1000000000000000001\n{"a": [[]]}\n"x\\n\\"y"',
+            '["None", "True", "1.0", "1000000000000000001", "{\'a\': [[]]}", "\'x\\\\n\\"y\'"]',
+        ),
+    ),
+    call(
+        "raw_line_separator_in_an_argument", "size", "def size(text):\n    return len(text)\n", ('"a\u2028b\x85c"', "5")
+    ),
+    call(
+        "typing_names_not_imported",
+        "first",
+        "class Solution:\n    def first(self, a: List[int]) -> Optional[int]:\n        return a[0] if a else None\n",
+        ("[4, 5]", "4"),
+        ("[]", "null"),
+    ),
     call(
         "helpers_and_nested_functions",
         "permutations",
@@ -686,8 +737,12 @@ CALLS = [
         ("[[3, 4], [1, 1]]", "[1]"),
     ),
     returns("tuples_for_lists", "((1, 2), [(3,)], {'a': ()})", '[[1, 2], [[3]], {"a": []}]', PASSED),
-    returns("nested_dict_in_another_order", "{'b': {'c': None}, 'a': [True, 0.5]}",
-            '{"a": [true, 0.5], "b": {"c": null}}', PASSED),
+    returns(
+        "nested_dict_in_another_order",
+        "{'b': {'c': None}, 'a': [True, 0.5]}",
+        '{"a": [true, 0.5], "b": {"c": null}}',
+        PASSED,
+    ),
     returns("none", "None", "null", PASSED),
     returns("false", "n > 0", "false", PASSED),
     returns("text", "'caf\\xe9 \\u2028\\n\"' + '\\U0001f600'", '"café \\u2028\\n\\"\\ud83d\\ude00"', PASSED),
@@ -736,17 +791,36 @@ WRONG_TEXT = [
     stdin("function_never_called", "def main():\n    print(sum(map(int, open(0))))\n", SUM, reasons=WRONG_ANSWER),
     stdin("prints_its_input", "import sys\nprint(sys.stdin.read())\n", SUM, reasons=WRONG_ANSWER),
     stdin("prompts", "print(int(input('n? ')) * 2)\n", ("3\n", "6\n"), reasons=WRONG_ANSWER),
-    stdin("integer_through_a_float", "print(int(float(input())))\n", ("7\n", "7\n"),
-          ("1000000000000000001\n", "1000000000000000001\n"), reasons=WRONG_ANSWER),
+    stdin(
+        "integer_through_a_float",
+        "print(int(float(input())))\n",
+        ("7\n", "7\n"),
+        ("1000000000000000001\n", "1000000000000000001\n"),
+        reasons=WRONG_ANSWER,
+    ),
     stdin("right_for_the_first_only", "print(6)\n", ("3\n", "6\n"), ("4\n", "8\n"), reasons=WRONG_ANSWER),
-    stdin("off_by_one_in_the_last_only", "n = int(input())\nprint(n * 2 + (n == 9))\n",
-          *[(f"{n}\n", f"{n * 2}\n") for n in range(10)], reasons=WRONG_ANSWER),
-    stdin("raises_in_the_last_only", "print(8 // int(input()))\n", ("2\n", "4\n"), ("4\n", "2\n"), ("0\n", "0\n"),
-          reasons=RUNTIME_ERROR),
+    stdin(
+        "off_by_one_in_the_last_only",
+        "n = int(input())\nprint(n * 2 + (n == 9))\n",
+        *[(f"{n}\n", f"{n * 2}\n") for n in range(10)],
+        reasons=WRONG_ANSWER,
+    ),
+    stdin(
+        "raises_in_the_last_only",
+        "print(8 // int(input()))\n",
+        ("2\n", "4\n"),
+        ("4\n", "2\n"),
+        ("0\n", "0\n"),
+        reasons=RUNTIME_ERROR,
+    ),
     stdin("right_then_raises", "print(6, flush=True)\nraise ValueError('late')\n", NOTHING_IN, reasons=RUNTIME_ERROR),
     stdin("right_then_reads_too_much", "print(int(input()) * 2)\ninput()\n", ("3\n", "6\n"), reasons=RUNTIME_ERROR),
-    stdin("right_then_killed", "import os\nprint(6, flush=True)\nos.kill(os.getpid(), 9)\n", NOTHING_IN,
-          reasons=("runtime_error", "memory")),
+    stdin(
+        "right_then_killed",
+        "import os\nprint(6, flush=True)\nos.kill(os.getpid(), 9)\n",
+        NOTHING_IN,
+        reasons=("runtime_error", "memory"),
+    ),
     stdin("missing_module", "import no_such_module\nprint(6)\n", NOTHING_IN, reasons=RUNTIME_ERROR),
     stdin("unclosed_parenthesis", "print(6\n", NOTHING_IN, reasons=("syntax_error",)),
     stdin("python_2", "print 6\n", NOTHING_IN, reasons=("syntax_error",)),
@@ -784,20 +858,42 @@ WRONG_VALUES = [
     returns("function", "answer", "6", NOT_PLAIN_DATA),
     returns("class", "int", "0", NOT_PLAIN_DATA),
     returns("bytes", "b'ab'", '"ab"', NOT_PLAIN_DATA),
-    call("prints_and_returns_nothing", "answer", "def answer(n):\n    print(2 * n)\n", ("3", "6"),
-         reasons=WRONG_ANSWER),
+    call(
+        "prints_and_returns_nothing", "answer", "def answer(n):\n    print(2 * n)\n", ("3", "6"), reasons=WRONG_ANSWER
+    ),
     call("other_name", "answer", "def solve(n):\n    return 2 * n\n", ("3", "6"), reasons=("no_function",)),
-    call("name_only_inside_a_function", "answer", "def solve():\n    def answer(n):\n        return 2 * n\n",
-         ("3", "6"), reasons=("no_function",)),
-    call("other_method", "answer", "class Solution:\n    def solve(self, n):\n        return 2 * n\n", ("3", "6"),
-         reasons=("no_function",)),
+    call(
+        "name_only_inside_a_function",
+        "answer",
+        "def solve():\n    def answer(n):\n        return 2 * n\n",
+        ("3", "6"),
+        reasons=("no_function",),
+    ),
+    call(
+        "other_method",
+        "answer",
+        "class Solution:\n    def solve(self, n):\n        return 2 * n\n",
+        ("3", "6"),
+        reasons=("no_function",),
+    ),
     call("name_of_a_number", "answer", "answer = 6\n", ("3", "6"), reasons=("no_function", "runtime_error")),
     call("too_few_parameters", "answer", "def answer():\n    return 6\n", ("3", "6"), reasons=RUNTIME_ERROR),
     call("too_many_parameters", "answer", "def answer(a, b):\n    return 6\n", ("3", "6"), reasons=RUNTIME_ERROR),
-    call("right_call_then_a_raising_one", "answer", "def answer(n):\n    return 6 // n\n", ("1", "6"), ("0", "0"),
-         reasons=RUNTIME_ERROR),
-    call("exits_in_the_call", "answer", "import os\ndef answer(n):\n    print(6, flush=True)\n    os._exit(0)\n",
-         ("3", "6"), reasons=NOT_PLAIN_DATA),
+    call(
+        "right_call_then_a_raising_one",
+        "answer",
+        "def answer(n):\n    return 6 // n\n",
+        ("1", "6"),
+        ("0", "0"),
+        reasons=RUNTIME_ERROR,
+    ),
+    call(
+        "exits_in_the_call",
+        "answer",
+        "import os\ndef answer(n):\n    print(6, flush=True)\n    os._exit(0)\n",
+        ("3", "6"),
+        reasons=NOT_PLAIN_DATA,
+    ),
     call("syntax_error_in_a_call", "answer", "def answer(n)\n    return 6\n", ("3", "6"), reasons=("syntax_error",)),
 ]
 
@@ -810,12 +906,27 @@ TIME = [
     stdin("busy_in_sum", "print(sum(range(10**12)))\n", NOTHING_IN, reasons=TIMEOUT),
     stdin("busy_in_pow", "print(len(bin(7**7**9)))\n", NOTHING_IN, reasons=TIMEOUT),
     stdin("busy_in_re", "import re\nprint(re.match(r'(a+)+$', 'a' * 50 + 'b'))\n", ("", "None\n"), reasons=TIMEOUT),
-    stdin("slow_in_the_last_only", "import time\nn = int(input())\ntime.sleep(9 * (n == 3))\nprint(n)\n",
-          ("1\n", "1\n"), ("2\n", "2\n"), ("3\n", "3\n"), reasons=TIMEOUT),
-    stdin("deadlock", "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()\n", NOTHING_IN,
-          reasons=TIMEOUT),
-    stdin("waits_for_a_handled_signal", "import signal\nfor n in (1, 2, 14, 15, 24):\n"
-          "    signal.signal(n, signal.SIG_IGN)\nwhile True:\n    signal.pause()\n", NOTHING_IN, reasons=TIMEOUT),
+    stdin(
+        "slow_in_the_last_only",
+        "import time\nn = int(input())\ntime.sleep(9 * (n == 3))\nprint(n)\n",
+        ("1\n", "1\n"),
+        ("2\n", "2\n"),
+        ("3\n", "3\n"),
+        reasons=TIMEOUT,
+    ),
+    stdin(
+        "deadlock",
+        "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()\n",
+        NOTHING_IN,
+        reasons=TIMEOUT,
+    ),
+    stdin(
+        "ignores_signals",
+        "import signal\nfor n in (1, 2, 14, 15, 24):\n"
+        "    signal.signal(n, signal.SIG_IGN)\nwhile True:\n    signal.pause()\n",
+        NOTHING_IN,
+        reasons=TIMEOUT,
+    ),
     stdin("100_quick_tests", "print(int(input()) ** 2)\n", *[(f"{n}\n", f"{n * n}\n") for n in range(100)]),
     stdin(
         "catches_everything_for_ever",
@@ -860,57 +971,127 @@ TIME = [
         """,
         NOTHING_IN,
     ),
-    call("hangs_at_import", "answer", "import time\ntime.sleep(60)\n\ndef answer(n):\n    return 6\n", ("3", "6"),
-         reasons=TIMEOUT),
-    call("hangs_in_the_second_call", "answer", "def answer(n):\n    while n > 1:\n        pass\n    return n\n",
-         ("1", "1"), ("2", "2"), reasons=TIMEOUT),
+    call(
+        "hangs_at_import",
+        "answer",
+        "import time\ntime.sleep(60)\n\ndef answer(n):\n    return 6\n",
+        ("3", "6"),
+        reasons=TIMEOUT,
+    ),
+    call(
+        "hangs_in_the_second_call",
+        "answer",
+        "def answer(n):\n    while n > 1:\n        pass\n    return n\n",
+        ("1", "1"),
+        ("2", "2"),
+        reasons=TIMEOUT,
+    ),
 ]
 
 SPACE = [
-    stdin("bytearray_of_4_gib", "table = bytearray(b'x') * (4 << 30)\nprint(6)\n", NOTHING_IN, reasons=MEMORY,
-          limit_s=3.0),
+    stdin(
+        "bytearray_of_4_gib", "table = bytearray(b'x') * (4 << 30)\nprint(6)\n", NOTHING_IN, reasons=MEMORY, limit_s=3.0
+    ),
     stdin("bytearray_of_1_tib", "table = bytearray(1 << 40)\nprint(6)\n", NOTHING_IN, reasons=("memory",)),
-    stdin("list_of_integers", "a = []\nwhile len(a) < 10**9:\n    a.extend(range(len(a), len(a) + 10**6))\nprint(6)\n",
-          NOTHING_IN, reasons=MEMORY, limit_s=3.0),
-    stdin("doubles_a_text", "s = 'x'\nwhile len(s) < 10**12:\n    s += s\nprint(6)\n", NOTHING_IN, reasons=MEMORY,
-          limit_s=3.0),
-    stdin("field_of_10_tb", "print(f\"{6:>{10**13}}\")\n", NOTHING_IN, reasons=("memory",)),
-    call("memory_in_a_call", "answer", "def answer(n):\n    table = bytearray(1 << 40)\n    return 6\n", ("3", "6"),
-         reasons=("memory",)),
+    stdin(
+        "list_of_integers",
+        "a = []\nwhile len(a) < 10**9:\n    a.extend(range(len(a), len(a) + 10**6))\nprint(6)\n",
+        NOTHING_IN,
+        reasons=MEMORY,
+        limit_s=3.0,
+    ),
+    stdin(
+        "doubles_a_text",
+        "s = 'x'\nwhile len(s) < 10**12:\n    s += s\nprint(6)\n",
+        NOTHING_IN,
+        reasons=MEMORY,
+        limit_s=3.0,
+    ),
+    stdin("field_of_10_tb", 'print(f"{6:>{10**13}}")\n', NOTHING_IN, reasons=("memory",)),
+    call(
+        "memory_in_a_call",
+        "answer",
+        "def answer(n):\n    table = bytearray(1 << 40)\n    return 6\n",
+        ("3", "6"),
+        reasons=("memory",),
+    ),
     stdin("prints_for_ever", "while True:\n    print('y' * 1000)\n", NOTHING_IN, reasons=("output_limit", "timeout")),
     stdin("prints_1_gb_at_once", "print('y' * 10**9)\n", NOTHING_IN, reasons=("output_limit", "timeout", "memory")),
-    stdin("stderr_for_ever", "import sys\nwhile True:\n    print('y' * 1000, file=sys.stderr)\n", NOTHING_IN,
-          reasons=("output_limit", "timeout")),
-    stdin("integer_of_10_million_digits", "print(10 ** 10**7)\n", NOTHING_IN,
-          reasons=("timeout", "runtime_error", "output_limit")),
+    stdin(
+        "stderr_for_ever",
+        "import sys\nwhile True:\n    print('y' * 1000, file=sys.stderr)\n",
+        NOTHING_IN,
+        reasons=("output_limit", "timeout", "runtime_error"),
+    ),
+    stdin(
+        "integer_of_10_million_digits",
+        "print(10 ** 10**7)\n",
+        NOTHING_IN,
+        reasons=("timeout", "runtime_error", "output_limit"),
+    ),
     returns("integer_of_100_million_bits", "1 << 10**8", "6", TOO_LARGE),
     returns("list_of_100_million", "[0] * 10**8", "[0]", TOO_LARGE),
-    returns("list_1000_deep", "eval('[0' + ']') if n else __import__('functools').reduce(lambda a, _: [a], range(999), [])",
-            "[[]]", TOO_LARGE),
-    call("list_that_holds_itself", "answer", "def answer(n):\n    a = []\n    a.append(a)\n    return a\n",
-         ("3", "[[]]"), reasons=TOO_LARGE),
-    call("list_of_2_to_the_60_leaves", "answer",
-         "def answer(n):\n    a = [1]\n    for _ in range(60):\n        a = [a, a]\n    return a\n", ("3", "[1]"),
-         reasons=TOO_LARGE),
+    call(
+        "list_1000_deep",
+        "answer",
+        "def answer(n):\n    a = []\n    for _ in range(999):\n        a = [a]\n    return a\n",
+        ("3", "[[]]"),
+        reasons=TOO_LARGE,
+    ),
+    call(
+        "list_that_holds_itself",
+        "answer",
+        "def answer(n):\n    a = []\n    a.append(a)\n    return a\n",
+        ("3", "[[]]"),
+        reasons=TOO_LARGE,
+    ),
+    call(
+        "list_of_2_to_the_60_leaves",
+        "answer",
+        "def answer(n):\n    a = [1]\n    for _ in range(60):\n        a = [a, a]\n    return a\n",
+        ("3", "[1]"),
+        reasons=TOO_LARGE,
+    ),
 ]
 
 DEPTH = [
-    stdin("recursion", "def f(n):\n    return f(n + 1)\nprint(6, flush=True)\nf(0)\n", NOTHING_IN,
-          reasons=RUNTIME_ERROR),
-    stdin("recursion_through_sorted", "def f(n):\n    return sorted([n, n], key=f)\nf(0)\n", NOTHING_IN,
-          reasons=RUNTIME_ERROR),
+    stdin(
+        "recursion", "def f(n):\n    return f(n + 1)\nprint(6, flush=True)\nf(0)\n", NOTHING_IN, reasons=RUNTIME_ERROR
+    ),
+    stdin(
+        "recursion_through_sorted",
+        "def f(n):\n    return sorted([n, n], key=f)\nf(0)\n",
+        NOTHING_IN,
+        reasons=RUNTIME_ERROR,
+    ),
     stdin("recursion_through_json", "import json\njson.loads('[' * 100_000)\n", NOTHING_IN, reasons=RUNTIME_ERROR),
-    stdin("recursion_through_repr", "a = []\nfor _ in range(100_000):\n    a = [a]\nprint(a)\n", NOTHING_IN,
-          reasons=RUNTIME_ERROR),
-    stdin("recursion_through_c_without_limit",
-          "import sys\nsys.setrecursionlimit(10**9)\ndef f(n):\n    return sorted([n], key=f)\nf(0)\n", NOTHING_IN,
-          reasons=("runtime_error", "memory", "timeout")),
-    call("recursion_in_a_call", "answer", "def answer(n):\n    return answer(n + 1)\n", ("3", "6"),
-         reasons=RUNTIME_ERROR),
-    stdin("100000_parentheses", "(" * 100_000 + "6" + ")" * 100_000 + "\n", NOTHING_IN,
-          reasons=("syntax_error", "runtime_error", "memory")),
-    stdin("100000_minus_signs", "print(" + "-" * 100_000 + "6)\n", NOTHING_IN,
-          reasons=("syntax_error", "runtime_error", "memory")),
+    stdin(
+        "recursion_through_repr",
+        "a = []\nfor _ in range(100_000):\n    a = [a]\nprint(a)\n",
+        NOTHING_IN,
+        reasons=RUNTIME_ERROR,
+    ),
+    stdin(
+        "recursion_through_c_without_limit",
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(n):\n    return sorted([n], key=f)\nf(0)\n",
+        NOTHING_IN,
+        reasons=("runtime_error", "memory", "timeout"),
+    ),
+    call(
+        "recursion_in_a_call", "answer", "def answer(n):\n    return answer(n + 1)\n", ("3", "6"), reasons=RUNTIME_ERROR
+    ),
+    stdin(
+        "100000_parentheses",
+        "(" * 100_000 + "6" + ")" * 100_000 + "\n",
+        NOTHING_IN,
+        reasons=("syntax_error", "runtime_error", "memory"),
+    ),
+    stdin(
+        "100000_minus_signs",
+        "print(" + "-" * 100_000 + "6)\n",
+        NOTHING_IN,
+        reasons=("syntax_error", "runtime_error", "memory"),
+    ),
     stdin("nul_byte", "print(6)\n\0\n", NOTHING_IN, reasons=("syntax_error", "runtime_error")),
     stdin("empty_source", "", NOTHING_IN, reasons=WRONG_ANSWER),
     call("empty_source_in_a_call", "answer", "", ("3", "6"), reasons=("no_function",)),

@@ -7,7 +7,6 @@ from typing import Any
 
 from acereason.problems.problem import Problem
 from acereason.rewards.code.judge import PASSED, PATIENCE_SECONDS, Judge, Outcome, Trial, job
-from acereason.rewards.sandbox import program
 from acereason.rewards.sandbox.zone import RunningProgram, Zone
 
 MESSAGE_BYTES = 1 << 24

@@ -115,8 +115,9 @@ class Judge:
     def output_of(self, source: str, stdin: bytes = b"") -> str:
         """What a program prints, for trying things out; it judges nothing."""
         zone = self.zone("program", source)
-        zone.prepare({"mode": "stdin", "source": source, "prelude": "", "entry": None, "iterators": False, "keep": False})
-        zone.start(self.config.time_limit_seconds, math.ceil(self.config.time_limit_seconds) + 1, stdin).end()
+        zone.prepare(job("stdin", source, Problem("", "code", "")))
+        seconds = self.config.time_limit_seconds
+        zone.start(seconds, math.ceil(seconds) + 1, stdin).end()
         return zone.output(self.output_bytes).decode("utf-8", "replace")
 
     def zone(self, role: str, source: str) -> Zone:

@@ -21,6 +21,8 @@ MAX_DEPTH = 200
 MAX_ITEMS = 100_000
 """Items taken from an iterator."""
 _JSON_DIGITS = 10**4000  # Python reads no longer decimal integer, so that none can take quadratic time
+_FRACTION_BITS = 1 << 14
+_MANY_KEYS = 1000
 _ATOMS = frozenset({str, float, bool, type(None)})
 
 
@@ -90,7 +92,7 @@ class _Encoder:
         kinds = set(map(type, items))
         if kinds <= _ATOMS:
             return items
-        if kinds == {int} and -_JSON_DIGITS < min(items) and max(items) < _JSON_DIGITS:
+        if kinds == {int} and min(items) > -_JSON_DIGITS and max(items) < _JSON_DIGITS:
             return items
         return [self.value(item, depth + 1) for item in items]
 
@@ -115,9 +117,12 @@ class _Encoder:
             return {"t": self._items(tuple.__iter__(value), depth)}
         if isinstance(value, dict):
             return {"d": [[self.value(k, depth + 1), self.value(v, depth + 1)] for k, v in dict.items(value)]}
-        for base, tag in ((set, "s"), (frozenset, "z"), (deque, "q")):
-            if isinstance(value, base):
-                return {tag: self._items(base.__iter__(value), depth)}
+        if isinstance(value, set):
+            return {"s": self._items(set.__iter__(value), depth)}
+        if isinstance(value, frozenset):
+            return {"z": self._items(frozenset.__iter__(value), depth)}
+        if isinstance(value, deque):
+            return {"q": self._items(deque.__iter__(value), depth)}
         return self._rarer(value, kind, depth)
 
     def _rarer(self, value: Any, kind: type, depth: int) -> Any:
@@ -139,7 +144,7 @@ class _Encoder:
 
 
 def _taken(items: Iterator[Any]) -> list[Any]:
-    taken = []
+    taken: list[Any] = []
     for item in items:
         if len(taken) == MAX_ITEMS:
             raise BadData(f"an iterator of more than {MAX_ITEMS} items")
@@ -176,7 +181,7 @@ class _Decoder:
     @staticmethod
     def _blank(name: str, classes: dict[str, type]) -> Any:
         cls = classes.get(name)
-        return Opaque(name) if cls is None else cls.__new__(cls)
+        return Opaque(name) if cls is None else object.__new__(cls)
 
     def value(self, shape: Any, depth: int) -> Any:
         if isinstance(shape, list):
@@ -205,10 +210,10 @@ class _Decoder:
         return tuple(self._items(items, depth))
 
     def _set(self, items: list[Any], depth: int) -> set[Any]:
-        return set(self._items(items, depth))
+        return set(_spread(self._items(items, depth)))
 
     def _frozenset(self, items: list[Any], depth: int) -> frozenset[Any]:
-        return frozenset(self._items(items, depth))
+        return frozenset(_spread(self._items(items, depth)))
 
     def _deque(self, items: list[Any], depth: int) -> deque[Any]:
         return deque(self._items(items, depth))
@@ -217,7 +222,8 @@ class _Decoder:
         return iter(self._items(items, depth))
 
     def _dictionary(self, items: list[list[Any]], depth: int) -> dict[Any, Any]:
-        return {self.value(key, depth + 1): self.value(value, depth + 1) for key, value in items}
+        keys = _spread([self.value(key, depth + 1) for key, _ in items])
+        return dict(zip(keys, [self.value(value, depth + 1) for _, value in items], strict=True))
 
     def _complex(self, parts: list[float], depth: int) -> complex:
         return complex(*parts)
@@ -235,10 +241,20 @@ class _Decoder:
         return Decimal(digits)
 
     def _fraction(self, parts: list[Any], depth: int) -> Fraction:
-        return Fraction(*(self.value(part, depth) for part in parts))
+        numerator, denominator = (self.value(part, depth) for part in parts)
+        if max(numerator.bit_length(), denominator.bit_length()) > _FRACTION_BITS:
+            raise BadData("a fraction of numbers too long")
+        return Fraction(numerator, denominator)
 
     def _opaque(self, kind: str, depth: int) -> Opaque:
         return Opaque(str(kind))
+
+
+def _spread(keys: list[Any]) -> list[Any]:
+    """The keys, unless they were made to collide: then a dictionary of them would take quadratic time."""
+    if len(keys) > _MANY_KEYS and 2 * len(set(map(hash, keys))) < len(set(map(repr, keys))):
+        raise BadData("keys that collide")
+    return keys
 
 
 _TAGS = {

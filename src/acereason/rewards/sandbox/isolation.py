@@ -98,18 +98,18 @@ def find_isolation(config: SandboxConfig) -> Isolation:
 
 def _candidates(config: SandboxConfig) -> list[Isolation]:
     without = set(config.without)
-    filters = {
-        "landlock": landlock.abi() > 0 and "landlock" not in without,
-        "seccomp": seccomp.available() and "seccomp" not in without,
-    }
+    filters = (
+        landlock.abi() > 0 and "landlock" not in without,
+        seccomp.available() and "seccomp" not in without,
+    )
     own_user, spaces = "user_namespace" not in without, "namespaces" not in without
     candidates = []
     if os.geteuid() == 0 and spaces:
-        candidates += [Isolation(ROOT, True, **filters)] if own_user else []
-        candidates += [Isolation(ROOT, False, **filters)]
+        candidates += [Isolation(ROOT, True, *filters)] if own_user else []
+        candidates += [Isolation(ROOT, False, *filters)]
     if own_user and spaces:
-        candidates += [Isolation(USER, True, **filters)]
-    return [*candidates, Isolation(NONE, False, **filters)]
+        candidates += [Isolation(USER, True, *filters)]
+    return [*candidates, Isolation(NONE, False, *filters)]
 
 
 def _weak(isolation: Isolation) -> str:

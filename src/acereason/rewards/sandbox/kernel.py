@@ -40,8 +40,8 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
-# A page fault costs a process just forked 1.5 us, and has to be had for each page that Python writes to, if only a count
-# of references. So functions are looked up once, and without argument types, which would make objects of numbers.
+# Each page that a process just forked writes to, if only to count a reference, costs it a page fault of 1.5 us. So
+# functions are looked up once, and without argument types, which would make objects of numbers.
 _libc = ctypes.CDLL(None, use_errno=True)
 raw_syscall, raw_prctl, _capset = _libc.syscall, _libc.prctl, _libc.capset
 """Without a function of Python's in between: they return -1 for a failure, which `error()` then names."""

@@ -51,4 +51,3 @@ class PidsCgroup:
         """Take the group away; its processes must be gone."""
         with contextlib.suppress(OSError):
             self._folder.rmdir()
-

@@ -33,7 +33,7 @@ def import_modules(extra: list[str]) -> None:
     Their hooks after a fork are left out: threading's and random's touch a hundred pages each in every fork, for a
     state that is right already: a fork has one thread, and random numbers begin alike in every test.
     """
-    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None  # type: ignore[assignment]
+    register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     try:
         for name in (*MODULES, *extra):
             __import__(name)

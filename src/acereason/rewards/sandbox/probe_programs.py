@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_TRY = '''
+_TRY = """
 import ctypes, os, socket, sys, tempfile, threading
 found = []
 def attempt(what, action):
@@ -17,10 +17,10 @@ def write(path):
         file.write("x")
     os.unlink(path)
     return "written"
-'''
-_TELL = '''
+"""
+_TELL = """
 print("; ".join(found) or "held")
-'''
+"""
 
 
 def _program(attempts: str) -> str:
@@ -32,7 +32,7 @@ PROGRAMS = {
         'for path in ("/etc/passwd", "/etc/hostname", "/bin/sh", "/usr/bin/env", "/proc/1/environ", FILE):\n'
         '    attempt(path, lambda: open(path, "rb").read(1) and "read")\n'
         'for path in ("/etc", "/var", "/sys", "/dev/shm"):\n'
-        '    attempt(path, lambda: os.listdir(path) or None)\n'
+        "    attempt(path, lambda: os.listdir(path) or None)\n"
     ),
     "writing outside its folder": _program(
         'for folder in ("/", "/etc", "/var/tmp", "/dev/shm", "/usr", os.path.dirname(os.__file__), "/home", "/root"):\n'

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import builtins
+import contextlib
 import io
 import json
 import marshal
@@ -109,7 +110,7 @@ def _execute(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
         pass
     finally:
         if _thread._count():
-            sys.modules["threading"]._shutdown()  # type: ignore[attr-defined]
+            sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
         for value in list(space.values()):
             if isinstance(value, io.TextIOWrapper | io.BufferedWriter) and not value.closed:
@@ -125,11 +126,9 @@ def _serve_calls(code: CodeType, job: dict[str, Any], module: ModuleType) -> int
     space = module.__dict__
     if job["prelude"]:
         exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
-    classes = {value: name for name, value in space.items() if isinstance(value, type) and value.__module__ == "__main__"}
-    try:
+    classes = own_classes(space)
+    with contextlib.suppress(SystemExit):
         exec(code, space)
-    except SystemExit:
-        pass
     by_name = {name: cls for cls, name in classes.items()}
     while (message := receive()) is not None:
         name, arguments, keywords = wire.decode(message, by_name)
@@ -147,6 +146,11 @@ def _answer(function: Any, arguments: Any, keywords: Any, classes: dict[type, st
         return b"m"
     except BaseException as error:  # the program's, whatever it is
         return b"e" + wire.encode([type(error).__name__, str(error)[:500]])
+
+
+def own_classes(space: dict[str, Any]) -> dict[type, str]:
+    """Classes that a problem's prelude defines, such as a list's node: their instances travel."""
+    return {value: name for name, value in space.items() if isinstance(value, type) and value.__module__ == "__main__"}
 
 
 def find_function(space: dict[str, Any], name: str) -> Any:
@@ -174,6 +178,7 @@ class RemoteFunction:
         self._name, self._classes, self._by_name = name, classes, by_name
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """What the program returns, or an exception like the one it raised."""
         RemoteFunction.calls += 1
         send(b"c" + wire.encode([self._name, list(arguments), keywords], self._classes))
         reply = receive()
@@ -183,9 +188,12 @@ class RemoteFunction:
             return wire.decode(reply[1:], self._by_name)
         kind, text = wire.decode(reply[1:])
         builtin = getattr(builtins, kind, None)
-        known = isinstance(builtin, type) and issubclass(builtin, Exception)
-        RemoteFunction.raised = builtin(text) if known else ProgramError(text)
-        raise RemoteFunction.raised
+        if isinstance(builtin, type) and issubclass(builtin, Exception):
+            error: Exception = builtin(text)
+        else:
+            error = ProgramError(text)
+        RemoteFunction.raised = error
+        raise error
 
 
 class ProgramError(Exception):
@@ -213,8 +221,7 @@ def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
     """Run a problem's own tests against the program in its own process; tell the judge what came of it."""
     space = _Names(module.__dict__)
     exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
-    space.classes = {value: name for name, value in space.items() if isinstance(value, type)}
-    space.classes = {cls: name for cls, name in space.classes.items() if cls.__module__ == "__main__"}
+    space.classes = own_classes(space)
     space["candidate"] = space[job["entry"]] = space.remote(job["entry"])
     solution = job["entry"].partition(".")[0].removesuffix("()")
     if "." in job["entry"]:

@@ -6,7 +6,6 @@ import os
 import socket
 import time
 
-
 from rich.table import Table
 
 from acereason.config import SandboxConfig
@@ -136,5 +135,3 @@ def _granted(flags: int) -> str:
         said = answer.read()
     os.waitpid(pid, 0)
     return said or "refused"
-
-

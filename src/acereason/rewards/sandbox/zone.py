@@ -112,9 +112,8 @@ class Zone:
 
     def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         settings = json.dumps(self.settings)
-        wanted = dict(
-            zip((zygote.JOB, zygote.STDIN, zygote.STDOUT, zygote.CONTROL), (*self._memory(), theirs.fileno()), strict=True)
-        )
+        numbers = (zygote.JOB, zygote.STDIN, zygote.STDOUT, zygote.CONTROL)
+        wanted = dict(zip(numbers, (*self._memory(), theirs.fileno()), strict=True))
 
         def place_descriptors() -> None:
             high = {number: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for number, source in wanted.items()}
