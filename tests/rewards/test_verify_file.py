@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from acereason.errors import UserError
+from acereason.problems.problem import Problem
 from acereason.rewards import worker_process
 from acereason.rewards.answer_rows import AnswerRow
 from acereason.rewards.pool import VerifierPool
@@ -23,6 +24,7 @@ from acereason.rewards.verify_file import WINDOW_BYTES, WINDOW_ROWS, check_files
 from acereason.rewards.verify_summary import VerifySummary
 
 PATIENCE = 60.0
+FIVE = Problem("five", "math", "", answer="5")
 
 
 @pytest.fixture
@@ -93,17 +95,17 @@ def test_of_an_endless_file_a_window_is_held(size: int, verifiers: VerifierPool)
     def rows() -> Iterator[AnswerRow]:
         nonlocal read
         for read in itertools.count(1):
-            yield AnswerRow(read, size, gold="5", text=f"{read % 7}")
+            yield AnswerRow(read, size, FIVE, text=f"{read % 7}")
 
-    for written, (row, verdict) in enumerate(itertools.islice(judged(rows(), verifiers, "math"), 10_000), start=1):
+    for written, (row, verdict) in enumerate(itertools.islice(judged(rows(), verifiers), 10_000), start=1):
         assert row.line == written
         assert verdict.reward == (written % 7 == 5)
         assert read - written <= min(WINDOW_ROWS, WINDOW_BYTES // size + 1)
 
 
 def test_a_row_larger_than_the_window_is_judged(verifiers: VerifierPool) -> None:
-    row = AnswerRow(1, 2 * WINDOW_BYTES, gold="5", text="5")
-    assert [verdict.reward for _, verdict in judged([row, row], verifiers, "math")] == [1.0, 1.0]
+    row = AnswerRow(1, 2 * WINDOW_BYTES, FIVE, text="5")
+    assert [verdict.reward for _, verdict in judged([row, row], verifiers)] == [1.0, 1.0]
 
 
 def test_an_empty_file_gives_an_empty_one(tmp_path: Path, verifiers: VerifierPool) -> None:
@@ -224,3 +226,34 @@ def test_the_table_adds_up() -> None:
         "slowest ms": "2.00",
         "rows a second": "5",
     }
+
+
+def test_a_table_of_programs_adds_up() -> None:
+    # A limit passed in a test is the program's, the same one without a test is the judge's.
+    verdicts = [Verdict(1.0, "p", "passed", 0.002)] * 3
+    verdicts += [Verdict(0.0, "p", reason, 0.002, 1) for reason in ("wrong_answer", "timeout", "timeout", "memory")]
+    verdicts += [Verdict(0.0, "p", "syntax_error", 0.002)]
+    verdicts += [Verdict(0.0, "p", reason, 0.0) for reason in ("timeout", "crashed", "no_code", "no_think_end")]
+    verdicts += [Verdict(0.0, "", "broken_line", 0.0)]
+    summary = VerifySummary("code")
+    for verdict in verdicts:
+        summary.add(verdict)
+    assert summary.lines(shared=0, elapsed=1.0)[:17] == [
+        ("rows", "13"),
+        ("passed", "3"),
+        ("failed", "5"),
+        ("  timeout", "2"),
+        ("  memory", "1"),
+        ("  syntax_error", "1"),
+        ("  wrong_answer", "1"),
+        ("no program", "2"),
+        ("  no_code", "1"),
+        ("  no_think_end", "1"),
+        ("not judged", "2"),
+        ("  crashed", "1"),
+        ("  timeout", "1"),
+        ("broken lines", "1"),
+        ("mean reward", "0.2500"),
+        ("judgements shared", "0"),
+        ("median ms", "2.00"),
+    ]

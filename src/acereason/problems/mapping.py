@@ -93,10 +93,8 @@ def to_problem(row: Row, config: ProblemsConfig, stem: str) -> Problem:
     if row.values.keys() | _LATER_FIELDS.keys() == _OWN_FIELDS and not named:
         return _own_problem(row, domain)
     known: dict[str, Any] = {key: row.values[key] for key in _PROVENANCE if isinstance(row.values.get(key), str)}
-    known |= {
-        "id": _id(row, config.id or _usual_id(row, domain), stem),
-        "question": _question(row, config.question, domain),
-    }
+    known["id"] = _id(row, config.id or _usual_id(row, domain), stem)
+    known["question"] = _question(row, config.question, domain)
     if domain == "math":
         known["answer"] = _answer(row, config.answer)
     else:

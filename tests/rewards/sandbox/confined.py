@@ -73,7 +73,9 @@ def call(name: str, *arguments: int) -> int:
 
 def main(source: str, modules: list[str], forks: bool | None, user: int | None, folders: dict[str, list[str]]) -> None:
     """Import, give up rights, run."""
-    names = {name: importlib.import_module(name) for name in modules}
+    for name in modules:
+        importlib.import_module(name)
+    names = {package: sys.modules[package] for package in (name.partition(".")[0] for name in modules)}
     code = compile(source, "confined", "exec")
     program = seccomp.build_filter(forks) if forks is not None else None
     ruleset = landlock.make_ruleset(**folders) if folders else -1

@@ -138,12 +138,14 @@ class Scratch:
         os.chdir(TMP)
         self._free = os.statvfs(TMP).f_ffree
 
-    def renew(self) -> None:
-        """Leave nothing for the next program."""
-        if os.statvfs(TMP).f_ffree != self._free:
-            os.chdir("/")
-            kernel.umount(TMP, kernel.MNT_DETACH)
-            self._mount()
+    def renew(self) -> bool:
+        """Leave nothing for the next program; whether there was something, and the folder is another one now."""
+        if os.statvfs(TMP).f_ffree == self._free:
+            return False
+        os.chdir("/")
+        kernel.umount(TMP, kernel.MNT_DETACH)
+        self._mount()
+        return True
 
 
 def empty_folder(folder: str) -> None:

@@ -63,9 +63,13 @@ def make_ruleset(readable: Iterable[str], writable: Iterable[str], executable: I
     # Older kernels take the larger structure as long as what they do not know is zero.
     attributes = ctypes.create_string_buffer(struct.pack("<QQQ", handled, tcp, scoped), 24)
     ruleset = kernel.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-    for paths, rights in ((readable, _READ), (writable, _WRITE), (executable, _EXECUTE)):
-        for path in paths:
-            _allow(ruleset, path, rights & handled)
+    try:
+        for paths, rights in ((readable, _READ), (writable, _WRITE), (executable, _EXECUTE)):
+            for path in paths:
+                _allow(ruleset, path, rights & handled)
+    except OSError:
+        os.close(ruleset)
+        raise
     return ruleset
 
 

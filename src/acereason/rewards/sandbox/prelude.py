@@ -54,7 +54,8 @@ def add_names() -> None:
         for public, value in _public(sys.modules[name]).items():
             if not hasattr(builtins, public):
                 found.setdefault(public, value)
-    vars(builtins).update(found, **{name: sys.modules[name] for name in MODULES})
+    found |= {name: sys.modules[name] for name in MODULES}
+    vars(builtins).update(found, exit=sys.exit, quit=sys.exit)  # the interpreter's own come with site-packages
 
 
 def _public(module: ModuleType) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def main(job: dict[str, Any]) -> int:
     except Exception:  # whatever the compiler raises, the text is no program
         return SYNTAX
     os.close(JOB)
-    module = _main_module()
+    module = _fresh_module("solution" if job["mode"] == "call" else "__main__")
     try:
         if job["mode"] == "stdin":
             _execute(code, job, module)
@@ -90,11 +90,11 @@ def _compiled(job: dict[str, Any]) -> CodeType:
     return code
 
 
-def _main_module() -> ModuleType:
-    """A fresh `__main__`."""
-    module = ModuleType("__main__")
+def _fresh_module(name: str) -> ModuleType:
+    """What the source is run as; functions that are called are no main program, so a guard keeps its part from running."""
+    module = ModuleType(name)
     module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
+    sys.modules[name] = module
     sys.argv = ["program.py"]
     return module
 
@@ -112,10 +112,10 @@ def _execute(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
         if _thread._count():
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
-        for value in list(space.values()):
-            if isinstance(value, io.TextIOWrapper | io.BufferedWriter) and not value.closed:
-                value.flush()
-        sys.stdout.flush()
+        files = [value for value in space.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
+        for file in (*files, sys.stdout, sys.__stdout__):
+            with contextlib.suppress(Exception):  # closed, or whatever a program put in its place
+                file.flush()
 
 
 # Calls
@@ -150,7 +150,8 @@ def _answer(function: Any, arguments: Any, keywords: Any, classes: dict[type, st
 
 def own_classes(space: dict[str, Any]) -> dict[type, str]:
     """Classes that a problem's prelude defines, such as a list's node: their instances travel."""
-    return {value: name for name, value in space.items() if isinstance(value, type) and value.__module__ == "__main__"}
+    classes = [(name, value) for name, value in space.items() if isinstance(value, type)]
+    return {value: name for name, value in classes if value.__module__ == space["__name__"]}
 
 
 def find_function(space: dict[str, Any], name: str) -> Any:

@@ -79,15 +79,15 @@ def build_filter(forks: bool, machine: str = kernel.MACHINE) -> Program:
     answers, rules = _answers(numbers, forks)
     out = classic_bpf.Assembler()
     out.add(classic_bpf.LOAD, _ARCH_AT)
-    out.add(classic_bpf.IF_EQUAL, _AUDIT_ARCH[machine], no="kill")
+    out.add(classic_bpf.IF_EQUAL, _AUDIT_ARCH[machine], no="KILL")
     out.add(classic_bpf.LOAD, _NUMBER_AT)
     _add_search(out, _ranges(answers))
     for (rule, error), label in rules.items():
         _add_rule(out, label, rule, error)
-    for label in dict.fromkeys(("kill", *answers.values(), *(str(error) for _, error in rules))):
+    for label in dict.fromkeys(("KILL", *answers.values(), *(str(error) for _, error in rules))):
         if label not in rules.values():
             out.mark(label)
-            out.add(classic_bpf.RETURN, {"allow": _ALLOW, "kill": _KILL}.get(label) or _FAIL | int(label))
+            out.add(classic_bpf.RETURN, {"ALLOW": _ALLOW, "KILL": _KILL}.get(label) or _FAIL | int(label))
     return Program(out.packed(), out.operands(seccomp_policy.OWN_PID), numbers["seccomp"])
 
 
@@ -106,17 +106,17 @@ def install(program: Program) -> None:
 
 
 def _answers(numbers: dict[str, int], forks: bool) -> tuple[dict[int, str], dict[tuple[seccomp_policy.Rule, int], str]]:
-    """Label of the answer to each number: "allow", an error number or a rule's label; and the labels of the rules."""
+    """Labels of the answers to numbers, "ALLOW", an error number or "name()" for a rule; labels of the rules."""
     policy = seccomp_policy
     by_name = dict.fromkeys(numbers, str(errno.EPERM))
     for error, names in policy.REFUSED_OTHERWISE.items():
         by_name |= dict.fromkeys(names.split(), str(error))
-    by_name |= dict.fromkeys(policy.ALLOWED.split(), "allow")
+    by_name |= dict.fromkeys(policy.ALLOWED.split(), "ALLOW")
     if forks:
-        by_name |= dict.fromkeys(policy.ALLOWED_WITH_FORKS.split(), "allow")
+        by_name |= dict.fromkeys(policy.ALLOWED_WITH_FORKS.split(), "ALLOW")
     labels: dict[tuple[policy.Rule, int], str] = {}
     for name, rule in (policy.RULES | (policy.RULES_WITH_FORKS if forks else policy.RULES_WITHOUT_FORKS)).items():
-        by_name[name] = labels.setdefault((rule, policy.RULE_ERRORS.get(name, errno.EPERM)), name)
+        by_name[name] = labels.setdefault((rule, policy.RULE_ERRORS.get(name, errno.EPERM)), name + "()")
     return {number: by_name[name] for name, number in numbers.items()}, labels
 
 
@@ -127,7 +127,7 @@ def _ranges(answers: dict[int, str]) -> list[tuple[int, str]]:
         answer = answers.get(number, str(errno.ENOSYS))
         if not ranges or answer != ranges[-1][1]:
             ranges.append((number, answer))
-    return [*ranges, (_X32, "kill")]
+    return [*ranges, (_X32, "KILL")]
 
 
 def _add_search(out: classic_bpf.Assembler, ranges: list[tuple[int, str]]) -> None:
@@ -148,7 +148,7 @@ def _search_label(ranges: list[tuple[int, str]]) -> str:
 def _add_rule(out: classic_bpf.Assembler, label: str, rule: seccomp_policy.Rule, error: int) -> None:
     """Allow a call if its arguments meet all conditions."""
     for count, (half, mask, values) in enumerate(rule, 1):
-        met = "allow" if count == len(rule) else f"{label} {count}"
+        met = "ALLOW" if count == len(rule) else f"{label} {count}"
         if count == 1:
             out.mark(label)
         out.add(classic_bpf.LOAD, _ARGUMENTS_AT + 4 * half)
@@ -157,5 +157,5 @@ def _add_rule(out: classic_bpf.Assembler, label: str, rule: seccomp_policy.Rule,
         for value in values[:-1]:
             out.add(classic_bpf.IF_EQUAL, value, met)
         out.add(classic_bpf.IF_EQUAL, values[-1], met, str(error))
-        if met != "allow":
+        if met != "ALLOW":
             out.mark(met)

@@ -141,10 +141,8 @@ class Zygote:
         self.namespaced = settings["mode"] != "none"
         self.folder = filesystem.TMP if self.namespaced else settings["folder"]
         os.chdir(self.folder)
-        self.ruleset = -1
-        if settings["landlock"]:
-            readable = ["/"] if self.namespaced else filesystem.readable_paths(paths)
-            self.ruleset = landlock.make_ruleset(readable, [self.folder, "/dev/null"])
+        self.readable = ["/"] if self.namespaced else filesystem.readable_paths(paths)
+        self.ruleset = self._make_ruleset() if settings["landlock"] else -1
         self.filter = seccomp.build_filter(forks=self.namespaced) if settings["seccomp"] else None
         self.control = _socket.socket(fileno=CONTROL)
         prelude.add_names()
@@ -156,6 +154,9 @@ class Zygote:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
         gc.collect()
         gc.freeze()  # so that no fork's collector touches what all of them share
+
+    def _make_ruleset(self) -> int:
+        return landlock.make_ruleset(self.readable, [self.folder, "/dev/null"])
 
     def serve(self) -> NoReturn:
         """Run programs until the judge goes away."""
@@ -194,7 +195,9 @@ class Zygote:
         _, status, usage = os.wait4(pid, 0)
         self._kill_all()
         if self.scratch:
-            self.scratch.renew()
+            if self.scratch.renew() and self.ruleset >= 0:
+                os.close(self.ruleset)
+                self.ruleset = self._make_ruleset()
         elif any(os.scandir(self.folder)):
             filesystem.empty_folder(self.folder)
         return ENDED.pack(b"E", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
