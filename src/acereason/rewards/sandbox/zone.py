@@ -297,14 +297,13 @@ class RunningProgram:
         return bytes(data)
 
     def _wait(self, channel: socket.socket, event: int) -> bool:
-        """Until the channel is ready; False when the program ended first or was ended."""
+        """Until the channel is ready; False when it never will be. What a program said before its end still counts."""
         while self._ending is None:
-            ready = self._poll(channel, event)
-            if ready & event:
-                return True
-            if ready:
-                return False
-        return False
+            if ready := self._poll(channel, event):
+                return bool(ready & event)
+        waiting = select.poll()
+        waiting.register(channel, event)
+        return self._ending.why == EXITED and any(ready & event for _, ready in waiting.poll(0))
 
     def end(self, patience: float = math.inf) -> Ending:
         """Wait for the end, and order it when it has not come after `patience` seconds.
