@@ -10,9 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-import acereason
 from acereason.rewards.sandbox import kernel, landlock, seccomp
 from acereason.rewards.sandbox.syscall_numbers import numbers_of
 
@@ -46,12 +43,15 @@ def start(
     source: str, modules: str = "", forks: bool | None = None, user: int | None = None, **folders: list[str]
 ) -> subprocess.CompletedProcess[str]:
     """As `run`, for processes that may fail."""
+    import pytest  # not in the process to be confined
+
     if forks is not None and not seccomp.available():
         pytest.skip("no seccomp filters here")
     if folders and not landlock.abi():
         pytest.skip("no Landlock here")
     settings = json.dumps([source, modules.split(), forks, user, folders])
-    environment = os.environ | {"PYTHONPATH": str(Path(acereason.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "4"}
+    search_path = filter(None, (str(Path(kernel.__file__).parents[3]), os.environ.get("PYTHONPATH")))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(search_path), "OPENBLAS_NUM_THREADS": "4"}
     return subprocess.run(
         [sys.executable, __file__, settings], capture_output=True, text=True, timeout=120, env=environment
     )

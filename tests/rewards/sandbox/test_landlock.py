@@ -1,6 +1,7 @@
 import os
-import stat
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,16 @@ needs = pytest.mark.skipif
 
 
 @pytest.fixture
-def inside(tmp_path: Path) -> str:
-    """A folder to write to; next to it one that is out of reach, with a file in it."""
-    for folder in (*reversed(tmp_path.parents[:2]), tmp_path):
-        folder.chmod(folder.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-    for name in ("inside", "outside"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name).chmod(0o777)
-    (tmp_path / "outside" / "file").write_text("secret")
-    (tmp_path / "outside" / "file").chmod(0o666)
-    return str(tmp_path / "inside")
+def inside() -> Iterator[str]:
+    """A folder to write to; next to it one that is out of reach, with a file in it. Others than the owner may, too."""
+    with tempfile.TemporaryDirectory() as parent:
+        inside, outside, file = Path(parent, "inside"), Path(parent, "outside"), Path(parent, "outside", "file")
+        inside.mkdir()
+        outside.mkdir()
+        file.write_text("secret")
+        for path, mode in ((Path(parent), 0o755), (inside, 0o777), (outside, 0o777), (file, 0o666)):
+            path.chmod(mode)
+        yield str(inside)
 
 
 def confined(source: str, inside: str, modules: str = "", user: int | None = None, **folders: list[str]) -> list[str]:

@@ -50,11 +50,11 @@ class Examination(Trial):
 
     def _started(self, zone: Zone, job: dict[str, Any]) -> RunningProgram:
         zone.prepare(job)
-        return zone.start(self.seconds, self.cpu_limit(self.seconds), calls=True)
+        return zone.start(self.seconds, self.cpu_limit(self.seconds))
 
     def _carry(self, examiner: RunningProgram, running: RunningProgram) -> str:
         """Messages to and fro, until the examiner has done."""
-        message = examiner.listen(MESSAGE_BYTES)
+        message = examiner.listen(self.seconds, MESSAGE_BYTES)
         while message and message[:1] == b"c":
             self._calls += 1
             seconds = self.seconds_left()

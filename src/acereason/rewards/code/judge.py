@@ -1,8 +1,8 @@
 """A program against its tests: what it is given, how long it may take, and whether what comes back is right.
 
-Expected outputs stay in this process. A test of standard input runs in a process of its own. Calls share one, and one
-that fails there is made again in a fresh process before it counts, so that what an earlier call left behind harms no
-program. Tests that come as source are for `examination.py`.
+Expected outputs stay in this process. Tests of standard input and calls share one process for as long as they go well,
+and one that fails there is made again in a fresh process before it counts, so that what an earlier test left behind
+harms no program. Tests that come as source are for `examination.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import math
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -39,6 +40,9 @@ _STATUS_REASONS: dict[int, str] = {
 }
 _VALUE_BYTES, _VALUE_FACTOR = 1 << 16, 16
 """A value returned is looked at when it is at most _VALUE_FACTOR times as long as the right one and _VALUE_BYTES."""
+_RESCUES = 2
+"""Tests that pass only in a fresh process, after which all tests get one."""
+_AHEAD, _AHEAD_BYTES = 16, 1 << 15
 _Result = TypeVar("_Result")
 
 
@@ -92,14 +96,15 @@ class Judge:
         tests = list(problem.tests)
         if not tests:
             return Outcome("no_tests")
-        kind = _StandardInput if problem.entry_point is None else _Calls
-        run = kind(self, problem, source)
         first = [index for index in dict.fromkeys(order) if index < len(tests)]
+        turns = [*first, *(index for index in range(len(tests)) if index not in set(first))]
+        kind = _StandardInput if problem.entry_point is None else _Calls
+        run = kind(self, problem, source, [tests[index] for index in turns])
         failures: dict[int, str] = {}
         passed = 0
         try:
-            for index in [*first, *(index for index in range(len(tests)) if index not in set(first))]:
-                reason = run.reason(tests[index])
+            for turn, index in enumerate(turns):
+                reason = run.reason(turn)
                 if reason == PASSED:
                     passed += 1
                     continue
@@ -117,7 +122,10 @@ class Judge:
         zone = self.zone("program", source)
         zone.prepare(job("stdin", source, Problem("", "code", "")))
         seconds = self.config.time_limit_seconds
-        zone.start(seconds, math.ceil(seconds) + 1, stdin).end()
+        running = zone.start(seconds, math.ceil(seconds) + 1)
+        zone.lay_out(stdin)
+        running.ask(b"", seconds, len(program.READY))
+        running.end(PATIENCE_SECONDS)
         return zone.output(self.output_bytes).decode("utf-8", "replace")
 
     def zone(self, role: str, source: str) -> Zone:
@@ -208,27 +216,73 @@ def job(mode: str, source: str, problem: Problem) -> dict[str, Any]:
     }
 
 
-class _StandardInput(Trial):
-    """A process for each test; nothing but its input goes in, nothing but its standard output comes out."""
+class _Session(Trial):
+    """One process for test after test, as long as they go well; one that fails is repeated in a fresh process.
 
-    def __init__(self, judge: Judge, problem: Problem, source: str) -> None:
-        super().__init__(judge, problem, source, "stdin")
+    So nothing that an earlier test left behind makes a program fail, and most tests cost no process.
+    """
 
-    def reason(self, test: CodeTest) -> str:
-        """`passed`, or why the test failed."""
-        seconds, limit = self.seconds_left(), self.judge.output_bytes
+    def __init__(self, judge: Judge, problem: Problem, source: str, tests: list[CodeTest], mode: str) -> None:
+        super().__init__(judge, problem, source, mode)
+        self._tests = tests
+        self._running: RunningProgram | None = None
+        self._rescued = 0
+
+    def reason(self, turn: int) -> str:
+        """`passed`, or why the test failed in a fresh process.
+
+        Raises:
+            ZoneLost: at every attempt.
+        """
+        fresh = self._running is None
+        reason = persistently(lambda: self._attempt(turn))
+        if reason == PASSED and self._rescued < _RESCUES:
+            return reason
+        self.close()
+        if reason in (PASSED, "timeout") or fresh:
+            return reason
+        reason = persistently(lambda: self._attempt(turn))
+        self._rescued += reason == PASSED
+        return reason
+
+    def close(self) -> bool:
+        running, self._running = self._running, None
+        return running is not None and running.end(0).memory_bytes > self.judge.memory_bytes
+
+    def _attempt(self, turn: int) -> str:
+        seconds = self.seconds_left()
         if seconds <= 0:
             return "timeout"
-
-        def run() -> tuple[Ending, bytes]:
+        try:
             zone = self.judge.zone("program", self.source)
-            zone.prepare(self.job)
-            given = str(test.input).encode("utf-8", "surrogatepass")
-            ending = zone.start(seconds, self.cpu_limit(seconds), given).end()
-            return ending, zone.output(limit)
+            if self._running is None:
+                zone.prepare(self.job)
+                self._running = zone.start(seconds, self.cpu_limit(self.seconds))
+                self._begun(turn)
+            return self._ask(zone, self._running, turn, seconds)
+        except ZoneLost:
+            self._running = None
+            raise
 
-        ending, output = persistently(run)
-        failure = self.failure(ending)
+    def _begun(self, turn: int) -> None:
+        """A fresh process stands ready for this test."""
+
+    def _ask(self, zone: Zone, running: RunningProgram, turn: int, seconds: float) -> str:
+        raise NotImplementedError
+
+
+class _StandardInput(_Session):
+    """Nothing but the inputs goes in, nothing but standard output comes out."""
+
+    def __init__(self, judge: Judge, problem: Problem, source: str, tests: list[CodeTest]) -> None:
+        super().__init__(judge, problem, source, tests, "stdin")
+
+    def _ask(self, zone: Zone, running: RunningProgram, turn: int, seconds: float) -> str:
+        test, limit = self._tests[turn], self.judge.output_bytes
+        zone.lay_out(str(test.input).encode("utf-8", "surrogatepass"))
+        reply = running.ask(b"", seconds, len(program.READY))
+        failure = "" if reply == program.READY else self._failure_at_end()
+        output = zone.output(limit)
         if failure not in ("timeout", "memory") and len(output) >= limit:
             return "output_limit"
         if failure:
@@ -236,52 +290,47 @@ class _StandardInput(Trial):
         same = compare.same_output(str(test.output), output.decode("utf-8", "surrogateescape"))
         return PASSED if same else "wrong_answer"
 
-
-class _Calls(Trial):
-    """One process for calls as long as they go well."""
-
-    def __init__(self, judge: Judge, problem: Problem, source: str) -> None:
-        super().__init__(judge, problem, source, "call")
-        self._name = problem.entry_point or ""
-        self._running: RunningProgram | None = None
-
-    def close(self) -> bool:
+    def _failure_at_end(self) -> str:
         running, self._running = self._running, None
-        return running is not None and running.end(0).memory_bytes > self.judge.memory_bytes
+        assert running
+        return self.failure(running.end(PATIENCE_SECONDS))
 
-    def reason(self, test: CodeTest) -> str:
-        """`passed`, or why the test failed in a fresh process."""
-        fresh = self._running is None
-        reason = persistently(lambda: self._ask(test))
-        if reason == PASSED:
-            return reason
-        self.close()
-        if not fresh and reason != "timeout":
-            reason = persistently(lambda: self._ask(test))
-            self.close()
-        return reason
 
-    def _ask(self, test: CodeTest) -> str:
-        seconds = self.seconds_left()
-        if seconds <= 0:
-            return "timeout"
-        expected = wire.encode(test.output)
-        try:
-            running = self._running = self._running or self._started(seconds)
-            limit = _VALUE_BYTES + _VALUE_FACTOR * len(expected)
-            reply = running.ask(wire.encode([self._name, test.input, {}]), seconds, limit)
-            if reply and reply[:1] in (b"v", b"e"):
-                return _value_reason(reply, test.output)
-            self._running = None
-            return self.broken_off(running, reply)
-        except ZoneLost:
-            self._running = None
-            raise
+class _Calls(_Session):
+    """Arguments go in, some tests ahead so that neither side waits for the other; plain data comes out."""
 
-    def _started(self, seconds: float) -> RunningProgram:
-        zone = self.judge.zone("program", self.source)
-        zone.prepare(self.job)
-        return zone.start(seconds, self.cpu_limit(self.seconds), calls=True)
+    def __init__(self, judge: Judge, problem: Problem, source: str, tests: list[CodeTest]) -> None:
+        super().__init__(judge, problem, source, tests, "call")
+        self._name = problem.entry_point or ""
+        self._sizes: deque[int] = deque()
+
+    def _begun(self, turn: int) -> None:
+        self._sizes.clear()
+
+    def _ask(self, zone: Zone, running: RunningProgram, turn: int, seconds: float) -> str:
+        expected = self._tests[turn].output
+        alive = self._send_ahead(running, turn, seconds)
+        limit = _VALUE_BYTES + _VALUE_FACTOR * len(wire.encode(expected))
+        reply = running.listen(seconds, limit) if alive else None
+        if reply and reply[:1] in (b"v", b"e"):
+            self._sizes.popleft()
+            return _value_reason(reply, expected)
+        self._running = None
+        return self.broken_off(running, reply)
+
+    def _send_ahead(self, running: RunningProgram, turn: int, seconds: float) -> bool:
+        """Send this test's arguments and those of later ones, no more than a socket takes at once."""
+        while not self._sizes or (len(self._sizes) < _AHEAD and sum(self._sizes) < _AHEAD_BYTES):
+            number = turn + len(self._sizes)
+            if number >= len(self._tests):
+                break
+            message = wire.encode([self._name, self._tests[number].input, {}])
+            if self._sizes and len(message) > _AHEAD_BYTES:
+                break
+            if not running.tell(message, seconds):
+                return bool(self._sizes)
+            self._sizes.append(len(message))
+        return True
 
 
 def _value_reason(reply: bytes, expected: Any) -> str:

@@ -136,11 +136,16 @@ class Scratch:
     def _mount(self) -> None:
         kernel.mount("tmpfs", TMP, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, self._options)
         os.chdir(TMP)
-        self._free = os.statvfs(TMP).f_ffree
+        self._fresh = self._state()
+
+    @staticmethod
+    def _state() -> tuple[int, ...]:
+        folder = os.stat(TMP)
+        return os.statvfs(TMP).f_ffree, folder.st_mode, folder.st_uid, folder.st_gid
 
     def renew(self) -> bool:
         """Leave nothing for the next program; whether there was something, and the folder is another one now."""
-        if os.statvfs(TMP).f_ffree == self._free:
+        if self._state() == self._fresh:
             return False
         os.chdir("/")
         kernel.umount(TMP, kernel.MNT_DETACH)

@@ -52,7 +52,7 @@ _libc.mount.argtypes = (*(ctypes.c_char_p,) * 3, ctypes.c_ulong, ctypes.c_char_p
 
 
 def syscall(number: int, *arguments: int | ctypes.Array) -> int:
-    """Any system call by its number, with numbers below 2^31 and arrays, of which it gets the address."""
+    """Any system call by its number, with all arguments it has: numbers below 2^31, and arrays for their address."""
     return _checked(raw_syscall(number, *arguments))
 
 
@@ -101,7 +101,7 @@ def drop_capabilities() -> None:
 
 def close_range(first: int, last: int = 0x7FFFFFFF) -> None:
     """Close the descriptors from `first` to `last`, both included; those that are not open do no harm."""
-    syscall(436, first, last)
+    syscall(436, first, last, 0)
 
 
 def no_new_privileges() -> None:

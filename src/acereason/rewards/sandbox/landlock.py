@@ -8,7 +8,6 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable
 
 from acereason.rewards.sandbox import kernel
 
@@ -43,7 +42,7 @@ _RESTRICT_FLAGS = _NO_LOG if abi() >= 7 else 0
 """What programs are refused, millions of times if they like, does not belong into the machine's audit log."""
 
 
-def make_ruleset(readable: Iterable[str], writable: Iterable[str], executable: Iterable[str] = ()) -> int:
+def make_ruleset(readable: list[str], writable: list[str], executable: list[str] | None = None) -> int:
     """Make a ruleset that allows what it names and nothing else; returns its file descriptor.
 
     From ABI 4 on it forbids TCP as well, from ABI 6 on signals and abstract Unix sockets to those who are outside.
@@ -64,7 +63,7 @@ def make_ruleset(readable: Iterable[str], writable: Iterable[str], executable: I
     attributes = ctypes.create_string_buffer(struct.pack("<QQQ", handled, tcp, scoped), 24)
     ruleset = kernel.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     try:
-        for paths, rights in ((readable, _READ), (writable, _WRITE), (executable, _EXECUTE)):
+        for paths, rights in ((readable, _READ), (writable, _WRITE), (executable or [], _EXECUTE)):
             for path in paths:
                 _allow(ruleset, path, rights & handled)
     except OSError:

@@ -11,6 +11,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from acereason.rewards.sandbox import program
+
 MODULES = (
     *("abc", "array", "atexit", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime"),
     *("decimal", "enum", "fractions", "functools", "gc", "heapq", "io", "itertools", "json", "math", "numbers"),
@@ -23,8 +25,6 @@ STARS = (
     *("random", "statistics", "fractions", "decimal"),
 )
 """Modules whose public names a program finds as well, the earlier ones first."""
-RECURSION_LIMIT = 50_000
-"""As LiveCodeBench sets it."""
 
 
 def import_modules(extra: list[str]) -> None:
@@ -40,7 +40,7 @@ def import_modules(extra: list[str]) -> None:
     finally:
         os.register_at_fork = register
     sys.modules["random"].seed(0)
-    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.setrecursionlimit(program.RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
 
 

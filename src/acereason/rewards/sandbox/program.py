@@ -14,6 +14,7 @@ import io
 import json
 import marshal
 import os
+import resource
 import struct
 import sys
 from types import CodeType, ModuleType
@@ -27,6 +28,12 @@ CHANNEL = 4
 """File descriptor of the socket to the judge, for calls and examiners."""
 HEAD = struct.Struct("<qq")
 """Of a job: its bytes, then those of the code behind it, 0 until a first fork has compiled it."""
+READY, SPENT = b"r", b"s"
+"""After a run of the program: whether the process can take another."""
+SPENT_KIB = 1 << 18
+"""A process that once had so much memory makes way for a fresh one."""
+RECURSION_LIMIT = 50_000
+"""As LiveCodeBench sets it."""
 UNCONFINED, EXCEPTION, SYNTAX, MEMORY, NO_FUNCTION = 100, 101, 102, 103, 104
 """Exit statuses."""
 MESSAGE = struct.Struct("<I")
@@ -42,19 +49,15 @@ def main(job: dict[str, Any]) -> int:
     except Exception:  # whatever the compiler raises, the text is no program
         return SYNTAX
     os.close(JOB)
-    module = _fresh_module("solution" if job["mode"] == "call" else "__main__")
     try:
         if job["mode"] == "stdin":
-            _execute(code, job, module)
-        elif job["mode"] == "call":
-            return _serve_calls(code, job, module)
-        else:
-            _examine(code, job, module)
+            return _serve_runs(code, job)
+        module = fresh_module("solution" if job["mode"] == "call" else "__main__")
+        return _serve_calls(code, job, module) if job["mode"] == "call" else _examine(code, job, module)
     except MemoryError:
         return MEMORY
     except BaseException:
         return EXCEPTION
-    return 0
 
 
 def read_job() -> dict[str, Any]:
@@ -90,8 +93,8 @@ def _compiled(job: dict[str, Any]) -> CodeType:
     return code
 
 
-def _fresh_module(name: str) -> ModuleType:
-    """What the source is run as; functions that are called are no main program, so a guard keeps its part from running."""
+def fresh_module(name: str) -> ModuleType:
+    """What the source is run as: functions that are called are no main program, and a main guard holds there."""
     module = ModuleType(name)
     module.__dict__["__builtins__"] = builtins
     sys.modules[name] = module
@@ -99,9 +102,32 @@ def _fresh_module(name: str) -> ModuleType:
     return module
 
 
-def _execute(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
+# Standard input and output
+
+
+def _serve_runs(code: CodeType, job: dict[str, Any]) -> int:
+    """Run the program on one input after the other, while it leaves the process as it was."""
+    files = _standard_files()
+    while receive() is not None:
+        _execute(code, job, fresh_module("__main__").__dict__)
+        if _is_spent() or _standard_files() != files:
+            send(SPENT)
+            return 0
+        _fresh_streams()
+        send(READY)
+    return 0
+
+
+def _standard_files() -> list[int]:
+    """What is open as standard input and output; `open(0)` closes it when it goes."""
+    try:
+        return [os.fstat(descriptor).st_ino for descriptor in (0, 1)]
+    except OSError:
+        return []
+
+
+def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> None:
     """Run a program to its end as the interpreter would: its threads, its exit functions, its open files."""
-    space = module.__dict__
     try:
         if job["prelude"]:
             exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
@@ -115,7 +141,31 @@ def _execute(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
         files = [value for value in space.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
         for file in (*files, sys.stdout, sys.__stdout__):
             with contextlib.suppress(Exception):  # closed, or whatever a program put in its place
-                file.flush()
+                file.flush()  # type: ignore[union-attr]
+        space.clear()
+
+
+def _is_spent() -> bool:
+    """Whether something is left of a run that a next one could meet: threads, processes, much memory."""
+    if "threading" in sys.modules and sys.modules["threading"]._main_thread._is_stopped:
+        return True
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_KIB:
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _fresh_streams() -> None:
+    """Standard streams that have read and written nothing yet, on the same descriptors."""
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):
+        stream = open(descriptor, mode, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.modules["random"].seed(0)
 
 
 # Calls
@@ -218,7 +268,7 @@ class _Names(dict[str, Any]):
         return RemoteFunction(name, self.classes, {name: cls for cls, name in self.classes.items()})
 
 
-def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
+def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
     """Run a problem's own tests against the program in its own process; tell the judge what came of it."""
     space = _Names(module.__dict__)
     exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
@@ -235,6 +285,7 @@ def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> None:
     except BaseException as error:
         outcome = {"failed": type(error).__name__, "raised": error is RemoteFunction.raised}
     send(b"d" + json.dumps(outcome | {"calls": RemoteFunction.calls}).encode())
+    return 0
 
 
 def _remote_class(name: str, space: _Names) -> type:

@@ -18,9 +18,8 @@ ALLOWED = """
 read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup dup2 dup3
 open openat openat2 creat access faccessat faccessat2 stat fstat lstat newfstatat statx statfs fstatfs
 getdents getdents64 getcwd chdir fchdir rename renameat renameat2 mkdir mkdirat rmdir link linkat unlink unlinkat
-symlink symlinkat readlink readlinkat truncate ftruncate fallocate flock fsync fdatasync sync_file_range fadvise64
-readahead sendfile copy_file_range umask chmod fchmod fchmodat chown fchown lchown fchownat
-utime utimes futimesat utimensat
+symlink symlinkat readlink readlinkat ftruncate fallocate flock fsync fdatasync sync_file_range fadvise64
+readahead sendfile copy_file_range umask
 pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
 eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime
 mmap mprotect munmap mremap msync madvise brk mlock mlock2 mlockall munlock munlockall
@@ -34,10 +33,12 @@ getsockname getpeername getsockopt shutdown recvfrom
 """
 """Calls that reach nothing but the process itself and what it may open or has open."""
 ALLOWED_WITH_FORKS = """
+chmod fchmod fchmodat chown fchown lchown fchownat utime utimes futimesat utimensat truncate
 fork vfork execve kill tkill tgkill setsid setpgid getpgid getsid
 sched_getparam sched_getscheduler sched_rr_get_interval
 """
-"""Calls that reach no further than the PID namespace."""
+"""Calls that reach no further than the namespaces. Landlock knows nothing of modes, owners and times of files, and its
+first versions not of `truncate`: without a file system of its own a program could change those of the machine's."""
 REFUSED_OTHERWISE = {
     errno.ENOSYS: "clone3",
     errno.ENOTSUP: """

@@ -163,36 +163,37 @@ class Zone:
         os.ftruncate(self.job, 0)
         _write_all(self.job, program.HEAD.pack(len(data), 0) + data)
 
-    def start(self, seconds: float, cpu_seconds: int, stdin: bytes = b"", calls: bool = False) -> RunningProgram:
-        """Begin a run of the prepared program.
+    def start(self, seconds: float, cpu_seconds: int) -> RunningProgram:
+        """Begin the prepared program; it waits for the first message.
 
         Args:
             seconds: that it may run or sleep; waiting for a core does not count, up to a limit.
             cpu_seconds: of processor time, of each of its processes.
-            stdin: what it reads.
-            calls: whether it serves calls, on a socket.
 
         Raises:
             ZoneLost: the zygote is gone.
         """
-        for memory in (self.stdin, self.stdout):
-            os.ftruncate(memory, 0)
-        _write_all(self.stdin, stdin)
-        ours, theirs = socket.socketpair() if calls else (None, None)
-        message = zygote.RUN.pack(b"R", cpu_seconds)
+        self.lay_out(b"")
+        ours, theirs = socket.socketpair()
         try:
-            if theirs:
-                with theirs:
-                    socket.send_fds(self.control, [message], [theirs.fileno()])
-            else:
-                self.control.send(message)
+            with theirs:
+                socket.send_fds(self.control, [zygote.RUN.pack(b"R", cpu_seconds)], [theirs.fileno()])
         except OSError as error:
+            ours.close()
             self.lost = True
             raise ZoneLost("the zygote is gone") from error
         return RunningProgram(self, ours, seconds)
 
+    def lay_out(self, stdin: bytes) -> None:
+        """What the program will read on standard input; its output so far is forgotten. The offsets are shared."""
+        for memory in (self.stdin, self.stdout):
+            os.fchmod(memory, 0o666)  # a program that runs as this user may have changed it
+            os.ftruncate(memory, 0)
+            os.lseek(memory, 0, os.SEEK_SET)
+        _write_all(self.stdin, stdin)
+
     def output(self, limit: int) -> bytes:
-        """What the last program left on standard output, at most `limit` bytes of it."""
+        """What the program has left on standard output, at most `limit` bytes of it."""
         size = min(os.fstat(self.stdout).st_size, limit)
         parts = []
         offset = 0
@@ -241,26 +242,32 @@ class Zone:
 class RunningProgram:
     """A program from its start to its end; `ask` while it serves calls, then `end`."""
 
-    def __init__(self, zone: Zone, channel: socket.socket | None, seconds: float) -> None:
+    def __init__(self, zone: Zone, channel: socket.socket, seconds: float) -> None:
         self._zone, self._channel = zone, channel
+        channel.setblocking(False)
         self._seconds = seconds
         self._started = time.monotonic()
+        self._next_look = self._started + TICK_SECONDS
         self._ending: Ending | None = None
         self._why = EXITED
         self.oversized = False
 
     def ask(self, message: bytes, seconds: float, limit: int) -> bytes | None:
         """Send one message and wait for the reply; None when the program ended, or sent more than `limit` bytes."""
-        assert self._channel
+        return self.listen(seconds, limit) if self.tell(message, seconds) else None
+
+    def tell(self, message: bytes, seconds: float) -> bool:
+        """Send one message, within so many seconds; False when the program ended, or hung up."""
         self._started, self._seconds = time.monotonic(), seconds
         try:
-            self._exchange(select.POLLOUT, program.MESSAGE.pack(len(message)) + message)
+            self._send(program.MESSAGE.pack(len(message)) + message)
         except OSError:
-            return None
-        return self.listen(limit)
+            return False
+        return True
 
-    def listen(self, limit: int) -> bytes | None:
-        """The next message; see `ask`."""
+    def listen(self, seconds: float, limit: int) -> bytes | None:
+        """The next message, within so many seconds; see `ask`."""
+        self._started, self._seconds = time.monotonic(), seconds
         head = self._receive(program.MESSAGE.size)
         if head is None:
             return None
@@ -268,19 +275,15 @@ class RunningProgram:
         self.oversized = size > limit
         return None if self.oversized else self._receive(size)
 
-    def _exchange(self, event: int, data: bytes) -> None:
-        assert self._channel
-        self._channel.setblocking(False)
+    def _send(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            if not self._wait(self._channel, event):
-                raise BrokenPipeError
             with contextlib.suppress(BlockingIOError):
                 view = view[self._channel.send(view) :]
+            if view and not self._wait(self._channel, select.POLLOUT):
+                raise BrokenPipeError
 
     def _receive(self, size: int) -> bytes | None:
-        assert self._channel
-        self._channel.setblocking(False)
         data = bytearray()
         while len(data) < size:
             if not self._wait(self._channel, select.POLLIN):
@@ -299,7 +302,8 @@ class RunningProgram:
     def _wait(self, channel: socket.socket, event: int) -> bool:
         """Until the channel is ready; False when it never will be. What a program said before its end still counts."""
         while self._ending is None:
-            if ready := self._poll(channel, event):
+            ready = self._poll(channel, event)
+            if ready:
                 return bool(ready & event)
         waiting = select.poll()
         waiting.register(channel, event)
@@ -317,8 +321,7 @@ class RunningProgram:
                 self._order(ENDED)
             else:
                 self._poll()
-        if self._channel:
-            self._channel.close()
+        self._channel.close()
         return self._ending
 
     def _poll(self, channel: socket.socket | None = None, event: int = 0) -> int:
@@ -327,16 +330,18 @@ class RunningProgram:
         waiting.register(self._zone.control, select.POLLIN)
         if channel:
             waiting.register(channel, event)
-        left = self._started + self._seconds - time.monotonic()
-        ready = dict(waiting.poll(1000 * max(0.01, min(left, TICK_SECONDS))))
+        now = time.monotonic()
+        due = min(self._next_look, max(self._started + self._seconds, now + 0.01))
+        ready = dict(waiting.poll(math.ceil(1000 * max(0.0, due - now))))
         if self._zone.control.fileno() in ready:
             self._read_ending()
-        elif not ready:
+        elif time.monotonic() >= self._next_look:
             self._look()
         return ready.get(channel.fileno(), 0) if channel else 0
 
     def _look(self) -> None:
-        """At a program that has run for a while: its time and its memory."""
+        """At a program that has run for a while: its time and its memory, however busy it is with messages."""
+        self._next_look = time.monotonic() + TICK_SECONDS
         programs = self._zone.descendants()
         if time.monotonic() > self._started + self._seconds + _starved(programs[:1], STARVED * self._seconds):
             self._order(TIMEOUT)

@@ -30,7 +30,7 @@ from acereason.rewards.sandbox import filesystem, kernel, landlock, prelude, pro
 JOB, STDIN, STDOUT, CONTROL = 3, 4, 5, 6
 """File descriptors it is started with."""
 RUN = struct.Struct("<cq")
-"""`R` and seconds of processor time; a socket comes along for a program that serves calls."""
+"""`R` and seconds of processor time; the program's end of its socket to the judge comes along."""
 KILL = b"K"
 ENDED = struct.Struct("<cidq")
 """`E`, wait status, CPU seconds, peak memory in bytes."""
@@ -165,7 +165,7 @@ class Zygote:
             message, channel = self._receive()
             if not message:
                 os._exit(0)
-            if message[:1] != b"R":
+            if message[:1] != b"R" or channel < 0:
                 continue  # a kill that came too late
             _, cpu_seconds = RUN.unpack(message)
             self.control.send(self._run(cpu_seconds, channel))
@@ -179,8 +179,6 @@ class Zygote:
         return message, descriptors[0] if descriptors else -1
 
     def _run(self, cpu_seconds: int, channel: int) -> bytes:
-        os.lseek(STDIN, 0, os.SEEK_SET)
-        os.lseek(STDOUT, 0, os.SEEK_SET)
         pid = os.fork()
         if pid == 0:
             status = program.UNCONFINED
@@ -189,8 +187,7 @@ class Zygote:
                 status = program.main(program.read_job())
             finally:
                 os._exit(status)
-        if channel >= 0:
-            os.close(channel)
+        os.close(channel)
         self._await(pid)
         _, status, usage = os.wait4(pid, 0)
         self._kill_all()
@@ -235,11 +232,9 @@ class Zygote:
         if self.ruleset >= 0:
             landlock.restrict(self.ruleset)
         os.dup2(STDIN, 0)
-        if channel < 0:
-            os.dup2(STDOUT, 1)
-        else:
-            os.dup2(channel, program.CHANNEL)
-        os.closerange(JOB + 1 if channel < 0 else program.CHANNEL + 1, HIGHEST)
+        os.dup2(STDOUT, 1)
+        os.dup2(channel, program.CHANNEL)
+        os.closerange(program.CHANNEL + 1, HIGHEST)
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
         if settings["mode"] == "root":

@@ -1,0 +1,67 @@
+"""Runs hostile programs and tells what is wrong; as a script, all of them, as whoever started it."""
+
+import sys
+from contextlib import closing
+
+from hostile_cases import CASES, CHECK, LOOK, POISONS, Hostile
+from outside import SECRET, Outside
+
+from acereason.config import SandboxConfig
+from acereason.problems.problem import CodeTest, CodeTests, Problem
+from acereason.rewards.code.judge import Judge
+from acereason.rewards.sandbox.isolation import find_isolation
+
+LIMITS = {"time_limit_seconds": 1.5, "total_time_limit_seconds": 3.0, "memory_mib": 256, "processes": 24}
+SIZES = {"output_mib": 2, "tmp_mib": 2}
+ROOM = "x" * 400_000
+"""An argument longer than what a socket holds."""
+
+
+def start(without: list[str]) -> Judge:
+    """A judge that does without some layers."""
+    config = SandboxConfig(**LIMITS, **SIZES, without=without)  # type: ignore[arg-type]
+    return Judge(config, find_isolation(config))
+
+
+def problem(case: Hostile) -> Problem:
+    """To add 3 and 4."""
+    if case.kind == "stdin":
+        return Problem(case.name, "code", "", tests=CodeTests.pack([CodeTest("3 4\n", "7\n")]))
+    if case.kind == "check":
+        return Problem(case.name, "code", "", check=CHECK, entry_point="add")
+    arguments = [3, ROOM] if case.name.startswith("reads_in_pieces") else [3, 4]
+    return Problem(case.name, "code", "", entry_point="add", tests=CodeTests.pack([CodeTest(arguments, 7)]))
+
+
+def complaints(case: Hostile, judge: Judge, outside: Outside) -> list[str]:
+    """What a program achieved that it should not have."""
+    source = outside.names + case.code
+    reason = judge.judge(problem(case), source).reason
+    wrong = [] if reason in case.reasons else [f"{reason}, not {' or '.join(case.reasons)}"]
+    zone = judge.zone("program", source)
+    output = zone.output(1 << 20).decode("utf-8", "replace")
+    if wrong and case.kind == "stdin":
+        wrong.append(output[-300:])
+    if SECRET in output:
+        wrong.append("the secret was read")
+    if alive := zone.descendants():
+        wrong.append(f"processes {alive} are left")
+    return [f"{case.name}: {each}" for each in (*wrong, *outside.changes())]
+
+
+def traces(poison: str, judge: Judge) -> list[str]:
+    """What the next program finds otherwise after one that tried to leave something."""
+    before = judge.output_of(LOOK, b"input")
+    judge.output_of(POISONS[poison])
+    after = judge.output_of(LOOK, b"input")
+    assert before.startswith("input"), before
+    return [] if after == before else [f"{poison}: {after!r} where it was {before!r}"]
+
+
+if __name__ == "__main__":
+    with closing(start(sys.argv[1:])) as judge, Outside() as outside:
+        for case in CASES:
+            print(*complaints(case, judge, outside), sep="\n", end="")
+        for poison in POISONS:
+            print(*traces(poison, judge), sep="\n", end="")
+        print("done as", judge.output_of("import os; print(os.getuid())").strip())
