@@ -78,7 +78,7 @@ FORGING = [
         """
         import os
         for number in range(3, 1024):
-            for message in (b'{"reward": 1.0, "reason": "passed", "seconds": 1}\\n', b"E" + bytes(31), b"Y1", b"passed"):
+            for message in (b'{"reward": 1.0, "reason": "passed"}\\n', b"E" + bytes(31), b"Y1", b"passed"):
                 try:
                     os.write(number, message)
                 except OSError:
@@ -100,7 +100,7 @@ FORGING = [
         sys.modules["acereason"] = sys.modules["acereason.rewards.code.compare"] = sys
         sys.stdout.write(Equal(8))
         """,
-        WRONG_ANSWER,
+        NO_ANSWER,
     ),
     stdin(
         "walks_frames",
@@ -244,15 +244,15 @@ REACHING = [
         for path in (FILE, "/etc/passwd", "/etc/hostname", "/bin/sh", "/proc/1/environ", "/proc/self/root" + FILE,
                      f"/proc/{JUDGE}/environ", f"/proc/{JUDGE}/cwd/setup.py", "/proc/cpuinfo", "/sys/kernel/notes"):
             attempt(path, lambda: open(path, "rb").read(40))
-        for path in (FOLDER, "/etc", "/home", "/root", "/var", "/sys", "/dev/shm"):
+        for path in (FOLDER, "/etc", "/var", "/sys", "/dev/shm"):
             attempt(path, lambda: os.listdir(path) or -1)
         """,
     ),
     reaching(
         "writes_files",
         """
-        folders = FOLDER, "/", "/etc", "/usr", "/var/tmp", "/dev/shm", "/dev", os.path.expanduser("~root"), os.path.dirname(os.__file__)
-        for folder in folders:
+        library = os.path.dirname(os.__file__)
+        for folder in (FOLDER, "/", "/etc", "/usr", "/var/tmp", "/dev/shm", "/dev", "/root", "/home", library):
             path = os.path.join(folder, TOKEN)
             attempt(path, lambda: open(path, "x"))
             attempt(path, os.mkdir, path)
@@ -343,7 +343,7 @@ REACHING = [
         "reads_the_environment",
         """
         known = {"PATH", "HOME", "LANG", "PYTHONHASHSEED", "LC_CTYPE"}
-        attempt("environ", lambda: {name for name in os.environ if name not in known and "_NUM_THREADS" not in name} or -1)
+        attempt("environ", lambda: {name for name in set(os.environ) - known if "_NUM_THREADS" not in name} or -1)
         """,
     ),
 ]
@@ -503,7 +503,7 @@ EXHAUSTING = [
     ),
     call("value_without_end", "def add(a, b):\n    while True:\n        yield 7\n", NO_ANSWER),
     call("value_of_64_mib", "def add(a, b):\n    return '7' * (64 << 20)\n", OUTPUT_LIMIT),
-    call("keys_that_collide", "def add(a, b):\n    return {k * (2**61 - 1): 7 for k in range(2400)}\n", NO_ANSWER),
+    call("keys_that_collide", "def add(a, b):\n    return {k * (2**61 - 1): 7 for k in range(1200)}\n", NO_ANSWER),
     call("sleeps_in_the_call", "import time\ndef add(a, b):\n    time.sleep(600)\n", TIMEOUT),
 ]
 
@@ -536,9 +536,9 @@ POISONS = {
     "times_of_the_folder": "import os\nos.utime('.', (1, 1))\n",
     "rights_of_the_input": "import os\nos.fchmod(0, 0)\n",
     "rights_of_the_output": "import os\nos.fchmod(1, 0)\n",
-    "output": "import os\nos.lseek(1, 9999, 0)\nos.write(1, b'left over')\nos.lseek(0, 5, 0)\nos.write(0, b'left over')\n",
-    "flags": "import fcntl, os\nfor file in (0, 1, 2):\n    fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND | os.O_NONBLOCK)\n",
-    "locks": "import fcntl\nfor file in (0, 1, 2):\n    fcntl.flock(file, fcntl.LOCK_EX)\n    fcntl.lockf(file, fcntl.LOCK_EX)\n",
+    "output": "import os\nfor file in (0, 1):\n    os.lseek(file, 99, 0)\n    os.write(file, b'left over')\n",
+    "flags": "import os\nfrom fcntl import *\nfor file in (0, 1):\n    fcntl(file, F_SETFL, os.O_APPEND | os.O_NONBLOCK)\n",
+    "locks": "from fcntl import *\nfor file in (0, 1):\n    flock(file, LOCK_EX)\n    lockf(file, LOCK_EX)\n",
     "itself": "import os, resource, signal\nos.nice(5)\nos.umask(0o777)\nos.environ['X'] = 'x'\nos.chdir('/')\n"
     "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\nresource.setrlimit(resource.RLIMIT_NOFILE, (9, 9))\n"
     "signal.signal(15, signal.SIG_IGN)\nimport random\nrandom.seed(5)\n",

@@ -61,7 +61,7 @@ def traces(poison: str, judge: Judge) -> list[str]:
 if __name__ == "__main__":
     with closing(start(sys.argv[1:])) as judge, Outside() as outside:
         for case in CASES:
-            print(*complaints(case, judge, outside), sep="\n", end="")
+            print(*complaints(case, judge, outside), sep="\n")
         for poison in POISONS:
-            print(*traces(poison, judge), sep="\n", end="")
+            print(*traces(poison, judge), sep="\n")
         print("done as", judge.output_of("import os; print(os.getuid())").strip())

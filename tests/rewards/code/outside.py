@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -71,7 +72,8 @@ class Outside:
             "text": self._file.read_text(),
             "folder": sorted(os.listdir(self._folder)),
             "host": os.uname().nodename,
-            "bystander": Path(f"/proc/{self._bystander.pid}/stat").read_text().rpartition(")")[2].split()[0],
+            "bystander is well": Path(f"/proc/{self._bystander.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            in "RS",
             "nice": os.getpriority(os.PRIO_PROCESS, self._bystander.pid),
         }
 
@@ -83,10 +85,8 @@ class Outside:
                 visits.append(f"connection to {server.getsockname()}")
             except BlockingIOError:
                 continue
-        try:
+        with contextlib.suppress(BlockingIOError):
             visits.append(f"datagram {self._datagrams.recv(100)!r}")
-        except BlockingIOError:
-            pass
         return visits
 
     def _made(self) -> list[str]:
