@@ -156,7 +156,7 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "fork bomb": (FORK_BOMB, ()),
     "threads": (THREADS, ()),
     "threads, then exit": (THREADS + ANSWER + "\nimport os, sys\nsys.stdout.flush()\nos._exit(0)\n", ()),
-    "memory": ("held = bytearray(1 << 20)\nwhile True:\n    held = held + held\n", ("memory", "timeout")),
+    "memory": ("held = bytearray(1 << 36)\n", ("memory",)),
     "memory in pieces": ("held = []\nwhile True:\n    held.append(bytearray(1 << 22))\n", ()),
     "output": ("while True:\n    print('x' * 65536)\n", ()),
     "error output": ("import sys\nwhile True:\n    sys.stderr.write('x' * 65536)\n", ()),

@@ -234,7 +234,7 @@ class SandboxConfig:
     memory_mib: int = 2048
     """Resident memory of a program and all it starts, MiB."""
     output_mib: int = 64
-    """Longest standard output, file or returned value, MiB."""
+    """Longest standard output or file, MiB; a returned value may be 16 times as long as the right one and 64 KiB."""
     tmp_mib: int = 64
     """Size of the folder that a program can write to, MiB; it is empty before each test."""
     processes: int = 64
@@ -242,7 +242,7 @@ class SandboxConfig:
     packages: list[str] = field(default_factory=lambda: ["numpy"])
     """Packages that programs find besides the standard library; numpy where it is installed."""
     stop_at_first_failure: bool = True
-    """End a judgement with the first test that fails; otherwise all tests run, and tell how many pass."""
+    """End a judgement with the first test that fails; otherwise all run, and the lowest number that failed is told."""
     failing_first: bool = True
     """Begin with the tests that other programs for the same problem failed most often."""
     allow_weak: bool = False

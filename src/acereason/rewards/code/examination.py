@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 from acereason.problems.problem import Problem
-from acereason.rewards.code.judge import PASSED, PATIENCE_SECONDS, Judge, Outcome, Trial, job
-from acereason.rewards.sandbox.zone import RunningProgram, Zone
+from acereason.rewards.code.judge import PASSED, PATIENCE_SECONDS, Judge, Outcome, Trial
+from acereason.rewards.sandbox import program
+from acereason.rewards.sandbox.zone import RunningProgram, Zone, ZoneLost
 
 MESSAGE_BYTES = 1 << 24
 """Longest message from either side."""
@@ -22,7 +24,7 @@ class Examination(Trial):
     def __init__(self, judge: Judge, problem: Problem, source: str) -> None:
         super().__init__(judge, problem, source, "call")
         self._problem = problem
-        self._examiner_job = job("examine", problem.check, problem)
+        self._examiner_job = program.job("examine", problem.check, problem.prelude, problem.entry_point)
         self._calls = 0
 
     def outcome(self) -> Outcome:
@@ -34,23 +36,21 @@ class Examination(Trial):
         self._calls = 0
         reason = self._reason()
         failing = None if reason in (PASSED, "no_tests", "broken_tests") else max(0, self._calls - 1)
-        return Outcome(reason, failing, self._calls if failing is None else failing)
+        return Outcome(reason, failing)
 
     def _reason(self) -> str:
         problem, judge = self._problem, self.judge
-        examiner = self._started(judge.zone("examiner", problem.prelude + problem.check), self._examiner_job)
-        try:
-            running = self._started(judge.zone("program", self.source), self.job)
-            try:
-                return self._carry(examiner, running)
-            finally:
-                running.end(0)
-        finally:
-            examiner.end(0)
+        with contextlib.ExitStack() as stack:
+            examiner = self._started(judge.zone("examiner", problem.prelude + problem.check), self._examiner_job, stack)
+            running = self._started(judge.zone("program", self.source), self.job, stack)
+            examiner.companion = running
+            return self._carry(examiner, running)
 
-    def _started(self, zone: Zone, job: dict[str, Any]) -> RunningProgram:
+    def _started(self, zone: Zone, job: dict[str, Any], stack: contextlib.ExitStack) -> RunningProgram:
         zone.prepare(job)
-        return zone.start(self.seconds, self.cpu_limit(self.seconds))
+        running = zone.start(self.seconds, self.cpu_limit(self.seconds))
+        stack.callback(_end, running)
+        return running
 
     def _carry(self, examiner: RunningProgram, running: RunningProgram) -> str:
         """Messages to and fro, until the examiner has done."""
@@ -80,3 +80,8 @@ def _verdict(said: dict[str, Any]) -> str:
     if said["failed"]:
         return "runtime_error" if said["raised"] else "wrong_answer"
     return PASSED if said["calls"] else "no_tests"
+
+
+def _end(running: RunningProgram) -> None:
+    with contextlib.closing(running), contextlib.suppress(ZoneLost):
+        running.end(0)

@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 
 from acereason.config import SandboxConfig
 from acereason.problems.code_tests import CodeTest
+from acereason.problems.json_values import json_text
 from acereason.problems.problem import Problem
 from acereason.rewards.code import compare, wire
 from acereason.rewards.sandbox import program
 from acereason.rewards.sandbox.isolation import Isolation, zone_settings
-from acereason.rewards.sandbox.zone import ENDED, EXITED, Ending, RunningProgram, Zone, ZoneLost
+from acereason.rewards.sandbox.zone import ENDED, EXITED, Ending, NoZone, RunningProgram, Zone, ZoneLost
 
 ATTEMPTS = 10
 """Times that a test is run when its zone is lost on the way, which no program can bring about."""
@@ -40,8 +41,6 @@ _STATUS_REASONS: dict[int, str] = {
 }
 _VALUE_BYTES, _VALUE_FACTOR = 1 << 16, 16
 """A value returned is looked at when it is at most _VALUE_FACTOR times as long as the right one and _VALUE_BYTES."""
-_RESCUES = 2
-"""Tests that pass only in a fresh process, after which all tests get one."""
 _AHEAD, _AHEAD_BYTES = 16, 1 << 15
 _Result = TypeVar("_Result")
 
@@ -53,12 +52,10 @@ class Outcome:
     Attributes:
         reason: `passed`, or why the first failing test failed.
         failing: index of that test; None when none failed, or none was run.
-        passed: tests that passed.
     """
 
     reason: str
     failing: int | None = None
-    passed: int = 0
 
 
 class Judge:
@@ -100,42 +97,42 @@ class Judge:
         turns = [*first, *(index for index in range(len(tests)) if index not in set(first))]
         kind = _StandardInput if problem.entry_point is None else _Calls
         run = kind(self, problem, source, [tests[index] for index in turns])
-        failures: dict[int, str] = {}
-        passed = 0
         try:
-            for turn, index in enumerate(turns):
-                reason = run.reason(turn)
-                if reason == PASSED:
-                    passed += 1
-                    continue
-                failures[index] = reason
-                if self.config.stop_at_first_failure or run.seconds_left() <= 0:
-                    break
-            if run.close() and not failures:
-                failures[index] = "memory"
-        except ZoneLost:
-            failures[index] = "crashed"
-        return _outcome(failures, passed)
+            failures = run.failures()
+        finally:
+            run.close()
+        return _outcome({turns[turn]: reason for turn, reason in failures.items()})
 
     def output_of(self, source: str, stdin: bytes = b"") -> str:
         """What a program prints, for trying things out; it judges nothing."""
         zone = self.zone("program", source)
-        zone.prepare(job("stdin", source, Problem("", "code", "")))
+        zone.prepare(program.job("stdin", source))
         seconds = self.config.time_limit_seconds
         running = zone.start(seconds, math.ceil(seconds) + 1)
-        zone.lay_out(stdin)
-        running.ask(b"", seconds, len(program.READY))
-        running.end(PATIENCE_SECONDS)
-        return zone.output(self.output_bytes).decode("utf-8", "replace")
+        try:
+            running.lay_out(stdin)
+            running.ask(b"", seconds, len(program.READY))
+            running.end(PATIENCE_SECONDS)
+            return running.output(self.output_bytes).decode("utf-8", "replace")
+        finally:
+            running.close()
 
     def zone(self, role: str, source: str) -> Zone:
-        """The zone for programs, or for examiners, that has the packages imported which the source names."""
+        """The zone for programs, or for examiners, that has the packages imported which the source names.
+
+        Raises:
+            ZoneLost: it cannot be made any more, though one like it could be at the start.
+        """
         key = (role, *(name for name in self.config.packages if name in source))
         zone = self._zones.get(key)
-        if zone is None or zone.lost:
-            if zone:
-                zone.close()
-            zone = self._zones[key] = Zone(zone_settings(self.config, self._isolation, key[1:]))
+        if zone and zone.lost:
+            self._zones.pop(key).close()
+            zone = None
+        if zone is None:
+            try:
+                zone = self._zones[key] = Zone(zone_settings(self.config, self._isolation, key[1:]))
+            except NoZone as error:
+                raise ZoneLost(str(error)) from error
         return zone
 
 
@@ -151,11 +148,11 @@ def persistently(run: Callable[[], _Result]) -> _Result:
     return run()
 
 
-def _outcome(failures: dict[int, str], passed: int) -> Outcome:
+def _outcome(failures: dict[int, str]) -> Outcome:
     if not failures:
-        return Outcome(PASSED, None, passed)
+        return Outcome(PASSED)
     index = min(failures)
-    return Outcome(failures[index], index, passed)
+    return Outcome(failures[index], index)
 
 
 class Trial:
@@ -170,7 +167,7 @@ class Trial:
         self._limit = problem.time_limit_seconds or judge.config.time_limit_seconds
         self.seconds = max(judge.config.total_time_limit_seconds, self._limit)
         self._end = time.monotonic() + self.seconds
-        self.job = job(mode, source, problem)
+        self.job = program.job(mode, source, problem.prelude, problem.entry_point, iterators=bool(problem.check))
 
     def seconds_left(self) -> float:
         """For the next test."""
@@ -199,75 +196,94 @@ class Trial:
             return "output_limit"
         return "memory" if reply == b"m" else "runtime_error"
 
-    def close(self) -> bool:
-        """End what still runs; whether it had taken too much memory."""
-        return False
-
-
-def job(mode: str, source: str, problem: Problem) -> dict[str, Any]:
-    """What a zone is told of a program."""
-    return {
-        "mode": mode,
-        "source": source.removeprefix("\ufeff"),
-        "prelude": problem.prelude,
-        "entry": problem.entry_point,
-        "iterators": bool(problem.check),
-        "keep": mode == "stdin",
-    }
+    def close(self) -> None:
+        """End what still runs."""
 
 
 class _Session(Trial):
-    """One process for test after test, as long as they go well; one that fails is repeated in a fresh process.
+    """One process for test after test, as long as they go well, so that most tests cost no process.
 
-    So nothing that an earlier test left behind makes a program fail, and most tests cost no process.
+    A test that fails there may fail for what an earlier one left behind. It is repeated in a fresh process, and if it
+    passes, every test is: what counts then is one answer from each of as many fresh processes, and none from before.
     """
 
     def __init__(self, judge: Judge, problem: Problem, source: str, tests: list[CodeTest], mode: str) -> None:
         super().__init__(judge, problem, source, mode)
         self._tests = tests
         self._running: RunningProgram | None = None
-        self._rescued = 0
 
-    def reason(self, turn: int) -> str:
-        """`passed`, or why the test failed in a fresh process.
+    def failures(self) -> dict[int, str]:
+        """Why tests failed, by turn: the first of them, or all where the settings say so."""
+        failures: dict[int, str] = {}
+        for turn in range(len(self._tests)):
+            first = self._running is None
+            reason = self._persistently(turn)
+            if reason == PASSED:
+                continue
+            self.close()
+            if not first and reason != "timeout" and self._persistently(turn) == PASSED:
+                return self._failures_in_fresh_processes(turn)
+            self.close()
+            failures[turn] = reason
+            if self._is_enough():
+                break
+        return failures or self._failure_of_memory()
 
-        Raises:
-            ZoneLost: at every attempt.
-        """
-        fresh = self._running is None
-        reason = persistently(lambda: self._attempt(turn))
-        if reason == PASSED and self._rescued < _RESCUES:
-            return reason
-        self.close()
-        if reason in (PASSED, "timeout") or fresh:
-            return reason
-        reason = persistently(lambda: self._attempt(turn))
-        self._rescued += reason == PASSED
-        return reason
+    def _failures_in_fresh_processes(self, passed: int) -> dict[int, str]:
+        failures: dict[int, str] = {}
+        for turn in range(len(self._tests)):
+            self.close()
+            reason = PASSED if turn == passed else self._persistently(turn)
+            if reason != PASSED:
+                failures[turn] = reason
+                if self._is_enough():
+                    break
+        return failures or self._failure_of_memory()
 
-    def close(self) -> bool:
+    def _is_enough(self) -> bool:
+        return self.judge.config.stop_at_first_failure or self.seconds_left() <= 0
+
+    def _failure_of_memory(self) -> dict[int, str]:
+        """What the last process took is known at its end."""
         running, self._running = self._running, None
-        return running is not None and running.end(0).memory_bytes > self.judge.memory_bytes
+        if running is None:
+            return {}
+        with contextlib.closing(running), contextlib.suppress(ZoneLost):
+            if running.end(0).memory_bytes > self.judge.memory_bytes:
+                return {len(self._tests) - 1: "memory"}
+        return {}
+
+    def close(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            with contextlib.closing(running), contextlib.suppress(ZoneLost):
+                running.end(0)
+
+    def _persistently(self, turn: int) -> str:
+        try:
+            return persistently(lambda: self._attempt(turn))
+        except ZoneLost:
+            return "crashed"
 
     def _attempt(self, turn: int) -> str:
         seconds = self.seconds_left()
         if seconds <= 0:
             return "timeout"
         try:
-            zone = self.judge.zone("program", self.source)
             if self._running is None:
+                zone = self.judge.zone("program", self.source)
                 zone.prepare(self.job)
                 self._running = zone.start(seconds, self.cpu_limit(self.seconds))
                 self._begun(turn)
-            return self._ask(zone, self._running, turn, seconds)
+            return self._ask(self._running, turn, seconds)
         except ZoneLost:
-            self._running = None
+            self.close()
             raise
 
     def _begun(self, turn: int) -> None:
         """A fresh process stands ready for this test."""
 
-    def _ask(self, zone: Zone, running: RunningProgram, turn: int, seconds: float) -> str:
+    def _ask(self, running: RunningProgram, turn: int, seconds: float) -> str:
         raise NotImplementedError
 
 
@@ -277,23 +293,20 @@ class _StandardInput(_Session):
     def __init__(self, judge: Judge, problem: Problem, source: str, tests: list[CodeTest]) -> None:
         super().__init__(judge, problem, source, tests, "stdin")
 
-    def _ask(self, zone: Zone, running: RunningProgram, turn: int, seconds: float) -> str:
+    def _ask(self, running: RunningProgram, turn: int, seconds: float) -> str:
         test, limit = self._tests[turn], self.judge.output_bytes
-        zone.lay_out(str(test.input).encode("utf-8", "surrogatepass"))
+        running.lay_out(str(test.input).encode("utf-8", "surrogatepass"))
         reply = running.ask(b"", seconds, len(program.READY))
-        failure = "" if reply == program.READY else self._failure_at_end()
-        output = zone.output(limit)
+        failure = "" if reply == program.READY else self.failure(running.end(PATIENCE_SECONDS))
+        output = running.output(limit)
+        if reply != program.READY:
+            self.close()
         if failure not in ("timeout", "memory") and len(output) >= limit:
             return "output_limit"
         if failure:
             return failure
         same = compare.same_output(str(test.output), output.decode("utf-8", "surrogateescape"))
         return PASSED if same else "wrong_answer"
-
-    def _failure_at_end(self) -> str:
-        running, self._running = self._running, None
-        assert running
-        return self.failure(running.end(PATIENCE_SECONDS))
 
 
 class _Calls(_Session):
@@ -307,16 +320,20 @@ class _Calls(_Session):
     def _begun(self, turn: int) -> None:
         self._sizes.clear()
 
-    def _ask(self, zone: Zone, running: RunningProgram, turn: int, seconds: float) -> str:
+    def _ask(self, running: RunningProgram, turn: int, seconds: float) -> str:
         expected = self._tests[turn].output
-        alive = self._send_ahead(running, turn, seconds)
-        limit = _VALUE_BYTES + _VALUE_FACTOR * len(wire.encode(expected))
+        try:
+            alive = self._send_ahead(running, turn, seconds)
+        except wire.BadData:
+            return "broken_tests"
+        limit = _VALUE_BYTES + _VALUE_FACTOR * len(json_text(expected))
         reply = running.listen(seconds, limit) if alive else None
         if reply and reply[:1] in (b"v", b"e"):
             self._sizes.popleft()
             return _value_reason(reply, expected)
-        self._running = None
-        return self.broken_off(running, reply)
+        reason = self.broken_off(running, reply)
+        self.close()
+        return reason
 
     def _send_ahead(self, running: RunningProgram, turn: int, seconds: float) -> bool:
         """Send this test's arguments and those of later ones, no more than a socket takes at once."""

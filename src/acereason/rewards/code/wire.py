@@ -10,7 +10,7 @@ Runs in the sandbox too, so it imports next to nothing.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -22,7 +22,7 @@ MAX_ITEMS = 100_000
 """Items taken from an iterator."""
 _JSON_DIGITS = 10**4000  # Python reads no longer decimal integer, so that none can take quadratic time
 _FRACTION_BITS = 1 << 14
-_MANY_KEYS = 1000
+_MANY_KEYS, _SAME_HASH = 1000, 64
 _ATOMS = frozenset({str, float, bool, type(None)})
 
 
@@ -252,8 +252,10 @@ class _Decoder:
 
 def _spread(keys: list[Any]) -> list[Any]:
     """The keys, unless they were made to collide: then a dictionary of them would take quadratic time."""
-    if len(keys) > _MANY_KEYS and 2 * len(set(map(hash, keys))) < len(set(map(repr, keys))):
-        raise BadData("keys that collide")
+    if len(keys) > _MANY_KEYS:
+        ((_, most),) = Counter(map(hash, keys)).most_common(1)
+        if most > _SAME_HASH:
+            raise BadData("keys that collide")
     return keys
 
 

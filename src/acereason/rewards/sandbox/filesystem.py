@@ -7,10 +7,12 @@ import os
 from acereason.rewards.sandbox import kernel
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
+_STREAMS = ("stdin", "stdout", "stderr")
 HIDDEN = ("site-packages", "dist-packages")
 """Folders of the library that are not the standard library's."""
 TMP = "/tmp"
 """The only folder that programs can write to, and where they begin."""
+_MS_NOATIME, _MS_MOVE = 1024, 8192
 _ROOT = "/tmp"
 """Where the new root is put together; any folder does, since the mount is nobody else's."""
 
@@ -26,6 +28,19 @@ def library_paths(packages: list[str]) -> list[str]:
     inside = (folder + "/", *(package + "/" for package in packages))
     outside = [path for path in shared if not path.startswith(inside)]
     return [folder, *packages, *outside]
+
+
+def _links(paths: list[str]) -> list[tuple[str, str]]:
+    """Links by which the loader finds libraries, and what they point to: `lib`, and sonames beside the files."""
+    top = [f"/{name}" for name in os.listdir("/") if name.startswith("lib") and os.path.islink(f"/{name}")]
+    files = {path for path in paths if os.path.isfile(path)}
+    beside = [
+        entry.path
+        for folder in sorted({os.path.dirname(path) for path in files})
+        for entry in os.scandir(folder)
+        if entry.is_symlink() and os.path.realpath(entry.path) in files
+    ]
+    return [(path, os.readlink(path)) for path in (*top, *beside)]
 
 
 def readable_paths(paths: list[str]) -> list[str]:
@@ -73,6 +88,7 @@ def build_root(paths: list[str]) -> None:
         OSError: the kernel refused a step.
     """
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    links = _links(paths)
     sources = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
     devices = [os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC) for name in DEVICES]
     kernel.mount("tmpfs", _ROOT, "tmpfs", kernel.MS_NOSUID, "size=1m,nr_inodes=4k,mode=755")
@@ -83,9 +99,10 @@ def build_root(paths: list[str]) -> None:
         kernel.mount("tmpfs", _ROOT + path, "tmpfs", kernel.MS_RDONLY, "size=4k,mode=755")
     for device, name in zip(devices, DEVICES, strict=True):
         _bind(device, f"{_ROOT}/dev/{name}", kernel.MS_NOSUID | kernel.MS_NOEXEC)
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        os.symlink(f"/proc/self/fd/{number}", f"{_ROOT}/dev/{name}")
-    os.symlink("/proc/self/fd", f"{_ROOT}/dev/fd")
+    streams = [(f"/dev/{name}", f"/proc/self/fd/{number}") for number, name in enumerate(_STREAMS)]
+    for path, target in (*links, *streams, ("/dev/fd", "/proc/self/fd")):
+        if not os.path.lexists(_ROOT + path):
+            os.symlink(target, _ROOT + path)
     for folder in (TMP, "/proc"):
         os.makedirs(_ROOT + folder, exist_ok=True)
     _mount_proc(_ROOT + "/proc")
@@ -111,8 +128,9 @@ def _locked(path: str) -> int:
 
 def _mount_proc(target: str) -> None:
     """A /proc of the zone's own processes, for /dev/stdin; a container may forbid it, and programs do without."""
+    flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     try:
-        kernel.mount("proc", target, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, "subset=pid")
+        kernel.mount("proc", target, "proc", flags, "subset=pid,hidepid=2")
     except OSError:
         return
 
@@ -120,8 +138,12 @@ def _mount_proc(target: str) -> None:
 def _enter(root: str) -> None:
     """Make `root` the root and leave nothing of the old one."""
     os.chdir(root)
-    kernel.pivot_root(".", ".")
-    kernel.umount(".", kernel.MNT_DETACH)
+    try:
+        kernel.pivot_root(".", ".")
+        kernel.umount(".", kernel.MNT_DETACH)
+    except PermissionError:  # containers may forbid this one call; programs have no right to find a way back either
+        kernel.mount(".", "/", None, _MS_MOVE)
+        os.chroot(".")
     os.chdir("/")
     kernel.mount(None, "/", None, kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_BIND)
 
@@ -134,14 +156,15 @@ class Scratch:
         self._mount()
 
     def _mount(self) -> None:
-        kernel.mount("tmpfs", TMP, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, self._options)
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC | _MS_NOATIME
+        kernel.mount("tmpfs", TMP, "tmpfs", flags, self._options)
         os.chdir(TMP)
         self._fresh = self._state()
 
     @staticmethod
     def _state() -> tuple[int, ...]:
         folder = os.stat(TMP)
-        return os.statvfs(TMP).f_ffree, folder.st_mode, folder.st_uid, folder.st_gid
+        return os.statvfs(TMP).f_ffree, folder.st_mode, folder.st_uid, folder.st_gid, folder.st_ctime_ns
 
     def renew(self) -> bool:
         """Leave nothing for the next program; whether there was something, and the folder is another one now."""
@@ -151,14 +174,3 @@ class Scratch:
         kernel.umount(TMP, kernel.MNT_DETACH)
         self._mount()
         return True
-
-
-def empty_folder(folder: str) -> None:
-    """Without mounts: delete what is in a folder of the zone's own."""
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            os.chmod(entry.path, 0o700)
-            empty_folder(entry.path)
-            os.rmdir(entry.path)
-        else:
-            os.unlink(entry.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -11,8 +12,8 @@ from typing import Any
 
 from acereason.config import SandboxConfig
 from acereason.errors import UserError
-from acereason.rewards.sandbox import kernel, landlock, seccomp, zygote
-from acereason.rewards.sandbox.zone import NoZone, Zone
+from acereason.rewards.sandbox import kernel, landlock, program, seccomp, zygote
+from acereason.rewards.sandbox.zone import START_SECONDS, NoZone, Zone, ZoneLost
 
 LAYERS = ("user_namespace", "namespaces", "landlock", "seccomp", "cgroup")
 """What `sandbox.without` may name."""
@@ -28,7 +29,6 @@ ROOT, USER, NONE = "root", "user", "none"
 """Ways to come by namespaces: as root, by a user namespace, not at all."""
 SLACK_MIB = 1024
 """Address space beyond the memory limit: stacks of threads and files are mapped that are never filled."""
-DESCRIPTORS = 256
 STACK_BYTES = 1 << 30
 
 
@@ -85,8 +85,9 @@ def find_isolation(config: SandboxConfig) -> Isolation:
     refused: list[str] = []
     for isolation in _candidates(config):
         try:
-            Zone(zone_settings(config, isolation)).close()
-        except NoZone as error:
+            with contextlib.closing(Zone(zone_settings(config, isolation))) as zone:
+                _run_something(zone, isolation)
+        except (NoZone, ZoneLost) as error:
             refused.append(str(error))
             continue
         found = Isolation(**{**asdict(isolation), "refused": tuple(refused)})
@@ -94,6 +95,17 @@ def find_isolation(config: SandboxConfig) -> Isolation:
             raise UserError(_weak(found))
         return found
     raise UserError("no sandbox can be made here: " + "; ".join(refused))
+
+
+def _run_something(zone: Zone, isolation: Isolation) -> None:
+    """Have a program print a word: a kernel may grant the layers and not let a program run behind them."""
+    zone.prepare(program.job("stdin", "print('here')"))
+    running = zone.start(START_SECONDS, int(START_SECONDS))
+    with contextlib.closing(running):
+        running.ask(b"", START_SECONDS, len(program.READY))
+        ending = running.end(0)
+        if running.output(16) != b"here\n":
+            raise NoZone(f"no sandbox of mode {isolation.mode}: programs do not run (status {ending.status})")
 
 
 def _candidates(config: SandboxConfig) -> list[Isolation]:
@@ -153,8 +165,8 @@ def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[st
     limits = {
         "AS": (config.memory_mib + SLACK_MIB) * mebibyte,
         "FSIZE": config.output_mib * mebibyte,
-        "NOFILE": DESCRIPTORS,
-        "CORE": 0,
+        "CORE": 1,  # so that a machine that pipes cores to a program does not start it; with 0 it would
+        **dict.fromkeys(("MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE"), 0),
         "STACK": STACK_BYTES,
     }
     if isolation.mode != NONE:

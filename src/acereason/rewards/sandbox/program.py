@@ -24,7 +24,7 @@ from acereason.rewards.code import wire
 
 JOB = 3
 """File descriptor of the job, closed before the program begins."""
-CHANNEL = 4
+CHANNEL = 1000
 """File descriptor of the socket to the judge, for calls and examiners."""
 HEAD = struct.Struct("<qq")
 """Of a job: its bytes, then those of the code behind it, 0 until a first fork has compiled it."""
@@ -38,6 +38,20 @@ UNCONFINED, EXCEPTION, SYNTAX, MEMORY, NO_FUNCTION = 100, 101, 102, 103, 104
 """Exit statuses."""
 MESSAGE = struct.Struct("<I")
 """Before each message on the channel: its bytes."""
+
+
+def job(mode: str, source: str, prelude: str = "", entry: str | None = None, iterators: bool = False) -> dict[str, Any]:
+    """What a zone is told to run, and what `main` is given.
+
+    Args:
+        mode: `stdin`, `call` or `examine`.
+        source: the program, or the tests of an examiner.
+        prelude: what stands before it.
+        entry: name of the function that tests call.
+        iterators: whether iterators that the function returns are run.
+    """
+    source = source.removeprefix("\ufeff")  # of a file that begins so
+    return {"mode": mode, "source": source, "prelude": prelude, "entry": entry, "iterators": iterators}
 
 
 def main(job: dict[str, Any]) -> int:
@@ -86,10 +100,9 @@ def _compiled(job: dict[str, Any]) -> CodeType:
         code: CodeType = marshal.loads(job["code"])
         return code
     code = compile(job["source"], "program.py", "exec", dont_inherit=True)
-    if job["keep"]:
-        marshalled = marshal.dumps(code)
-        os.pwrite(JOB, marshalled, HEAD.size + job["size"])
-        os.pwrite(JOB, HEAD.pack(job["size"], len(marshalled)), 0)
+    marshalled = marshal.dumps(code)
+    os.pwrite(JOB, marshalled, HEAD.size + job["size"])
+    os.pwrite(JOB, HEAD.pack(job["size"], len(marshalled)), 0)
     return code
 
 
@@ -107,9 +120,11 @@ def fresh_module(name: str) -> ModuleType:
 
 def _serve_runs(code: CodeType, job: dict[str, Any]) -> int:
     """Run the program on one input after the other, while it leaves the process as it was."""
-    files = _standard_files()
+    files, process = _standard_files(), os.getpid()
     while receive() is not None:
         _execute(code, job, fresh_module("__main__").__dict__)
+        if os.getpid() != process:
+            os._exit(0)  # a fork that ran to its end; the messages are its parent's to answer
         if _is_spent() or _standard_files() != files:
             send(SPENT)
             return 0
@@ -180,12 +195,16 @@ def _serve_calls(code: CodeType, job: dict[str, Any], module: ModuleType) -> int
     with contextlib.suppress(SystemExit):
         exec(code, space)
     by_name = {name: cls for cls, name in classes.items()}
+    process = os.getpid()
     while (message := receive()) is not None:
         name, arguments, keywords = wire.decode(message, by_name)
         function = find_function(space, name)
         if function is None:
             return NO_FUNCTION
-        send(_answer(function, arguments, keywords, classes, job["iterators"]))
+        answer = _answer(function, arguments, keywords, classes, job["iterators"])
+        if os.getpid() != process:
+            os._exit(0)
+        send(answer)
     return 0
 
 
@@ -225,8 +244,9 @@ class RemoteFunction:
     calls = 0
     raised: Exception | None = None
 
-    def __init__(self, name: str, classes: dict[type, str], by_name: dict[str, type]) -> None:
-        self._name, self._classes, self._by_name = name, classes, by_name
+    def __init__(self, name: str, classes: dict[type, str]) -> None:
+        self._name, self._classes = name, classes
+        self._by_name = {name: cls for cls, name in classes.items()}
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the program returns, or an exception like the one it raised."""
@@ -239,7 +259,7 @@ class RemoteFunction:
             return wire.decode(reply[1:], self._by_name)
         kind, text = wire.decode(reply[1:])
         builtin = getattr(builtins, kind, None)
-        if isinstance(builtin, type) and issubclass(builtin, Exception):
+        if isinstance(builtin, type) and issubclass(builtin, Exception) and builtin not in _ENDS:
             error: Exception = builtin(text)
         else:
             error = ProgramError(text)
@@ -247,36 +267,23 @@ class RemoteFunction:
         raise error
 
 
+_ENDS = (StopIteration, StopAsyncIteration)
+"""These would end a loop of the tests as if all were well."""
+
+
 class ProgramError(Exception):
     """The program raised an exception that this process does not know."""
 
 
-class _Names(dict[str, Any]):
-    """The globals of tests: a name that nobody defined is a function of the program."""
-
-    def __init__(self, space: dict[str, Any]) -> None:
-        super().__init__(space)
-        self.classes: dict[type, str] = {}
-
-    def __missing__(self, name: str) -> Any:
-        if hasattr(builtins, name):
-            raise KeyError(name)
-        return self.remote(name)
-
-    def remote(self, name: str) -> RemoteFunction:
-        """The program's function of that name."""
-        return RemoteFunction(name, self.classes, {name: cls for cls, name in self.classes.items()})
-
-
 def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
     """Run a problem's own tests against the program in its own process; tell the judge what came of it."""
-    space = _Names(module.__dict__)
+    space = module.__dict__
     exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
-    space.classes = own_classes(space)
-    space["candidate"] = space[job["entry"]] = space.remote(job["entry"])
-    solution = job["entry"].partition(".")[0].removesuffix("()")
-    if "." in job["entry"]:
-        space[solution] = _remote_class(solution, space)
+    function = RemoteFunction(job["entry"], own_classes(space))
+    space["candidate"] = space[job["entry"]] = function
+    owner, dot, method = job["entry"].replace("()", "").rpartition(".")
+    if dot:
+        space[owner] = type(owner, (), {method: staticmethod(function)})
     try:
         exec(code, space)
         outcome = {"failed": "", "raised": False}
@@ -286,13 +293,6 @@ def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
         outcome = {"failed": type(error).__name__, "raised": error is RemoteFunction.raised}
     send(b"d" + json.dumps(outcome | {"calls": RemoteFunction.calls}).encode())
     return 0
-
-
-def _remote_class(name: str, space: _Names) -> type:
-    def method(self: Any, attribute: str) -> Any:
-        return space.remote(f"{name}().{attribute}")
-
-    return type(name, (), {"__getattr__": method})
 
 
 # Messages

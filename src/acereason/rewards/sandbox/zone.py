@@ -14,7 +14,6 @@ import math
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from acereason.errors import UserError
-from acereason.rewards.sandbox import leftovers, pids_cgroup, program, zygote
+from acereason.rewards.sandbox import leftovers, pids_cgroup, processes, program, zygote
 from acereason.rewards.sandbox.leftovers import own_name
 from acereason.rewards.sandbox.pids_cgroup import PidsCgroup
 
@@ -38,6 +37,8 @@ GRACE_SECONDS = 30.0
 START_SECONDS = 120.0
 STARVED = 3.0
 """A program that waits for a core gets its time back, up to this many times its limit."""
+_ENTRIES = 4096
+"""Files and folders in the folder that programs write to."""
 _SCRIPT = Path(zygote.__file__)
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -51,7 +52,7 @@ _ENVIRONMENT = {
 """All that a program can see of an environment."""
 
 
-EXITED, TIMEOUT, MEMORY, ENDED = "exited", "timeout", "memory", "ended"
+EXITED, TIMEOUT, MEMORY, OUTPUT, ENDED = "exited", "timeout", "memory", "output_limit", "ended"
 """How a run came to its end: by itself, over a limit, or because the judge had enough."""
 
 
@@ -68,7 +69,7 @@ class Ending:
     """How a program ended.
 
     Attributes:
-        why: EXITED, TIMEOUT, MEMORY or ENDED.
+        why: EXITED, TIMEOUT, MEMORY, OUTPUT or ENDED.
         status: exit status, or minus the signal.
         cpu_seconds: of the program and what it waited for.
         memory_bytes: peak resident memory of one process.
@@ -92,28 +93,49 @@ class Zone:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.lost = False
-        # Where nothing can be mounted, a folder of the machine is what programs may write to.
-        self._folder = tempfile.mkdtemp(prefix=own_name("")) if settings["mode"] == "none" else ""
-        self.settings = settings | {"parent": os.getpid(), "folder": self._folder}
         self._job: dict[str, Any] | None = None
-        names = ("job", "stdin", "stdout")
-        self.job, self.stdin, self.stdout = (os.memfd_create(name, os.MFD_CLOEXEC) for name in names)
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._group: PidsCgroup | None = None
+        self._running: RunningProgram | None = None
+        self._stack = contextlib.ExitStack()
+        try:
+            self._make(settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, settings: dict[str, Any]) -> None:
         leftovers.sweep()
-        parent = pids_cgroup.parent_folder() if settings["cgroup"] else None
-        # Besides programs there are the keeper, the zygote, and what loads libraries at the start.
-        self._cgroup = PidsCgroup(parent, self.control.fileno(), settings["processes"] + 3) if parent else None
+        self._folder = ""
+        if settings["mode"] == "none":  # nothing can be mounted: programs write to a folder of the machine
+            self._folder = tempfile.mkdtemp(prefix=own_name(""))
+            self._stack.callback(leftovers.remove, Path(self._folder))
+        self.settings = settings | {"parent": os.getpid(), "folder": self._folder}
+        self._job_memory = os.memfd_create("job", os.MFD_CLOEXEC)
+        self._stack.callback(os.close, self._job_memory)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._stack.callback(self.control.close)
         with theirs:
             self._process = self._start(theirs)
-        if self._cgroup:
-            self._cgroup.add(self._process.pid)
         self._zygote = -1
+        self._stack.callback(self._end_processes)
+        self._enter_cgroup()
         self._wait_ready()
 
+    def _enter_cgroup(self) -> None:
+        parent = pids_cgroup.parent_folder() if self.settings["cgroup"] else None
+        if parent is None:
+            return
+        try:
+            # Besides programs there are the keeper, the zygote, and what loads libraries at the start.
+            group = PidsCgroup(parent, self.control.fileno(), self.settings["processes"] + 3)
+        except OSError:
+            return  # RLIMIT_NPROC counts too
+        self._group = group
+        with contextlib.suppress(OSError):
+            group.add(self._process.pid)
+
     def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        settings = json.dumps(self.settings)
-        numbers = (zygote.JOB, zygote.STDIN, zygote.STDOUT, zygote.CONTROL)
-        wanted = dict(zip(numbers, (*self._memory(), theirs.fileno()), strict=True))
+        wanted = {zygote.JOB: self._job_memory, zygote.CONTROL: theirs.fileno()}
 
         def place_descriptors() -> None:
             high = {number: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for number, source in wanted.items()}
@@ -121,21 +143,18 @@ class Zone:
                 os.dup2(copy, number)
             os.setsid()
 
-        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(_SCRIPT), settings]
+        command = [sys.executable, "-S", "-P", "-s", "-B", "-X", "utf8", str(_SCRIPT), json.dumps(self.settings)]
         null = subprocess.DEVNULL
         with _tall_stack():
             return subprocess.Popen(
                 command,
                 stdin=null,
                 stdout=null,
-                stderr=null if "ACEREASON_ZYGOTE_ERRORS" not in os.environ else None,
+                stderr=None if "ACEREASON_ZYGOTE_ERRORS" in os.environ else null,
                 env=_ENVIRONMENT,
-                close_fds=False,
+                close_fds=False,  # it would close those just placed; the zygote closes what it does not know
                 preexec_fn=place_descriptors,
             )
-
-    def _memory(self) -> tuple[int, int, int]:
-        return self.job, self.stdin, self.stdout
 
     def _wait_ready(self) -> None:
         self.control.settimeout(START_SECONDS)
@@ -144,15 +163,13 @@ class Zone:
         except OSError:
             message = b""
         if message[:1] != zygote.READY:
-            self.close()
             reason = message[1:].decode(errors="replace") or "the zygote did not start"
             raise NoZone(f"no sandbox of mode {self.settings['mode']}: {reason}")
-        self._zygote = self._find_zygote()
-
-    def _find_zygote(self) -> int:
-        """The zygote's number here; inside its namespace it is 1."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return int(children[0])
+        self.control.settimeout(GRACE_SECONDS)
+        children = processes.descendants(self._process.pid)
+        if not children:
+            raise ZoneLost("the zygote is gone")
+        self._zygote = children[0]
 
     def prepare(self, job: dict[str, Any]) -> None:
         """Set the program that the next runs are of; of no cost for the one that it is already."""
@@ -160,8 +177,8 @@ class Zone:
             return
         self._job = job
         data = marshal.dumps(job)
-        os.ftruncate(self.job, 0)
-        _write_all(self.job, program.HEAD.pack(len(data), 0) + data)
+        os.ftruncate(self._job_memory, 0)
+        _write_all(self._job_memory, program.HEAD.pack(len(data), 0) + data)
 
     def start(self, seconds: float, cpu_seconds: int) -> RunningProgram:
         """Begin the prepared program; it waits for the first message.
@@ -173,84 +190,101 @@ class Zone:
         Raises:
             ZoneLost: the zygote is gone.
         """
-        self.lay_out(b"")
+        assert self._running is None or self._running.ended, "one program at a time"
         ours, theirs = socket.socketpair()
+        files = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("stdin", "stdout")]
+        running = self._running = RunningProgram(self, ours, seconds, *files)
         try:
             with theirs:
-                socket.send_fds(self.control, [zygote.RUN.pack(b"R", cpu_seconds)], [theirs.fileno()])
+                socket.send_fds(self.control, [zygote.RUN.pack(b"R", cpu_seconds)], [theirs.fileno(), *files])
         except OSError as error:
-            ours.close()
             self.lost = True
+            running.close()
             raise ZoneLost("the zygote is gone") from error
-        return RunningProgram(self, ours, seconds)
-
-    def lay_out(self, stdin: bytes) -> None:
-        """What the program will read on standard input; its output so far is forgotten. The offsets are shared."""
-        for memory in (self.stdin, self.stdout):
-            os.fchmod(memory, 0o666)  # a program that runs as this user may have changed it
-            os.ftruncate(memory, 0)
-            os.lseek(memory, 0, os.SEEK_SET)
-        _write_all(self.stdin, stdin)
-
-    def output(self, limit: int) -> bytes:
-        """What the program has left on standard output, at most `limit` bytes of it."""
-        size = min(os.fstat(self.stdout).st_size, limit)
-        parts = []
-        offset = 0
-        while offset < size and (part := os.pread(self.stdout, size - offset, offset)):
-            parts.append(part)
-            offset += len(part)
-        return b"".join(parts)
+        return running
 
     def descendants(self) -> list[int]:
         """Process numbers of the running program and all it started, the program first."""
-        found: list[int] = []
-        waiting = [self._zygote]
-        while waiting:
-            pid = waiting.pop()
-            with contextlib.suppress(OSError):
-                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                found += (numbers := [int(child) for child in children])
-                waiting += numbers
-        return found
+        return processes.descendants(self._zygote)
+
+    def overfull(self) -> bool:
+        """Whether a program has filled a folder that nothing else bounds."""
+        size = self.settings["tmp_mib"] * 2**20
+        return bool(self._folder) and leftovers.larger_than(self._folder, size, _ENTRIES)
 
     def close(self) -> None:
-        """End the zygote and everything in the zone."""
+        """End the zygote and everything in the zone; may be called again."""
+        if self._running:
+            self._running.close()
+        self._stack.close()
+
+    def _end_processes(self) -> None:
         self.control.close()
-        with contextlib.suppress(ProcessLookupError):
-            if self._zygote > 0 and self._process.poll() is None and self._zygote in self._children():
+        if self._zygote > 0 and self._zygote in processes.descendants(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self._zygote, signal.SIGKILL)
         try:
             self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for memory in self._memory():
-            os.close(memory)
-        if self._cgroup:
-            self._cgroup.close()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _children(self) -> list[int]:
-        with contextlib.suppress(OSError):
-            path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-            return [int(child) for child in path.read_text().split()]
-        return []
+        if self._group:
+            self._group.close()
 
 
 class RunningProgram:
-    """A program from its start to its end; `ask` while it serves calls, then `end`."""
+    """A program from its start to its end; `ask` while it serves calls, then `end`.
 
-    def __init__(self, zone: Zone, channel: socket.socket, seconds: float) -> None:
-        self._zone, self._channel = zone, channel
+    Attributes:
+        oversized: whether it sent a message longer than it may.
+        companion: another program whose memory is looked at while this one is waited for.
+    """
+
+    def __init__(self, zone: Zone, channel: socket.socket, seconds: float, stdin: int, stdout: int) -> None:
+        self._zone, self._channel, self._stdin, self._stdout = zone, channel, stdin, stdout
         channel.setblocking(False)
-        self._seconds = seconds
-        self._started = time.monotonic()
-        self._next_look = self._started + TICK_SECONDS
+        self.oversized = False
+        self.companion: RunningProgram | None = None
         self._ending: Ending | None = None
         self._why = EXITED
-        self.oversized = False
+        self._closed = False
+        self._allow(seconds)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end is known."""
+        return self._ending is not None
+
+    def _allow(self, seconds: float) -> None:
+        """From now on it may take so many seconds."""
+        self._started, self._seconds = time.monotonic(), seconds
+        self._next_look = self._started + TICK_SECONDS
+        self._before: processes.Usage | None = None
+
+    def lay_out(self, stdin: bytes) -> None:
+        """What it will read on standard input; its output so far is forgotten. It shares the offsets."""
+        for memory in (self._stdin, self._stdout):
+            os.ftruncate(memory, 0)
+            os.lseek(memory, 0, os.SEEK_SET)
+        _write_all(self._stdin, stdin)
+
+    def output(self, limit: int) -> bytes:
+        """What it has left on standard output, at most `limit` bytes of it."""
+        size = min(os.fstat(self._stdout).st_size, limit)
+        parts = []
+        offset = 0
+        while offset < size and (part := os.pread(self._stdout, size - offset, offset)):
+            parts.append(part)
+            offset += len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Let go of its channel and its files; may be called again."""
+        if not self._closed:
+            self._closed = True
+            self._channel.close()
+            os.close(self._stdin)
+            os.close(self._stdout)
 
     def ask(self, message: bytes, seconds: float, limit: int) -> bytes | None:
         """Send one message and wait for the reply; None when the program ended, or sent more than `limit` bytes."""
@@ -258,7 +292,7 @@ class RunningProgram:
 
     def tell(self, message: bytes, seconds: float) -> bool:
         """Send one message, within so many seconds; False when the program ended, or hung up."""
-        self._started, self._seconds = time.monotonic(), seconds
+        self._allow(seconds)
         try:
             self._send(program.MESSAGE.pack(len(message)) + message)
         except OSError:
@@ -267,7 +301,7 @@ class RunningProgram:
 
     def listen(self, seconds: float, limit: int) -> bytes | None:
         """The next message, within so many seconds; see `ask`."""
-        self._started, self._seconds = time.monotonic(), seconds
+        self._allow(seconds)
         head = self._receive(program.MESSAGE.size)
         if head is None:
             return None
@@ -310,7 +344,7 @@ class RunningProgram:
         return self._ending.why == EXITED and any(ready & event for _, ready in waiting.poll(0))
 
     def end(self, patience: float = math.inf) -> Ending:
-        """Wait for the end, and order it when it has not come after `patience` seconds.
+        """Wait for the end, and order it when it has not come after `patience` seconds; then `close` is due.
 
         Raises:
             ZoneLost: the zygote went away, or does not answer.
@@ -321,7 +355,6 @@ class RunningProgram:
                 self._order(ENDED)
             else:
                 self._poll()
-        self._channel.close()
         return self._ending
 
     def _poll(self, channel: socket.socket | None = None, event: int = 0) -> int:
@@ -341,18 +374,30 @@ class RunningProgram:
 
     def _look(self) -> None:
         """At a program that has run for a while: its time and its memory, however busy it is with messages."""
-        self._next_look = time.monotonic() + TICK_SECONDS
-        programs = self._zone.descendants()
-        if time.monotonic() > self._started + self._seconds + _starved(programs[:1], STARVED * self._seconds):
+        now = time.monotonic()
+        self._next_look = now + TICK_SECONDS
+        taken = processes.usage(self._zone.descendants())
+        before = self._before = self._before or taken
+        starved = min(taken.waited_seconds - before.waited_seconds, STARVED * self._seconds)
+        busy = taken.cpu_seconds - before.cpu_seconds
+        if now > self._started + self._seconds + starved or busy > self._seconds:
             self._order(TIMEOUT)
-        elif _private_bytes(programs) > self._zone.settings["memory_bytes"]:
+        elif taken.memory_bytes > self._zone.settings["memory_bytes"]:
+            self._order(MEMORY)
+        elif self._zone.overfull():
+            self._order(OUTPUT)
+        elif self.companion and not self.companion.ended:
+            self.companion.look_at_memory()
+
+    def look_at_memory(self) -> None:
+        """End a program that has too much memory while nobody waits for it."""
+        if processes.usage(self._zone.descendants()).memory_bytes > self._zone.settings["memory_bytes"]:
             self._order(MEMORY)
 
     def _order(self, why: str) -> None:
         self._why = why
         with contextlib.suppress(OSError):
             self._zone.control.send(zygote.KILL)
-        self._zone.control.settimeout(GRACE_SECONDS)
         self._read_ending()
 
     def _read_ending(self) -> None:
@@ -365,24 +410,6 @@ class RunningProgram:
             raise ZoneLost("the zygote is gone, or does not answer")
         _, status, cpu_seconds, memory = zygote.ENDED.unpack(message)
         self._ending = Ending(self._why, os.waitstatus_to_exitcode(status), cpu_seconds, memory)
-
-
-def _starved(pids: list[int], limit: float) -> float:
-    """Seconds that a process was ready to run and had no core, as far as the kernel tells."""
-    for pid in pids:
-        with contextlib.suppress(OSError, IndexError):
-            return min(limit, int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9)
-    return 0.0
-
-
-def _private_bytes(pids: list[int]) -> int:
-    """Resident memory that processes share with nobody, all together."""
-    pages = 0
-    for pid in pids:
-        with contextlib.suppress(OSError, IndexError):
-            fields = Path(f"/proc/{pid}/statm").read_text().split()
-            pages += int(fields[1]) - int(fields[2])
-    return pages * resource.getpagesize()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

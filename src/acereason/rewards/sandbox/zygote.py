@@ -4,8 +4,8 @@ Started as a script by `zone.py`, it becomes two processes. The *keeper* makes t
 *zygote*, is the first process in them, imports what programs expect, and forks one process a program. The zygote never
 runs what a model wrote, and no expected output ever reaches it. When it ends, the kernel ends all that it forked.
 
-On the control socket it is sent `RUN` and answers `ENDED` once the program and all it started are gone; `KILL` ends a
-program at once. Everything else is shared memory: the job, standard input and standard output.
+On the control socket it is sent `RUN`, with what the program is to have open, and answers `ENDED` once the program and
+all it started are gone; `KILL` ends a program at once. The job, which says what to run, is shared memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 import _socket
 import array
+import contextlib
 import json
 import resource
 import select
@@ -25,12 +26,13 @@ import signal
 import struct
 from typing import Any, NoReturn
 
-from acereason.rewards.sandbox import filesystem, kernel, landlock, prelude, program, seccomp
+from acereason.rewards.sandbox import filesystem, kernel, landlock, leftovers, prelude, program, seccomp
 
-JOB, STDIN, STDOUT, CONTROL = 3, 4, 5, 6
+JOB, CONTROL = 3, 4
 """File descriptors it is started with."""
 RUN = struct.Struct("<cq")
-"""`R` and seconds of processor time; the program's end of its socket to the judge comes along."""
+"""`R` and seconds of processor time; the program's socket to the judge, its input and its output come along."""
+_DESCRIPTORS = 3
 KILL = b"K"
 ENDED = struct.Struct("<cidq")
 """`E`, wait status, CPU seconds, peak memory in bytes."""
@@ -38,30 +40,33 @@ READY = b"Y"
 FIRST_ID, PROGRAM_ID = 2_000_000_000, 1000
 """User of the zygote, as root, and of programs beside it; PROGRAM_ID is how a user namespace calls the latter."""
 THREAD_STACK = 16 * 2**20
-HIGHEST = 1024
-"""No descriptor of a zygote is as high."""
+DESCRIPTORS = 256
+"""Files that a program may have open."""
 
 
 def main() -> NoReturn:
     """Keeper first; never returns."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
+    kernel.close_range(CONTROL + 1)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != settings["parent"]:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an init is deaf to signals it has no handler for
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where memory runs out, programs go first, and not the training
     sys.path += settings["roots"]
     prelude.import_modules(settings["preload"])
     try:
         _keep(settings)
-    except OSError as error:
-        _report(f"{error.strerror}: {error.filename or 'namespaces'}")
+    except (OSError, ValueError) as error:
+        _report(error)
     os._exit(1)
 
 
-def _report(reason: str) -> None:
+def _report(error: Exception) -> None:
     """Tell the judge why there is no zone here."""
     control = _socket.socket(fileno=CONTROL)
-    control.send(b"N" + reason.encode())
+    control.send(b"N" + str(error).encode())
     control.detach()
 
 
@@ -81,19 +86,28 @@ def _keep(settings: dict[str, Any]) -> None:
     if pid == 0:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
+            for end in (proc, asks[0], answers[1]):
+                os.close(end)
             _become_zygote(settings, paths, asks[1], answers[0])
-        except OSError as error:
-            _report(f"{error.strerror}: {error.filename or 'mounts'}")
+        except (OSError, ValueError) as error:
+            _report(error)
         os._exit(1)
     os.close(asks[1])
     if mode == "root" and settings["user_namespace"] and os.read(asks[0], 1):
         ids = f"0 {FIRST_ID} 1\n{PROGRAM_ID} {FIRST_ID + PROGRAM_ID} 1"
         _write_maps(proc, str(pid), ids, ids)
         os.write(answers[1], b"m")
-    for end in (JOB, STDIN, STDOUT, CONTROL, asks[0]):
-        os.close(end)
+    kernel.close_range(JOB)
+    kernel.drop_capabilities()
     os.waitpid(pid, 0)
     os._exit(0)
+
+
+def _lower(kind: int, limit: int) -> None:
+    """Set a limit, soft and hard, unless it is lower already."""
+    _, hard = resource.getrlimit(kind)
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(kind, (limit, limit))
 
 
 def _write_maps(proc: int, process: str, users: str, groups: str) -> None:
@@ -151,7 +165,8 @@ class Zygote:
             del sys.modules[name]  # programs find the standard library and nothing of ours
         sys.path[:] = [path for path in sys.path if path.startswith(paths[0])] + settings["roots"]
         for name, limit in settings["limits"].items():
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
+            _lower(getattr(resource, f"RLIMIT_{name}"), limit)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         gc.collect()
         gc.freeze()  # so that no fork's collector touches what all of them share
 
@@ -162,42 +177,43 @@ class Zygote:
         """Run programs until the judge goes away."""
         self.control.send(READY + str(os.getpid()).encode())
         while True:
-            message, channel = self._receive()
+            message, descriptors = self._receive()
             if not message:
                 os._exit(0)
-            if message[:1] != b"R" or channel < 0:
+            if len(descriptors) != _DESCRIPTORS:
                 continue  # a kill that came too late
             _, cpu_seconds = RUN.unpack(message)
-            self.control.send(self._run(cpu_seconds, channel))
+            self.control.send(self._run(cpu_seconds, *descriptors))
 
-    def _receive(self) -> tuple[bytes, int]:
-        message, ancillary, _, _ = self.control.recvmsg(64, _socket.CMSG_SPACE(4))
+    def _receive(self) -> tuple[bytes, array.array[int]]:
+        message, ancillary, _, _ = self.control.recvmsg(64, _socket.CMSG_SPACE(4 * _DESCRIPTORS))
         descriptors = array.array("i")
         for level, kind, data in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                descriptors.frombytes(data[:4])
-        return message, descriptors[0] if descriptors else -1
+                descriptors.frombytes(data)
+        return message, descriptors
 
-    def _run(self, cpu_seconds: int, channel: int) -> bytes:
+    def _run(self, cpu_seconds: int, channel: int, stdin: int, stdout: int) -> bytes:
         pid = os.fork()
         if pid == 0:
             status = program.UNCONFINED
             try:
-                self._confine(cpu_seconds, channel)
+                self._confine(cpu_seconds, channel, stdin, stdout)
                 status = program.main(program.read_job())
             finally:
                 os._exit(status)
-        os.close(channel)
+        for descriptor in (channel, stdin, stdout):
+            os.close(descriptor)
         self._await(pid)
         _, status, usage = os.wait4(pid, 0)
-        self._kill_all()
+        memory = max(usage.ru_maxrss, self._kill_all())
         if self.scratch:
             if self.scratch.renew() and self.ruleset >= 0:
                 os.close(self.ruleset)
                 self.ruleset = self._make_ruleset()
-        elif any(os.scandir(self.folder)):
-            filesystem.empty_folder(self.folder)
-        return ENDED.pack(b"E", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        elif os.listdir(self.folder):
+            leftovers.empty(self.folder)
+        return ENDED.pack(b"E", status, usage.ru_utime + usage.ru_stime, memory * 1024)
 
     def _await(self, pid: int) -> None:
         """Wait for the program's end, or for the order to end it."""
@@ -211,31 +227,34 @@ class Zygote:
             os.kill(pid, signal.SIGKILL)
         os.close(handle)
 
-    def _kill_all(self) -> None:
-        """Nothing that the program started outlives it: in its own PID namespace none escapes one signal to all."""
-        if not self.namespaced:
-            return  # it could start nothing
-        while True:
+    def _kill_all(self) -> int:
+        """Nothing that the program started outlives it: in its own PID namespace none escapes one signal to all.
+
+        Returns the most resident memory that one of them had, in KiB.
+        """
+        memory = 0
+        while self.namespaced:  # elsewhere it could start nothing
             try:
                 os.kill(-1, signal.SIGKILL)
-            except ProcessLookupError:
-                return
-            try:
                 while True:
-                    os.waitpid(-1, 0)
+                    memory = max(memory, os.wait4(-1, 0)[2].ru_maxrss)
+            except ProcessLookupError:
+                break
             except ChildProcessError:
                 continue
+        return memory
 
-    def _confine(self, cpu_seconds: int, channel: int) -> None:
+    def _confine(self, cpu_seconds: int, channel: int, stdin: int, stdout: int) -> None:
         """In the fork: its own descriptors, limits and rights, before anything of the program's is read."""
         settings = self.settings
         if self.ruleset >= 0:
             landlock.restrict(self.ruleset)
-        os.dup2(STDIN, 0)
-        os.dup2(STDOUT, 1)
-        os.dup2(channel, program.CHANNEL)
-        os.closerange(program.CHANNEL + 1, HIGHEST)
+        os.dup2(stdin, 0)
+        os.dup2(stdout, 1)
+        os.dup2(channel, program.CHANNEL)  # beyond what programs close that close all they may have open
+        os.closerange(JOB + 1, program.CHANNEL)
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
         if settings["mode"] == "root":
             user = settings["user"]
