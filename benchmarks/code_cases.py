@@ -1,6 +1,6 @@
 r"""Judges a file of cases, honest and hostile programs with known verdicts, and looks for what they did to the machine.
 
-    python benchmarks/code_cases.py CASES.jsonl [--workers 1] [--only NAME...]
+    python benchmarks/code_cases.py CASES.jsonl [--workers 1] [--only NAME...] [--without LAYER...]
 
 A row has `name`, `code`, `tests`, `kind`, `time_limit_s`, `expected_pass`, and in `must_not` what must be impossible.
 Programs run nowhere but in the verifier, one after the other. After each verdict, and once more a second later, it is
@@ -96,6 +96,7 @@ def main() -> int:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], help="names of the cases to run; all by default")
+    parser.add_argument("--without", nargs="*", default=[], help="layers of isolation to leave out, as sandbox.without")
     options = parser.parse_args()
     adopt_orphans()
     os.environ[SECRET] = "7919"
@@ -103,7 +104,8 @@ def main() -> int:
     rows = [row for row in rows if not options.only or row["name"] in options.only]
     before, files, memory, watch = machine(), sources(), available_mib(), Watch()
     print(f"{len(rows)} cases, {os.cpu_count()} cores, {platform.platform()}, user {os.geteuid()}")
-    with VerifierPool(options.workers, 5.0, POOL_MEMORY_MIB, domains=("code",), sandbox=SandboxConfig()) as pool:
+    sandbox = SandboxConfig(without=options.without)
+    with VerifierPool(options.workers, 5.0, POOL_MEMORY_MIB, domains=("code",), sandbox=sandbox) as pool:
         pool.wait_ready()
         watch.start()
         found = [each for row in rows for each in run_case(row, pool, watch)]

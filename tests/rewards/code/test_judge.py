@@ -73,15 +73,14 @@ def test_exit_statuses_prove_nothing(judge: Judge, end: str) -> None:
 
 def test_each_run_begins_anew(judge: Judge) -> None:
     program = """
-        import atexit, builtins, os, random, sys
-        print(len(os.listdir(".")), hasattr(builtins, "seen"), "x" in globals(), random.random(), sys.getrecursionlimit())
-        print(os.getcwd() == os.path.realpath("."), sys.argv, __name__, input())
-        x = builtins.seen = 1
-        sys.setrecursionlimit(9999)
-        open("file", "w").write("x")
-        sys.stdin = sys.stdout = None
-    """
-    program = "\n".join(line.removeprefix(" " * 8) for line in program.splitlines())
+import builtins, os, random, sys
+print(len(os.listdir(".")), hasattr(builtins, "seen"), "x" in globals(), random.random(), sys.getrecursionlimit())
+print(os.getcwd() == os.path.realpath("."), sys.argv, __name__, input())
+x = builtins.seen = 1
+sys.setrecursionlimit(9999)
+open("file", "w").write("x")
+sys.stdin = sys.stdout = None
+"""
     line = "0 False False 0.8444218515250481 50000\nTrue ['program.py'] __main__ "
     tests = [(f"{number}\n", f"{line}{number}\n") for number in range(6)]
     assert judge.judge(stdin_problem(*tests), program) == outcome("passed", None, 6)
@@ -186,7 +185,9 @@ def test_state_that_earlier_calls_left_harms_no_program(judge: Judge) -> None:
     assert judge.judge(call_problem("count", *tests), wrong) == outcome("wrong_answer", 3, 3)
     raising = "seen = []\ndef count(n):\n    assert not seen\n    seen.append(n)\n    return n\n"
     assert judge.judge(call_problem("count", *tests), raising) == outcome("passed", None, 5)
-    ending = "import os\ncalls = 0\ndef count(n):\n    global calls\n    calls += 1\n    calls < 2 or os._exit(0)\n    return n\n"
+    ending = (
+        "import os\ncalls = []\ndef count(n):\n    calls.append(n)\n    len(calls) < 2 or os._exit(0)\n    return n\n"
+    )
     assert judge.judge(call_problem("count", *tests), ending) == outcome("passed", None, 5)
 
 
@@ -207,7 +208,7 @@ def test_state_that_earlier_runs_left_harms_no_program(judge: Judge) -> None:
 # Test source
 
 
-CHECK = "def check(candidate):\n    assert candidate(3, 4) == 7\n    assert candidate(1, 1) == 2\n    assert candidate(5, -5) == 0\ncheck(add)\n"
+CHECK = "def check(f):\n    assert f(3, 4) == 7\n    assert f(1, 1) == 2\n    assert f(5, -5) == 0\ncheck(add)\n"
 
 
 @pytest.mark.parametrize(
@@ -356,16 +357,15 @@ def test_a_problem_has_a_limit_of_its_own() -> None:
 
 
 def test_the_total_time_is_bounded_too() -> None:
-    with judging(time_limit_seconds=5.0, total_time_limit_seconds=5.0) as judge:
-        program = "import time\ninput()\ntime.sleep(1.5)\nprint(7)\n"
-        tests = [("\n", "7")] * 20
-        found = judge.judge(stdin_problem(*tests), program)
-        assert (found.reason, found.failing) == ("timeout", found.passed)
-        assert found.passed <= 3
-        calls = call_problem("f", *[([], 7)] * 20)
-        found = judge.judge(calls, "import time\ndef f():\n    time.sleep(1.5)\n    return 7\n")
-        assert (found.reason, found.failing) == ("timeout", found.passed)
-        assert found.passed <= 3
+    with judging(time_limit_seconds=2.0, total_time_limit_seconds=2.0) as judge:
+        for problem, program in (
+            (stdin_problem(*[("\n", "7")] * 20), "import time\ntime.sleep(0.7)\nprint(7)\n"),
+            (call_problem("f", *[([], 7)] * 20), "import time\ndef f():\n    time.sleep(0.7)\n    return 7\n"),
+            (check_problem("f", "for _ in range(20): f()"), "import time\ndef f(): time.sleep(0.7)\n"),
+        ):
+            found = judge.judge(problem, program)
+            assert (found.reason, found.failing) == ("timeout", found.passed)
+            assert found.passed <= 2
 
 
 def test_time_goes_by_between_calls_too(judge: Judge) -> None:
@@ -418,16 +418,19 @@ def test_one_judgement_leaves_the_next_alone(judge: Judge, kind: str) -> None:
 def test_numpy_is_there() -> None:
     pytest.importorskip("numpy")
     with judging() as judge:
-        program = "import numpy as np\nxs = np.array(input().split(), dtype=int)\nprint(xs.sum(), np.linalg.norm([3.0, 4.0]))\n"
+        program = (
+            "import numpy as np\nxs = np.array(input().split(), int)\nprint(xs.sum(), np.linalg.norm([3.0, 4.0]))\n"
+        )
         assert judge.judge(stdin_problem(("3 4\n", "7 5.0\n"), ("1 1\n", "2 5.0\n")), program).reason == "passed"
         program = "import numpy as np\ndef add(a, b): return np.int64(a) + np.array([b])\n"
         assert judge.judge(call_problem("add", ([3, 4], [7])), program).reason == "passed"
         source = "import numpy as np\nassert np.allclose(add([1.0], [2.0]), np.array([3.0]))\n"
         program = "import numpy\ndef add(a, b): return numpy.add(a, b)\n"
         assert judge.judge(check_problem("add", source), program).reason == "passed"
-        assert judge.judge(stdin_problem(("", "0")), "print(__import__('num' 'py').zeros(1).sum())") == outcome(
-            "wrong_answer", 0
+        program = (
+            "import importlib\nprint(importlib.import_module('num' + 'py').zeros(2).sum())\n"  # not imported ahead
         )
+        assert judge.judge(stdin_problem(("", "0.0")), program).reason == "passed"
 
 
 def test_packages_are_there_by_the_settings_alone() -> None:
@@ -500,14 +503,12 @@ def test_examiner_and_program_are_in_zones_of_their_own(judge: Judge) -> None:
     assert judge.judge(check_problem("mine", check), program).reason == "passed"
     examiner, running = judge.zone("examiner", check), judge.zone("program", program)
     assert examiner is not running
-    assert not (
-        set(Path(f"/proc/{zone._zygote}/ns/pid").readlink() for zone in (examiner, running))
-        & {Path("/proc/self/ns/pid").readlink()}
-    )
+    zygotes = [str(zone._zygote) for zone in (examiner, running)]
+    assert len({Path(f"/proc/{process}/ns/pid").readlink() for process in ("self", *zygotes)}) == 3
 
 
 def test_what_a_source_prints_or_leaves_does_not_reach_the_program(judge: Judge) -> None:
-    check = "import os, sys\nopen('x', 'w').write('x')\nos.environ['X'] = 'x'\nprint('x', flush=True)\nassert look() == [[], '', '']\n"
+    check = "import os\nopen('x', 'w').write('x')\nos.environ['X'] = 'x'\nprint('x', flush=True)\nassert look() == [[], '', '']\n"
     program = "import os, sys\ndef look(): return [os.listdir('.'), os.environ.get('X', ''), sys.stdin.read()]\n"
     assert judge.judge(check_problem("look", check), program).reason == "passed"
 

@@ -35,8 +35,8 @@ class Examination(Trial):
         """
         self._calls = 0
         reason = self._reason()
-        failing = None if reason in (PASSED, "no_tests", "broken_tests") else max(0, self._calls - 1)
-        return Outcome(reason, failing)
+        of_program = reason not in (PASSED, "no_tests", "broken_tests", "crashed")
+        return Outcome(reason, max(0, self._calls - 1) if of_program else None)
 
     def _reason(self) -> str:
         problem, judge = self._problem, self.judge

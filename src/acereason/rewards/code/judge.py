@@ -42,6 +42,8 @@ _STATUS_REASONS: dict[int, str] = {
 _VALUE_BYTES, _VALUE_FACTOR = 1 << 16, 16
 """A value returned is looked at when it is at most _VALUE_FACTOR times as long as the right one and _VALUE_BYTES."""
 _AHEAD, _AHEAD_BYTES = 16, 1 << 15
+_OF_THE_JUDGE = frozenset({"crashed", "broken_tests"})
+"""Reasons that say nothing about the program."""
 _Result = TypeVar("_Result")
 
 
@@ -152,6 +154,8 @@ def _outcome(failures: dict[int, str]) -> Outcome:
     if not failures:
         return Outcome(PASSED)
     index = min(failures)
+    if failures[index] in _OF_THE_JUDGE:
+        return Outcome(failures[index])
     return Outcome(failures[index], index)
 
 
@@ -222,18 +226,18 @@ class _Session(Trial):
                 continue
             self.close()
             if not first and reason != "timeout" and self._persistently(turn) == PASSED:
-                return self._failures_in_fresh_processes(turn)
+                return self._failures_in_fresh_processes()
             self.close()
             failures[turn] = reason
             if self._is_enough():
                 break
         return failures or self._failure_of_memory()
 
-    def _failures_in_fresh_processes(self, passed: int) -> dict[int, str]:
+    def _failures_in_fresh_processes(self) -> dict[int, str]:
         failures: dict[int, str] = {}
         for turn in range(len(self._tests)):
             self.close()
-            reason = PASSED if turn == passed else self._persistently(turn)
+            reason = self._persistently(turn)
             if reason != PASSED:
                 failures[turn] = reason
                 if self._is_enough():

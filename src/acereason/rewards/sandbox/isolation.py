@@ -194,6 +194,10 @@ def package_folders(name: str) -> list[str]:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         return []
+    if not spec.submodule_search_locations:
+        raise UserError(
+            f"sandbox.packages: {name} is a single file; only packages in a folder of their own can be given"
+        )
     folder = Path(spec.origin).resolve().parent
     libraries = folder.with_name(f"{name}.libs")
     return [str(folder), *([str(libraries)] if libraries.is_dir() else [])]

@@ -100,9 +100,19 @@ _LAYERS = (
 )
 
 
+_SETTINGS = {
+    "user namespace": "user_namespace",
+    "Landlock": "landlock",
+    "seccomp": "seccomp",
+    "cgroup of processes": "cgroup",
+    "unprivileged user": "",
+}
+"""How `sandbox.without` calls layers; the others are its namespaces."""
+
+
 def _layer(name: str, config: SandboxConfig) -> str:
     """Whether one layer can be had, by asking the kernel for it in a process of its own."""
-    if name.replace(" ", "_") in config.without or name.lower() in config.without:
+    if _SETTINGS.get(name, "namespaces") in config.without:
         return "left out by sandbox.without"
     if name == "Landlock":
         return f"{_HELD} (version {landlock.abi()})" if landlock.abi() else "the kernel does not have it"
