@@ -28,7 +28,7 @@ from acereason.rewards.domains import check_domain, verifier_for
 from acereason.rewards.judgements import Judgement, Judgements
 from acereason.rewards.sandbox import leftovers
 from acereason.rewards.sandbox.isolation import Sandbox, find_isolation
-from acereason.rewards.sandbox.zone import STARVED
+from acereason.rewards.sandbox.running import STARVED
 from acereason.rewards.verifier import Extraction, Verdict
 from acereason.rewards.worker import GROWN, OUT_OF_MEMORY
 from acereason.rewards.worker_process import WorkerProcess, worker_command

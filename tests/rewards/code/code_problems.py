@@ -9,7 +9,7 @@ import pytest
 from acereason.config import SandboxConfig
 from acereason.errors import UserError
 from acereason.problems.problem import CodeTest, CodeTests, Problem
-from acereason.rewards.code.judge import Judge, Outcome
+from acereason.rewards.code.judge import Judge
 from acereason.rewards.sandbox.isolation import Isolation, find_isolation
 
 ADD = "print(sum(map(int, input().split())))\n"
@@ -49,7 +49,3 @@ def judging(**settings: Any) -> Iterator[Judge]:
         yield judge
     finally:
         judge.close()
-
-
-def outcome(reason: str, failing: int | None, passed: int = 0) -> Outcome:
-    return Outcome(reason, failing, passed)

@@ -3,15 +3,15 @@
 import sys
 from contextlib import closing
 
-from hostile_cases import CASES, CHECK, LOOK, POISONS, Hostile
-from outside import SECRET, Outside
+from hostile_cases import CASES, CHECK, LOOK, PASSED, POISONS, SLOW, Hostile
+from outside import Outside
 
 from acereason.config import SandboxConfig
 from acereason.problems.problem import CodeTest, CodeTests, Problem
 from acereason.rewards.code.judge import Judge
 from acereason.rewards.sandbox.isolation import find_isolation
 
-LIMITS = {"time_limit_seconds": 1.5, "total_time_limit_seconds": 3.0, "memory_mib": 256, "processes": 24}
+LIMITS = {"time_limit_seconds": 1.0, "total_time_limit_seconds": 2.0, "memory_mib": 256, "processes": 24}
 SIZES = {"output_mib": 2, "tmp_mib": 2}
 ROOM = "x" * 400_000
 """An argument longer than what a socket holds."""
@@ -38,13 +38,9 @@ def complaints(case: Hostile, judge: Judge, outside: Outside) -> list[str]:
     source = outside.names + case.code
     reason = judge.judge(problem(case), source).reason
     wrong = [] if reason in case.reasons else [f"{reason}, not {' or '.join(case.reasons)}"]
-    zone = judge.zone("program", source)
-    output = zone.output(1 << 20).decode("utf-8", "replace")
-    if wrong and case.kind == "stdin":
-        wrong.append(output[-300:])
-    if SECRET in output:
-        wrong.append("the secret was read")
-    if alive := zone.descendants():
+    if wrong and case.reasons == PASSED:
+        wrong.append(judge.output_of(source, b"3 4\n")[-500:])
+    if alive := judge.zone("program", source).descendants():
         wrong.append(f"processes {alive} are left")
     return [f"{case.name}: {each}" for each in (*wrong, *outside.changes())]
 
@@ -60,8 +56,7 @@ def traces(poison: str, judge: Judge) -> list[str]:
 
 if __name__ == "__main__":
     with closing(start(sys.argv[1:])) as judge, Outside() as outside:
-        for case in CASES:
-            print(*complaints(case, judge, outside), sep="\n")
-        for poison in POISONS:
-            print(*traces(poison, judge), sep="\n")
+        wrong = [each for case in CASES if case.name not in SLOW for each in complaints(case, judge, outside)]
+        wrong += [each for poison in POISONS for each in traces(poison, judge)]
+        print(*wrong, sep="\n")
         print("done as", judge.output_of("import os; print(os.getuid())").strip())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hostile_run
 import pytest
-from hostile_cases import CASES, POISONS, Hostile
+from hostile_cases import CASES, POISONS, SLOW, Hostile
 from outside import Outside
 
 import acereason
@@ -40,6 +40,8 @@ def outside() -> Iterator[Outside]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_hostile_program_achieves_nothing(case: Hostile, judge: Judge, outside: Outside) -> None:
+    if case.name in SLOW and judge.config.without:
+        pytest.skip("once is enough")
     assert hostile_run.complaints(case, judge, outside) == []
 
 
@@ -77,4 +79,4 @@ def test_an_unprivileged_user_is_as_safe(without: list[str], tmp_path: Path) -> 
     if "code rewards need" in done.stderr or "no sandbox can be made" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"done as {NOBODY}\n"
+    assert done.stdout.strip() == f"done as {NOBODY}"

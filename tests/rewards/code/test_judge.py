@@ -1,5 +1,6 @@
 """Programs against their tests, in real zones: which reason, which failing test, and what no program gets to see."""
 
+import itertools
 import os
 import signal
 import threading
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from code_problems import ADD, SUMS, call_problem, check_problem, judging, outcome, stdin_problem
+from code_problems import ADD, SUMS, call_problem, check_problem, judging, stdin_problem
 
 from acereason.problems.node_sources import node_sources
 from acereason.problems.problem import Problem
-from acereason.rewards.code.judge import Judge
+from acereason.rewards.code.judge import Judge, Outcome
 from acereason.rewards.sandbox.zone import ZoneLost
 
 LIMIT = 0.7
@@ -60,15 +61,15 @@ def judge() -> Iterator[Judge]:
 )
 def test_reasons_of_programs_that_print(judge: Judge, program: str, reason: str, failing: int | None) -> None:
     problem = stdin_problem(*SUMS, time_limit_seconds=LIMIT if reason == "timeout" else 20.0)
-    assert judge.judge(problem, program) == outcome(reason, failing, len(SUMS) if failing is None else failing)
+    assert judge.judge(problem, program) == Outcome(reason, failing)
 
 
 @pytest.mark.parametrize(
     "end", ["exit(3)", "import sys; sys.exit('no')", "import os, sys; sys.stdout.flush(); os._exit(9)"]
 )
 def test_exit_statuses_prove_nothing(judge: Judge, end: str) -> None:
-    assert judge.judge(stdin_problem(*SUMS), ADD + end) == outcome("passed", None, 3)
-    assert judge.judge(stdin_problem(*SUMS), end) == outcome("wrong_answer", 0)
+    assert judge.judge(stdin_problem(*SUMS), ADD + end) == Outcome("passed")
+    assert judge.judge(stdin_problem(*SUMS), end) == Outcome("wrong_answer", 0)
 
 
 def test_each_run_begins_anew(judge: Judge) -> None:
@@ -83,7 +84,7 @@ sys.stdin = sys.stdout = None
 """
     line = "0 False False 0.8444218515250481 50000\nTrue ['program.py'] __main__ "
     tests = [(f"{number}\n", f"{line}{number}\n") for number in range(6)]
-    assert judge.judge(stdin_problem(*tests), program) == outcome("passed", None, 6)
+    assert judge.judge(stdin_problem(*tests), program) == Outcome("passed")
 
 
 def test_input_and_output_are_text_of_any_kind(judge: Judge) -> None:
@@ -106,7 +107,7 @@ def test_output_is_what_stands_on_descriptor_1_at_the_end(judge: Judge) -> None:
     ):
         if "fork" in program and judge.output_of("import os\nos.fork() or print('can')\n") != "can\n":
             continue
-        assert judge.judge(stdin_problem(("", "7"), ("", "7")), program) == outcome("passed", None, 2), program
+        assert judge.judge(stdin_problem(("", "7"), ("", "7")), program) == Outcome("passed"), program
 
 
 def test_the_prelude_stands_before_the_program(judge: Judge) -> None:
@@ -159,7 +160,7 @@ def test_the_prelude_stands_before_the_program(judge: Judge) -> None:
 def test_reasons_of_functions(judge: Judge, program: str, reason: str, failing: int | None) -> None:
     tests = [([3, 4], 7), ([1, 1], 2), ([5, -5], 0)]
     problem = call_problem("add", *tests, time_limit_seconds=LIMIT if reason == "timeout" else 20.0)
-    assert judge.judge(problem, program) == outcome(reason, failing, 3 if failing is None else failing)
+    assert judge.judge(problem, program) == Outcome(reason, failing)
 
 
 @pytest.mark.parametrize("value", NOT_PLAIN)
@@ -172,23 +173,23 @@ def test_what_is_no_plain_data_equals_nothing(judge: Judge, value: str) -> None:
 def test_a_program_that_hangs_up_is_not_waited_for(judge: Judge) -> None:
     problem = call_problem("add", ([3, 4], 7), time_limit_seconds=60.0)
     program = "import os, time\ndef add(a, b):\n    os.closerange(3, 64)\n    time.sleep(600)\n"
-    assert judge.judge(problem, program) == outcome("runtime_error", 0)
+    assert judge.judge(problem, program) == Outcome("runtime_error", 0)
     at_once = "import os, time\nos.closerange(3, 64)\ntime.sleep(600)\n"
-    assert judge.judge(problem, at_once) == outcome("runtime_error", 0)
+    assert judge.judge(problem, at_once) == Outcome("runtime_error", 0)
 
 
 def test_state_that_earlier_calls_left_harms_no_program(judge: Judge) -> None:
     counting = "calls = 0\ndef count(n):\n    global calls\n    calls += n\n    return calls\n"
     tests = [([n], n) for n in (2, 3, 4, 5, 6)]
-    assert judge.judge(call_problem("count", *tests), counting) == outcome("passed", None, 5)
+    assert judge.judge(call_problem("count", *tests), counting) == Outcome("passed")
     wrong = "calls = 0\ndef count(n):\n    global calls\n    calls += n\n    return calls if n < 5 else 0\n"
-    assert judge.judge(call_problem("count", *tests), wrong) == outcome("wrong_answer", 3, 3)
+    assert judge.judge(call_problem("count", *tests), wrong) == Outcome("wrong_answer", 3)
     raising = "seen = []\ndef count(n):\n    assert not seen\n    seen.append(n)\n    return n\n"
-    assert judge.judge(call_problem("count", *tests), raising) == outcome("passed", None, 5)
+    assert judge.judge(call_problem("count", *tests), raising) == Outcome("passed")
     ending = (
         "import os\ncalls = []\ndef count(n):\n    calls.append(n)\n    len(calls) < 2 or os._exit(0)\n    return n\n"
     )
-    assert judge.judge(call_problem("count", *tests), ending) == outcome("passed", None, 5)
+    assert judge.judge(call_problem("count", *tests), ending) == Outcome("passed")
 
 
 def test_state_that_earlier_runs_left_harms_no_program(judge: Judge) -> None:
@@ -202,7 +203,7 @@ def test_state_that_earlier_runs_left_harms_no_program(judge: Judge) -> None:
         "import gc\nassert gc.isenabled()\ngc.disable()",
         "import os\nos.chdir(os.path.dirname(os.__file__)) if os.listdir('.') == [] else 1 // 0",
     ):
-        assert judge.judge(stdin_problem(*tests), f"{change}\nprint(input())\n") == outcome("passed", None, 5), change
+        assert judge.judge(stdin_problem(*tests), f"{change}\nprint(input())\n") == Outcome("passed"), change
 
 
 # Test source
@@ -229,7 +230,7 @@ CHECK = "def check(f):\n    assert f(3, 4) == 7\n    assert f(1, 1) == 2\n    as
 )
 def test_reasons_by_test_source(judge: Judge, program: str, reason: str, failing: int | None) -> None:
     problem = check_problem("add", CHECK, time_limit_seconds=LIMIT if reason == "timeout" else 20.0)
-    assert judge.judge(problem, program) == outcome(reason, failing, 3 if failing is None else failing)
+    assert judge.judge(problem, program) == Outcome(reason, failing)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,16 @@ class Solution:
     assert judge.judge(check_problem("Solution().twice", methods), program).reason == "passed"
 
 
+def test_telling_fresh_processes_from_used_ones_gains_nothing(judge: Judge) -> None:
+    program = "import builtins\nprint('no' if hasattr(builtins, 'used') else 'yes')\nbuiltins.used = True\n"
+    passed = []
+    for answers in itertools.product(["yes", "no"], repeat=4):
+        if judge.judge(stdin_problem(*(("", answer) for answer in answers)), program).reason == "passed":
+            passed.append(answers)
+    # in one process, and each in a process of its own
+    assert passed == [("yes",) * 4, ("yes", "no", "no", "no")]
+
+
 def test_nodes_of_lists_and_trees_travel(judge: Judge) -> None:
     source = """
 def chain(xs):
@@ -333,20 +344,20 @@ def mirrored(tree):
 def test_tests_run_in_the_order_given_and_the_first_failure_ends_it(judge: Judge) -> None:
     problem = stdin_problem(*[(f"{n}\n", f"{n}\n") for n in range(6)])
     program = "n = int(input())\nprint(n if n not in (2, 4) else -1)\n"
-    assert judge.judge(problem, program) == outcome("wrong_answer", 2, 2)
-    assert judge.judge(problem, program, [4]) == outcome("wrong_answer", 4, 0)
-    assert judge.judge(problem, program, [5, 3, 99, 5, 4]) == outcome("wrong_answer", 4, 2)
-    assert judge.judge(problem, "print(input())", [5, 3]) == outcome("passed", None, 6)
+    assert judge.judge(problem, program) == Outcome("wrong_answer", 2)
+    assert judge.judge(problem, program, [4]) == Outcome("wrong_answer", 4)
+    assert judge.judge(problem, program, [5, 3, 99, 5, 4]) == Outcome("wrong_answer", 4)
+    assert judge.judge(problem, "print(input())", [5, 3]) == Outcome("passed")
 
 
 def test_all_tests_run_where_the_settings_say_so() -> None:
     with judging(stop_at_first_failure=False, total_time_limit_seconds=30.0) as judge:
         problem = stdin_problem(*[(f"{n}\n", f"{n}\n") for n in range(6)], time_limit_seconds=LIMIT)
         program = "import time\nn = int(input())\n1 // (n - 4)\ntime.sleep(60 * (n == 3))\nprint(n if n != 2 else -1)\n"
-        assert judge.judge(problem, program) == outcome("wrong_answer", 2, 3)
-        assert judge.judge(problem, program, [4, 3]) == outcome("wrong_answer", 2, 3)
+        assert judge.judge(problem, program) == Outcome("wrong_answer", 2)
+        assert judge.judge(problem, program, [4, 3]) == Outcome("wrong_answer", 2)
         calls = call_problem("f", *[([n], n) for n in range(6)], time_limit_seconds=LIMIT)
-        assert judge.judge(calls, "def f(n): return n if n not in (2, 4) else n // 0") == outcome("runtime_error", 2, 4)
+        assert judge.judge(calls, "def f(n): return n if n not in (2, 4) else n // 0") == Outcome("runtime_error", 2)
 
 
 def test_a_problem_has_a_limit_of_its_own() -> None:
@@ -364,8 +375,9 @@ def test_the_total_time_is_bounded_too() -> None:
             (check_problem("f", "for _ in range(20): f()"), "import time\ndef f(): time.sleep(0.7)\n"),
         ):
             found = judge.judge(problem, program)
-            assert (found.reason, found.failing) == ("timeout", found.passed)
-            assert found.passed <= 2
+            assert found.reason == "timeout"
+            assert found.failing is not None
+            assert found.failing <= 2
 
 
 def test_time_goes_by_between_calls_too(judge: Judge) -> None:
@@ -377,8 +389,8 @@ def test_time_goes_by_between_calls_too(judge: Judge) -> None:
 
 
 def test_a_problem_without_tests_is_no_reward(judge: Judge) -> None:
-    assert judge.judge(Problem("p", "code", ""), ADD) == outcome("no_tests", None)
-    assert judge.judge(Problem("p", "code", "", entry_point="f"), ADD) == outcome("no_tests", None)
+    assert judge.judge(Problem("p", "code", ""), ADD) == Outcome("no_tests", None)
+    assert judge.judge(Problem("p", "code", "", entry_point="f"), ADD) == Outcome("no_tests", None)
 
 
 def test_any_expected_value_is_judged_without_an_exception(judge: Judge) -> None:
@@ -487,11 +499,11 @@ def test_expected_outputs_never_are_where_programs_run(judge: Judge) -> None:
     assert "frames" in places  # the search finds what is there
     assert "'file'" in places
     problem = stdin_problem(("", MARKER), ("", MARKER), ("", "[]"))
-    assert judge.judge(problem, sees, order=[2]) == outcome("wrong_answer", 0, 1)
+    assert judge.judge(problem, sees, order=[2]) == Outcome("wrong_answer", 0)
     calls = call_problem("search", ([], MARKER), ([], [MARKER]), ([], []))
-    assert judge.judge(calls, SEARCH, order=[2]) == outcome("wrong_answer", 0, 1)
+    assert judge.judge(calls, SEARCH, order=[2]) == Outcome("wrong_answer", 0)
     source = f"secret = '{MARKER}'\nassert search() == [], secret\nassert search() == [secret]\n"
-    assert judge.judge(check_problem("search", source), SEARCH) == outcome("wrong_answer", 1, 1)
+    assert judge.judge(check_problem("search", source), SEARCH) == Outcome("wrong_answer", 1)
 
 
 def test_examiner_and_program_are_in_zones_of_their_own(judge: Judge) -> None:
@@ -508,7 +520,8 @@ def test_examiner_and_program_are_in_zones_of_their_own(judge: Judge) -> None:
 
 
 def test_what_a_source_prints_or_leaves_does_not_reach_the_program(judge: Judge) -> None:
-    check = "import os\nopen('x', 'w').write('x')\nos.environ['X'] = 'x'\nprint('x', flush=True)\nassert look() == [[], '', '']\n"
+    check = "import os\nopen('x', 'w').write('x')\nos.environ['X'] = 'x'\nprint('x', flush=True)\n"
+    check += "assert look() == [[], '', '']\n"
     program = "import os, sys\ndef look(): return [os.listdir('.'), os.environ.get('X', ''), sys.stdin.read()]\n"
     assert judge.judge(check_problem("look", check), program).reason == "passed"
 
@@ -545,7 +558,7 @@ def test_a_zone_lost_in_the_middle_costs_no_verdict() -> None:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        assert judge.judge(problem, program) == outcome("passed", None, 2)
+        assert judge.judge(problem, program) == Outcome("passed")
         killer.join()
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acereason.problems.problem import Problem
-from acereason.rewards.code.judge import PASSED, PATIENCE_SECONDS, Judge, Outcome, Trial
+from acereason.rewards.code.trial import PASSED, PATIENCE_SECONDS, Outcome, Trial
 from acereason.rewards.sandbox import program
-from acereason.rewards.sandbox.zone import RunningProgram, Zone, ZoneLost
+from acereason.rewards.sandbox.running import RunningProgram, ZoneLost
+from acereason.rewards.sandbox.zone import Zone
+
+if TYPE_CHECKING:
+    from acereason.rewards.code.judge import Judge
 
 MESSAGE_BYTES = 1 << 24
 """Longest message from either side."""

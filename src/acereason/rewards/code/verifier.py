@@ -9,7 +9,7 @@ from acereason.problems.problem import Problem
 from acereason.rewards.code.extraction import find_program
 from acereason.rewards.code.judge import PASSED, Judge
 from acereason.rewards.sandbox.isolation import Sandbox
-from acereason.rewards.sandbox.zone import ZoneLost
+from acereason.rewards.sandbox.running import ZoneLost
 from acereason.rewards.verifier import Extraction, Verdict
 
 _PROBLEMS = 1024
