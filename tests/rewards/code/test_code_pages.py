@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from acereason.config import SandboxConfig
 from acereason.errors import UserError
 from acereason.rewards.answer_rows import read_rows
-from acereason.rewards.code import judge
+from acereason.rewards.code import trial
 from acereason.rewards.code.compare import same_output, same_value
 from acereason.rewards.code.extraction import find_program
 from acereason.rewards.pool import VerifierPool
@@ -108,7 +108,7 @@ def test_every_reason_of_a_program_is_in_the_table() -> None:
     listed = {row[0]: row[2] for row in table(["reason", "when"])}
     judged = {reason for reason, says in listed.items() if says.startswith("yes")}
     assert judged == JUDGED_REASONS["code"] | {"timeout", "memory", "no_function"}
-    assert set(judge._STATUS_REASONS.values()) <= set(listed)
+    assert set(trial._STATUS_REASONS.values()) <= set(listed)
     assert {says for says in listed.values()} == {"yes", "yes, with a failing test", "no"}
 
 
@@ -133,7 +133,7 @@ def test_the_output_of_the_sandbox_command_has_the_rows_that_it_has() -> None:
     promises = [*probe_programs.PROGRAMS, "nothing outlives a program"]
     for block in blocks:
         rows = [re.split(r"  +", line)[0] for line in block.splitlines()]
-        assert rows[:-1] == ["layer", *report._LAYERS, "", "a program is kept from", *promises]
+        assert rows[:-1] == ["layer", *report._LAYERS, "unprivileged user", "", "a program is kept from", *promises]
     assert len(blocks) == 2
 
 

@@ -12,7 +12,7 @@ from acereason.config import SandboxConfig
 from acereason.errors import UserError
 from acereason.rewards.code.judge import Judge
 from acereason.rewards.sandbox import kernel, landlock, pids_cgroup, seccomp
-from acereason.rewards.sandbox.isolation import NAMESPACES, NONE, Isolation, find_isolation
+from acereason.rewards.sandbox.isolation import NAMESPACES, NONE, ROOT, Isolation, find_isolation
 from acereason.rewards.sandbox.probe_programs import PROGRAMS
 
 _HELD = "holds"
@@ -30,11 +30,14 @@ class SandboxReport:
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
         self.layers = {name: _layer(name, config) for name in _LAYERS}
+        self.layers["unprivileged user"] = "programs run as you"
         self.promises: dict[str, str] = {}
         self._reason = ""
         self.isolation: Isolation | None = None
         try:
             self.isolation = find_isolation(config)
+            if self.isolation.mode == ROOT:
+                self.layers["unprivileged user"] = f"{_HELD} (programs run as a user that owns nothing)"
             self._try_all(self.isolation)
         except UserError as error:
             self._reason = str(error)
@@ -96,7 +99,7 @@ def _outliving(judge: Judge) -> str:
 
 _LAYERS = (
     *("user namespace", *(f"{name} namespace" for name in NAMESPACES)),
-    *("Landlock", "seccomp", "cgroup of processes", "unprivileged user"),
+    *("Landlock", "seccomp", "cgroup of processes"),
 )
 
 
@@ -105,7 +108,6 @@ _SETTINGS = {
     "Landlock": "landlock",
     "seccomp": "seccomp",
     "cgroup of processes": "cgroup",
-    "unprivileged user": "",
 }
 """How `sandbox.without` calls layers; the others are its namespaces."""
 
@@ -120,8 +122,6 @@ def _layer(name: str, config: SandboxConfig) -> str:
         return _HELD if seccomp.available() else "the kernel does not have it"
     if name == "cgroup of processes":
         return _HELD if pids_cgroup.parent_folder() else "no cgroup here may be written to; RLIMIT_NPROC counts instead"
-    if name == "unprivileged user":
-        return f"{_HELD} (programs run as a user that owns nothing)" if os.geteuid() == 0 else "programs run as you"
     if name == "user namespace":
         return _granted(kernel.CLONE_NEWUSER)
     flag = NAMESPACES[name.removesuffix(" namespace")]

@@ -1,8 +1,4 @@
-"""A zone as the judge sees it: starts the zygote, runs one program at a time in it, and keeps time and memory.
-
-What a program can write never decides anything here: its end is told by the zygote, its output lies in shared memory
-and is read once every process of the zone but the zygote is gone.
-"""
+"""A zone as the judge sees it: starts the zygote, hands it one program at a time, and ends it with all it holds."""
 
 from __future__ import annotations
 
@@ -158,7 +154,8 @@ class Zone:
         Raises:
             ZoneLost: the zygote is gone.
         """
-        assert self._running is None or self._running.ended, "one program at a time"
+        if self._running and not self._running.ended:
+            raise RuntimeError("a zone runs one program at a time, and the last one has not ended")
         ours, theirs = socket.socketpair()
         files = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("stdin", "stdout")]
         running = self._running = RunningProgram(self, ours, seconds, *files)
