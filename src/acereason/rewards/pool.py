@@ -12,6 +12,7 @@ import contextlib
 import math
 import os
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -45,6 +46,8 @@ START_SECONDS = 300.0
 """Longest start of a worker: 1.5 s of work, but 40 s were seen where others held every core."""
 START_FAILURES = 3
 """Workers in a row that fail to start before waiting judgements are given up as `no_worker`."""
+START_KILLED = 0.05
+"""What a worker counts for that somebody killed before it had started."""
 MIN_MEMORY_MIB = 512
 ARRIVALS_A_ROUND = 64
 """Responses searched for their answer before the thread looks after its workers again."""
@@ -98,7 +101,7 @@ class VerifierPool:
         self._workers: list[WorkerProcess] = []
         self._judgements = Judgements()
         self._queue: deque[Judgement] = deque()
-        self._failures, self._start_after = 0, 0.0
+        self._failures, self._start_after = 0.0, 0.0
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
@@ -206,9 +209,9 @@ class VerifierPool:
             self._workers.append(worker)
             self._selector.register(worker.replies, selectors.EVENT_READ, worker)
 
-    def _start_failed(self) -> None:
-        self._failures += 1
-        self._start_after = time.monotonic() + min(60.0, 2.0**self._failures)
+    def _start_failed(self, status: int = 1) -> None:
+        self._failures += START_KILLED if status == -signal.SIGKILL else 1.0
+        self._start_after = time.monotonic() + min(60.0, 2.0**self._failures - 1.0)
         if self._failures >= START_FAILURES:
             self._start_known.set()
 
@@ -269,7 +272,7 @@ class VerifierPool:
             if worker.ready:
                 self._judgements.settle(worker.judgements.popleft(), **message)
             else:
-                worker.ready, self._ready_once, self._failures = True, True, 0
+                worker.ready, self._ready_once, self._failures = True, True, 0.0
                 self._start_known.set()
 
     def _kill_overdue(self) -> None:
@@ -291,7 +294,7 @@ class VerifierPool:
         self._workers.remove(worker)
         self.replaced += 1
         if not worker.ready:
-            self._start_failed()
+            self._start_failed(status)
             return
         reason = "memory" if status == OUT_OF_MEMORY else reason
         if worker.judgements and status != GROWN and _is_final(worker.judgements[0], reason):

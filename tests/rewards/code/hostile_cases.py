@@ -77,7 +77,7 @@ FORGING = [
         "writes_verdicts_everywhere",
         """
         import os
-        for number in range(3, 1024):
+        for number in (*range(3, 1024), CHANNEL):
             for message in (b'{"reward": 1.0, "reason": "passed"}\\n', b"E" + bytes(31), b"Y1", b"passed"):
                 try:
                     os.write(number, message)
@@ -152,23 +152,27 @@ FORGING = [
         import json, os
         def add(a, b):
             message = b"d" + json.dumps({"failed": "", "raised": False, "calls": 1}).encode()
-            os.write(4, len(message).to_bytes(4, "little") + message)
+            os.write(CHANNEL, len(message).to_bytes(4, "little") + message)
             os._exit(0)
         """,
         NO_ANSWER,
     ),
     call(
         "message_that_is_none",
-        "import os\ndef add(a, b):\n    os.write(4, b'\\1\\0\\0\\0v')\n    return 8\n",
+        "import os\ndef add(a, b):\n    os.write(CHANNEL, b'\\1\\0\\0\\0v')\n    return 8\n",
         NO_ANSWER,
     ),
-    call("message_of_4_gib", "import os\ndef add(a, b):\n    os.write(4, b'\\377' * 4)\n    return 7\n", OUTPUT_LIMIT),
+    call(
+        "message_of_4_gib",
+        "import os\ndef add(a, b):\n    os.write(CHANNEL, b'\\377' * 4)\n    return 7\n",
+        OUTPUT_LIMIT,
+    ),
     call(
         "message_that_ends_early",
-        "import os\ndef add(a, b):\n    os.write(4, b'\\77\\0\\0\\0v{')\n    os._exit(0)\n",
+        "import os\ndef add(a, b):\n    os.write(CHANNEL, b'\\77\\0\\0\\0v{')\n    os._exit(0)\n",
         NO_ANSWER,
     ),
-    call("hangs_up", "import os, time\ndef add(a, b):\n    os.close(4)\n    time.sleep(60)\n", RUNTIME_ERROR),
+    call("hangs_up", "import os, time\ndef add(a, b):\n    os.close(CHANNEL)\n    time.sleep(60)\n", RUNTIME_ERROR),
     call("exits_in_the_call", "import os\ndef add(a, b):\n    os._exit(0)\n", NO_ANSWER),
     call("interrupts", "def add(a, b):\n    raise KeyboardInterrupt\n", RUNTIME_ERROR),
     call(
@@ -177,23 +181,23 @@ FORGING = [
         import os, time
         def add(a, b):
             size, written = 60_000, 8 * 4_000
-            os.write(4, size.to_bytes(4, "little") + b'v{"v": 7')
+            os.write(CHANNEL, size.to_bytes(4, "little") + b'v{"v": 7')
             for _ in range(8):
                 if os.fork() == 0:
                     for _ in range(4_000):
-                        os.write(4, b" ")
+                        os.write(CHANNEL, b" ")
                         time.sleep(0.002)
                     os._exit(0)
             for _ in range(8):
                 os.wait()
-            os.write(4, b" " * (size - written - 9) + b"}")
+            os.write(CHANNEL, b" " * (size - written - 9) + b"}")
             time.sleep(60)
         """,
         (*TIMEOUT, *RUNTIME_ERROR),
     ),
     call(
         "reads_in_pieces_to_gain_time",
-        "import os, time\nwhile True:\n    os.read(4, 1)\n    time.sleep(0.001)\n",
+        "import os, time\nwhile True:\n    os.read(CHANNEL, 1)\n    time.sleep(0.001)\n",
         TIMEOUT,
     ),
     check(
@@ -219,7 +223,7 @@ FORGING = [
         import os
         def add(a, b):
             message = b'd{"failed": "", "raised": false, "calls": 1}'
-            os.write(4, len(message).to_bytes(4, "little") + message)
+            os.write(CHANNEL, len(message).to_bytes(4, "little") + message)
             os._exit(0)
         """,
         NO_ANSWER,
@@ -230,7 +234,7 @@ FORGING = [
         import os
         def add(a, b):
             message = b'v{"v": {"r": 0}, "o": [["RemoteFunction", {"calls": 1, "__eq__": true}]]}'
-            os.write(4, len(message).to_bytes(4, "little") + message)
+            os.write(CHANNEL, len(message).to_bytes(4, "little") + message)
             os._exit(0)
         """,
         NO_ANSWER,
@@ -391,7 +395,7 @@ HARMING = [
     ),
     harming("kills_its_group", "import signal\nos.killpg(0, signal.SIGKILL)\n", ("passed", "memory", "runtime_error")),
     harming("stops_itself", "import signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", TIMEOUT),
-    harming("closes_everything", "os.closerange(3, 1024)\n", PASSED),
+    harming("closes_everything", "os.closerange(3, __import__('resource').getrlimit(7)[0])\n", PASSED),
     harming("hides_in_a_session", "os.setsid()\n", PASSED),
     harming(
         "plants_modules",
@@ -528,7 +532,7 @@ def written():
 print(tried(sys.stdin.read), tried(lambda: open("/dev/stdin").read()), tried(os.listdir, "."), tried(written))
 print([oct(os.stat(file).st_mode) for file in (0, 1, 2, ".")], os.getcwd(), os.umask(0), sorted(os.environ))
 print(os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0)), resource.getrlimit(resource.RLIMIT_NOFILE))
-print([str(signal.getsignal(number)) for number in range(1, 32)], len(sys.modules), __import__("random").random())
+print([str(signal.getsignal(number)) for number in range(1, 32)], len(sys.modules))
 """
 POISONS = {
     "files": "import os\nopen('x.txt', 'w').write('x')\nos.mkdir('folder')\nos.symlink('/', 'link')\n",

@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from acereason.rewards.sandbox import program
+
 SECRET = "the text of a file that no program may read"
 SHARED_KEY = 0xACE0
 """Of System V shared memory, semaphores and queues that programs try to make."""
@@ -22,7 +24,7 @@ class Outside:
 
     Attributes:
         names: lines of Python that tell a program where everything is: FILE, FOLDER, PORT, SOCKET, ABSTRACT, BYSTANDER,
-            JUDGE and TOKEN, which is part of the name of whatever it tries to make.
+            JUDGE, its CHANNEL to the judge, and TOKEN, which is part of the name of whatever it tries to make.
     """
 
     def __init__(self) -> None:
@@ -44,7 +46,7 @@ class Outside:
         self.names = (
             f"FILE, FOLDER, PORT, SOCKET = {str(self._file)!r}, {str(self._folder)!r}, {port}, {path!r}\n"
             f"ABSTRACT, BYSTANDER, JUDGE, TOKEN = {abstract!r}, {self._bystander.pid}, {os.getpid()}, {token!r}\n"
-            f"SHARED_KEY = {SHARED_KEY}\n"
+            f"SHARED_KEY, CHANNEL = {SHARED_KEY}, {program.CHANNEL}\n"
         )
         self._before = self._state()
 

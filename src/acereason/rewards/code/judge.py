@@ -36,7 +36,7 @@ class Judge:
         self._zones: dict[tuple[str, ...], Zone] = {}
         self.output_bytes = config.output_mib * 2**20
         self.memory_bytes = config.memory_mib * 2**20
-        self.zone("program", "")
+        persistently(lambda: self.zone("program", ""))
 
     def close(self) -> None:
         """End all zones."""

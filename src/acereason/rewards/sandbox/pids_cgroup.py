@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 from acereason.rewards.sandbox.leftovers import own_name
 
 _ROOT = Path("/sys/fs/cgroup")
+GONE_SECONDS = 1.0
 
 
 def parent_folder() -> Path | None:
@@ -48,6 +50,10 @@ class PidsCgroup:
         (self._folder / "cgroup.procs").write_text(str(pid))
 
     def close(self) -> None:
-        """Take the group away; its processes must be gone."""
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()
+        """Take the group away; its processes must have been ended, and may need a moment to be gone."""
+        last = time.monotonic() + GONE_SECONDS
+        while self._folder.exists() and time.monotonic() < last:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+                return
+            time.sleep(0.001)

@@ -53,6 +53,7 @@ class Zone:
 
     Raises:
         NoZone: the kernel refuses.
+        ZoneLost: the zygote ended while it started, and did not say why.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -127,8 +128,10 @@ class Zone:
         except OSError:
             message = b""
         if message[:1] != zygote.READY:
-            reason = message[1:].decode(errors="replace") or "the zygote did not start"
-            raise NoZone(f"no sandbox of mode {self.settings['mode']}: {reason}")
+            mode = self.settings["mode"]
+            if not message:
+                raise ZoneLost(f"no sandbox of mode {mode}: the zygote did not start")
+            raise NoZone(f"no sandbox of mode {mode}: {message[1:].decode(errors='replace')}")
         self.control.settimeout(GRACE_SECONDS)
         children = processes.descendants(self._process.pid)
         if not children:
