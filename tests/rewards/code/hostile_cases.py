@@ -501,7 +501,9 @@ EXHAUSTING = [
         """,
         PASSED,
     ),
-    harming("files_without_number", "for number in range(20_000):\n    open(str(number), 'w').close()\n", PASSED),
+    harming(
+        "files_without_number", "for n in range(20_000):\n    open(str(n), 'w').close()\n", (*PASSED, *OUTPUT_LIMIT)
+    ),
     call(
         "value_that_holds_itself", "def add(a, b):\n    held = []\n    held.append(held)\n    return held\n", NO_ANSWER
     ),

@@ -257,39 +257,60 @@ def test_a_source_may_do_what_tests_do(judge: Judge) -> None:
 import math, random
 from collections import Counter
 def close(a, b): return math.isclose(a, b, abs_tol=1e-6)
+def fails(kind, *arguments, **keywords):
+    try:
+        average(*arguments, **keywords)
+    except kind as error:
+        return str(error)
 random.seed(5)
 for _ in range(20):
     xs = [random.random() for _ in range(5)]
-    assert close(candidate(xs), sum(xs)) and close(average(xs), sum(xs) / 5)
-assert candidate(range(4)) == 6 and total(xs={1: 2}) == 1
-assert Solution().twice([1]) == (1, 1) and isinstance(Solution().twice([1]), tuple)
-try:
-    average([])
-except ZeroDivisionError as error:
-    assert "division" in str(error)
-else:
-    assert False
-try:
-    average([1], strict=True)
-except ValueError as error:
-    assert str(error) == "strict"
-assert Counter(letters("aab")) == Counter("aba") and list(counted(3)) == [0, 1, 2]
-assert next(counted(1)) == 0
+    assert close(candidate(xs), sum(xs) / 5) and average(xs) == candidate(xs=xs)
+assert average(range(4)) == 1.5 and average({1: 2}) == 1 and candidate((3, 5)) == 4
+assert "division" in fails(ZeroDivisionError, []) and fails(ValueError, [1], strict=True) == "strict"
+assert fails(Exception, [2], strict=None) == "of its own" and fails(TypeError)
 """
     program = """
-def total(xs): return sum(xs)
+class Unknown(Exception): pass
 def average(xs, strict=False):
     if strict: raise ValueError("strict")
+    if strict is None: raise Unknown("of its own")
     return sum(xs) / len(xs)
-def letters(text): return {letter: text.count(letter) for letter in text}
-def counted(n): yield from range(n)
-class Solution:
-    def twice(self, xs): return (*xs, *xs)
 """
-    source = source.replace("Solution().twice", "twice")
-    assert judge.judge(check_problem("total", source), program).reason == "passed"
-    methods = "made = Solution()\nassert made.twice([1]) == Solution().twice([1]) == candidate([1]) == (1, 1)\n"
-    assert judge.judge(check_problem("Solution().twice", methods), program).reason == "passed"
+    assert judge.judge(check_problem("average", source), program).reason == "passed"
+    for wrong in (
+        program.replace("/ len", "// len"),
+        program.replace("len(xs)", "max(1, len(xs))"),
+        "def average(xs): pass",
+    ):
+        assert judge.judge(check_problem("average", source), wrong).reason in ("wrong_answer", "runtime_error")
+
+
+@pytest.mark.parametrize(
+    ("source", "program"),
+    [
+        (
+            "twice = Twice()\nassert twice.of([1]) == Twice().of([1]) == (1, 1)",
+            "class Twice:\n    def of(self, xs): return (*xs, *xs)",
+        ),
+        ("assert isinstance(f(), tuple) and isinstance(f()[1], set)", "def f(): return (1, {2})"),
+        ("assert list(f(3)) == [0, 1, 2] and next(f(1)) == 0", "def f(n): yield from range(n)"),
+        (
+            "from collections import Counter\nassert Counter(f('aab')) == Counter('aba')",
+            "def f(text): return {'b': 1, 'a': 2}",
+        ),
+        (
+            "import math\nassert math.isnan(f()[0]) and f()[1] == math.inf",
+            "def f(): return [float('nan'), float('inf')]",
+        ),
+        ("assert f(10**5000) == 10**5000 + 1", "def f(n): return n + 1"),
+        ("assert f(b'a', 1j, None) == [b'a', 1j, None]", "def f(*xs): return list(xs)"),
+        ("xs = [3, 1]\nassert f(xs) == [1, 3] and xs == [3, 1]", "f = sorted"),
+    ],
+)
+def test_values_and_methods_that_sources_use(judge: Judge, source: str, program: str) -> None:
+    name = "Twice().of" if "Twice" in source else "f"
+    assert judge.judge(check_problem(name, source), program) == Outcome("passed")
 
 
 def test_telling_fresh_processes_from_used_ones_gains_nothing(judge: Judge) -> None:
@@ -316,20 +337,19 @@ assert list(items(turned(chain([1, 2, 3])))) == [3, 2, 1]
 assert turned(None) is None
 assert type(turned(chain([1]))) is ListNode
 assert list(items(turned(chain(list(range(5000)))))) == list(range(5000))[::-1]
-tree = mirrored(TreeNode(1, TreeNode(2), TreeNode(3, TreeNode(4))))
+tree = candidate(TreeNode(1, TreeNode(2), TreeNode(3, TreeNode(4))))
 assert (tree.left.val, tree.right.val, tree.left.right.val) == (3, 2, 4)
 """
     program = """
 def turned(head):
+    if type(head) is TreeNode:
+        head.left, head.right = turned(head.right), turned(head.left)
+        return head
     before = None
     while head:
         assert type(head) is ListNode
         head.next, before, head = before, head, head.next
     return before
-def mirrored(tree):
-    if tree:
-        tree.left, tree.right = mirrored(tree.right), mirrored(tree.left)
-    return tree
 """
     prelude = "".join(node_sources("list_node(tree_node(", ""))
     problem = check_problem("turned", source, prelude=prelude)
