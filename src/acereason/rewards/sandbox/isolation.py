@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,17 @@ class Sandbox:
 
 
 def find_isolation(config: SandboxConfig) -> Isolation:
-    """The strongest isolation that works here, tried in order of strength.
+    """The strongest isolation that works here, tried in order of strength, once for the same settings.
 
     Raises:
         UserError: programs would reach files, the network or other processes, and `sandbox.allow_weak` is not set.
     """
+    return _found(json.dumps(asdict(config)))
+
+
+@lru_cache
+def _found(settings: str) -> Isolation:
+    config = SandboxConfig(**json.loads(settings))
     check_sandbox(config)
     refused: list[str] = []
     for isolation in _candidates(config):

@@ -122,10 +122,10 @@ def _serve_runs(code: CodeType, job: dict[str, Any]) -> int:
     """Run the program on one input after the other, while it leaves the process as it was."""
     files, process = _standard_files(), os.getpid()
     while receive() is not None:
-        _execute(code, job, fresh_module("__main__").__dict__)
+        had_threads = _execute(code, job, fresh_module("__main__").__dict__)
         if os.getpid() != process:
             os._exit(0)  # a fork that ran to its end; the messages are its parent's to answer
-        if _is_spent() or _standard_files() != files:
+        if had_threads or _is_spent() or _standard_files() != files:
             send(SPENT)
             return 0
         _fresh_streams()
@@ -141,8 +141,12 @@ def _standard_files() -> list[int]:
         return []
 
 
-def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> None:
-    """Run a program to its end as the interpreter would: its threads, its exit functions, its open files."""
+def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> bool:
+    """Run a program to its end as the interpreter would: its threads, its exit functions, its open files.
+
+    Returns whether it had threads besides the main one, which the interpreter waits for but once.
+    """
+    had_threads = False
     try:
         if job["prelude"]:
             exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
@@ -150,7 +154,8 @@ def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> None
     except SystemExit:
         pass
     finally:
-        if _thread._count():
+        had_threads = bool(_thread._count())
+        if had_threads:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
         files = [value for value in space.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
@@ -158,12 +163,11 @@ def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> None
             with contextlib.suppress(Exception):  # closed, or whatever a program put in its place
                 file.flush()  # type: ignore[union-attr]
         space.clear()
+    return had_threads
 
 
 def _is_spent() -> bool:
-    """Whether something is left of a run that a next one could meet: threads, processes, much memory."""
-    if "threading" in sys.modules and sys.modules["threading"]._main_thread._is_stopped:
-        return True
+    """Whether something is left of a run that a next one could meet: processes, much memory."""
     if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_KIB:
         return True
     try:

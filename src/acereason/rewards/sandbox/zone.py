@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import marshal
 import os
@@ -100,25 +99,20 @@ class Zone:
             group.add(self._process.pid)
 
     def _start(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        wanted = {zygote.JOB: self._job_memory, zygote.CONTROL: theirs.fileno()}
-
-        def place_descriptors() -> None:
-            high = {number: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for number, source in wanted.items()}
-            for number, copy in high.items():
-                os.dup2(copy, number)
-            os.setsid()
-
-        command = [sys.executable, "-S", "-P", "-s", "-B", "-X", "utf8", str(_SCRIPT), json.dumps(self.settings)]
+        descriptors = (self._job_memory, theirs.fileno())
+        settings = json.dumps(self.settings | {"descriptors": descriptors})
+        command = [sys.executable, "-S", "-P", "-s", "-B", "-X", "utf8", str(_SCRIPT), settings]
         null = subprocess.DEVNULL
+        errors = None if "ACEREASON_ZYGOTE_ERRORS" in os.environ else null
         with _tall_stack():
             return subprocess.Popen(
                 command,
                 stdin=null,
                 stdout=null,
-                stderr=None if "ACEREASON_ZYGOTE_ERRORS" in os.environ else null,
+                stderr=errors,
                 env=_ENVIRONMENT,
-                close_fds=False,  # it would close those just placed; the zygote closes what it does not know
-                preexec_fn=place_descriptors,
+                pass_fds=descriptors,
+                start_new_session=True,
             )
 
     def _wait_ready(self) -> None:

@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import _socket
 import array
 import contextlib
+import fcntl
 import json
 import resource
 import select
@@ -47,7 +48,7 @@ DESCRIPTORS = 256
 def main() -> NoReturn:
     """Keeper first; never returns."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
-    kernel.close_range(CONTROL + 1)
+    _place(settings["descriptors"], (JOB, CONTROL))
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != settings["parent"]:
         os._exit(1)
@@ -61,6 +62,14 @@ def main() -> NoReturn:
     except (OSError, ValueError) as error:
         _report(error)
     os._exit(1)
+
+
+def _place(descriptors: list[int], numbers: tuple[int, ...]) -> None:
+    """Give what this process was started with its numbers, and close all else."""
+    copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, max(numbers) + 1) for descriptor in descriptors]
+    for copy, number in zip(copies, numbers, strict=True):
+        os.dup2(copy, number)
+    kernel.close_range(max(numbers) + 1)
 
 
 def _report(error: Exception) -> None:
