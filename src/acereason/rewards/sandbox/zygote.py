@@ -41,6 +41,7 @@ READY = b"Y"
 FIRST_ID, PROGRAM_ID = 2_000_000_000, 1000
 """User of the zygote, as root, and of programs beside it; PROGRAM_ID is how a user namespace calls the latter."""
 THREAD_STACK = 16 * 2**20
+_PR_SET_CHILD_SUBREAPER = 36
 DESCRIPTORS = 256
 """Files that a program may have open."""
 
@@ -62,6 +63,11 @@ def main() -> NoReturn:
     except (OSError, ValueError) as error:
         _report(error)
     os._exit(1)
+
+
+def _children() -> list[int]:
+    with open("/proc/thread-self/children") as file:
+        return [int(pid) for pid in file.read().split()]
 
 
 def _place(descriptors: list[int], numbers: tuple[int, ...]) -> None:
@@ -164,6 +170,8 @@ class Zygote:
         self.namespaced = settings["mode"] != "none"
         self.folder = filesystem.TMP if self.namespaced else settings["folder"]
         os.chdir(self.folder)
+        if not self.namespaced:
+            kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self.readable = ["/"] if self.namespaced else filesystem.readable_paths(paths)
         self.ruleset = self._make_ruleset() if settings["landlock"] else -1
         self.filter = seccomp.build_filter(forks=self.namespaced) if settings["seccomp"] else None
@@ -242,16 +250,17 @@ class Zygote:
         Returns the most resident memory that one of them had, in KiB.
         """
         memory = 0
-        while self.namespaced:  # elsewhere it could start nothing
+        while True:
             try:
-                os.kill(-1, signal.SIGKILL)
+                for pid in [-1] if self.namespaced else _children():
+                    os.kill(pid, signal.SIGKILL)
                 while True:
                     memory = max(memory, os.wait4(-1, 0)[2].ru_maxrss)
             except ProcessLookupError:
-                break
+                return memory
             except ChildProcessError:
-                continue
-        return memory
+                if not self.namespaced:  # whoever lost its parent is a child of this process
+                    return memory
 
     def _confine(self, cpu_seconds: int, channel: int, stdin: int, stdout: int) -> None:
         """In the fork: its own descriptors, limits and rights, before anything of the program's is read."""
