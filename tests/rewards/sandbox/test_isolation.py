@@ -1,6 +1,7 @@
 """Which layers are taken, what is refused, and with which words."""
 
 import os
+import re
 from contextlib import closing
 
 import pytest
@@ -103,8 +104,8 @@ def test_what_was_refused_is_remembered_with_the_reason(monkeypatch: pytest.Monk
         needs_filters()
         said = str(error)
     for mode in (ROOT, USER) if os.geteuid() == 0 else (USER,):
-        assert f"no sandbox of mode {mode}: Invalid argument" in said
-    with pytest.raises(UserError, match="no sandbox of mode user: .*allow_weak=true"):
+        assert re.search(f"no sandbox of mode {mode}: .*Invalid argument", said)
+    with pytest.raises(UserError, match=r"no sandbox of mode user: .*allow_weak=true"):
         find_isolation(SandboxConfig(without=["landlock"]))
 
 
@@ -114,7 +115,7 @@ def test_a_machine_on_which_no_program_runs_is_refused(monkeypatch: pytest.Monke
         return {**settings, "limits": {**settings["limits"], "FSIZE": 0}}  # nothing can be printed
 
     monkeypatch.setattr(module, "zone_settings", few)
-    with pytest.raises(UserError, match="no sandbox can be made here: .*programs do not run"):
+    with pytest.raises(UserError, match=r"no sandbox can be made here: .*programs do not run"):
         find_isolation(SandboxConfig(allow_weak=True))
 
 

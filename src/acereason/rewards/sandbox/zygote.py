@@ -65,6 +65,31 @@ def main() -> NoReturn:
     os._exit(1)
 
 
+def _end_namespace() -> int:
+    """End everything in this PID namespace but its first process, this one: one signal to all, and none escapes.
+
+    Returns the most resident memory that one of them had, in KiB.
+    """
+    memory = 0
+    with contextlib.suppress(ProcessLookupError):  # there is nobody left
+        while True:
+            os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    memory = max(memory, os.wait4(-1, 0)[2].ru_maxrss)
+    return memory
+
+
+def _end_children() -> int:
+    """As `_end_namespace`, where there is none: whoever loses its parent becomes a child of this process."""
+    memory = 0
+    while children := _children():
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            memory = max(memory, os.wait4(pid, 0)[2].ru_maxrss)
+    return memory
+
+
 def _children() -> list[int]:
     with open("/proc/thread-self/children") as file:
         return [int(pid) for pid in file.read().split()]
@@ -223,7 +248,7 @@ class Zygote:
             os.close(descriptor)
         self._await(pid)
         _, status, usage = os.wait4(pid, 0)
-        memory = max(usage.ru_maxrss, self._kill_all())
+        memory = max(usage.ru_maxrss, _end_namespace() if self.namespaced else _end_children())
         if self.scratch:
             if self.scratch.renew() and self.ruleset >= 0:
                 os.close(self.ruleset)
@@ -243,24 +268,6 @@ class Zygote:
             self.control.recv(64)  # a kill, or the end of the judge
             os.kill(pid, signal.SIGKILL)
         os.close(handle)
-
-    def _kill_all(self) -> int:
-        """Nothing that the program started outlives it: in its own PID namespace none escapes one signal to all.
-
-        Returns the most resident memory that one of them had, in KiB.
-        """
-        memory = 0
-        while True:
-            try:
-                for pid in [-1] if self.namespaced else _children():
-                    os.kill(pid, signal.SIGKILL)
-                while True:
-                    memory = max(memory, os.wait4(-1, 0)[2].ru_maxrss)
-            except ProcessLookupError:
-                return memory
-            except ChildProcessError:
-                if not self.namespaced:  # whoever lost its parent is a child of this process
-                    return memory
 
     def _confine(self, cpu_seconds: int, channel: int, stdin: int, stdout: int) -> None:
         """In the fork: its own descriptors, limits and rights, before anything of the program's is read."""
