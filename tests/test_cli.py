@@ -32,8 +32,10 @@ def test_usage(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "acereason export" in USAGE
     assert "acereason report" in USAGE
     assert "acereason verify" in USAGE
+    assert "acereason sandbox" in USAGE
 
 
+CODE = ["verify", "domain=code", "input={run}/config.yaml", "output=x"]
 BAD = [
     (["exprt", "run=x"], ["exprt", "export, report"]),
     (["export"], ["run=", "missing"]),
@@ -50,8 +52,15 @@ BAD = [
     (["verify", "input={run}", "output=x"], ["input=", "is a folder"]),
     (["verify", "input={run}/config.yaml", "output={run}/config.yaml"], ["output=", "overwrite"]),
     (["verify", "input={run}/config.yaml", "output=nowhere/x"], ["output=nowhere/x", "no folder nowhere"]),
-    (["verify", "domain=code", "input=x", "output=y"], ["domain=code", "sandbox"]),
-    (["verify", "domain=maths", "input=x", "output=y"], ["domain=maths", "domain=math"]),
+    (["verify", "domain=maths", "input=x", "output=y"], ["domain=maths", "math, code"]),
+    (["verify", "domain=code", "input=nowhere", "output=x"], ["input=nowhere", "no such file"]),
+    ([*CODE, "sandbox.without=[namespaces,landlock,seccomp]"], ["code rewards need file-system, network, process"]),
+    ([*CODE, "sandbox.without=[selinux]"], ["sandbox.without", "no layer selinux", "landlock"]),
+    ([*CODE, "sandbox.memory_mib=5"], ["sandbox.memory_mib=5", "64"]),
+    ([*CODE, "sandbox.memory_mib=much"], ["sandbox.memory_mib=much", "much"]),
+    ([*CODE, "sandbox.memory=5"], ["sandbox.memory=5", "memory"]),
+    (["sandbox", "sandbox.memory=5"], ["sandbox.memory=5", "memory"]),
+    (["sandbox", "domain=code"], ["domain=code", "expected"]),
     (["verify", "input={run}/config.yaml", "output=x", "workers=0"], ["error: workers=0", "at least one"]),
     (["verify", "input={run}/config.yaml", "output=x", "workers=two"], ["workers=two", "number"]),
     (["verify", "input={run}/config.yaml", "output=x", "memory_mib=9"], ["error: memory_mib=9", "512"]),
@@ -134,3 +143,71 @@ def test_verify_shows_a_bar_on_a_terminal_alone(tmp_path: Path) -> None:
     os.close(terminal)
     quiet = subprocess.run(command, cwd=tmp_path, capture_output=True, env=os.environ | PATH)
     assert (quiet.returncode, quiet.stderr) == (0, b"")
+
+
+PROGRAMS = [
+    {"id": "sum", "code": "print(sum(map(int, input().split())))", "kind": "stdin"},
+    {"id": "wrong", "response": "So </think>\n```python\nprint(7)\n```\n", "kind": "stdin"},
+    {"id": "none", "response": "So </think> I think", "kind": "stdin"},
+    {"id": "raises", "code": "print(int(input()))", "kind": "stdin"},
+    {"id": "call", "code": "class Solution:\n    def add(self, xs, k): return sum(xs) + k", "kind": "call"},
+    {"id": "check", "code": "def add(xs, k): return sum(xs)", "kind": "check"},
+    {"id": "slow", "code": "import time; time.sleep(60)", "kind": "stdin", "time_limit_s": 0.5},
+    {"id": "kind", "code": "print(7)", "kind": "other"},
+    {"id": "empty", "code": "", "kind": "stdin"},
+]
+TESTS = {
+    "stdin": {"tests": {"inputs": ["3 4\n", "1 1\n"], "outputs": ["7\n", "2\n"], "fn_name": None}},
+    "call": {"tests": {"inputs": ["[1,2]\n5", "[]\n0"], "outputs": ["8", "0"], "fn_name": "add"}},
+    "check": {"test_list": ["assert add([3], 0) == 3", "assert add([1, 2], 5) == 8"]},
+    "other": {"tests": {"inputs": [""], "outputs": [""]}},
+}
+VERDICTS = {
+    "sum": (1.0, "passed", None),
+    "wrong": (0.0, "wrong_answer", 1),
+    "none": (0.0, "no_code", None),
+    "raises": (0.0, "runtime_error", 0),
+    "call": (1.0, "passed", None),
+    "check": (0.0, "wrong_answer", 1),
+    "slow": (0.0, "timeout", 0),
+    "kind": (0.0, "broken_line", None),
+    "empty": (0.0, "empty", None),
+}
+
+
+@pytest.mark.parametrize("words", [[], ["sandbox.without=[user_namespace]"], ["sandbox.without=[namespaces]"]])
+def test_verify_judges_a_file_of_programs(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows = [row | TESTS[str(row["kind"])] for row in PROGRAMS]
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    status = run(monkeypatch, "verify", "domain=code", f"input={source}", f"output={output}", *words)
+    printed = capsys.readouterr()
+    if status == 2:
+        pytest.skip(printed.err)
+    assert status == 1
+    judged = [json.loads(line) for line in output.read_text().splitlines()]
+    assert {row["id"]: (row["reward"], row["reason"], row["first_failing_test"]) for row in judged} == VERDICTS
+    assert [{name: row[name] for name in given} for row, given in zip(judged, rows, strict=True)] == rows
+    assert [row["extracted"] for row in judged[:4]] == [rows[0]["code"], "print(7)", "", rows[3]["code"]]
+    assert [row["seconds"] > 0 for row in judged] == [row["reason"] not in UNJUDGED for row in judged]
+    table = dict(re.split(r"  +", line.strip()) for line in printed.out.strip().splitlines())
+    assert (table["rows"], table["passed"], table["failed"], table["no program"]) == ("9", "2", "4", "2")
+    assert (table["broken lines"], table["mean reward"]) == ("1", "0.2500")
+    assert printed.err == f"{source}, line 8: kind must be one of stdin, call, check, assert, functional\n"
+
+
+UNJUDGED = {"no_code", "broken_line", "empty"}
+
+
+def test_sandbox_tells_what_holds_and_whether_code_rewards_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(monkeypatch, "sandbox")
+    said = capsys.readouterr().out
+    assert re.search(r"^seccomp +(holds|the kernel does not have it)$", said, re.MULTILINE)
+    last = said.splitlines()[-1]
+    assert last.startswith("code rewards start, with " if status == 0 else "code rewards do not start: ")
+    assert run(monkeypatch, "sandbox", "sandbox.without=[namespaces,landlock,seccomp]") == 1
+    assert "code rewards do not start: code rewards need file-system" in capsys.readouterr().out

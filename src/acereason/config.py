@@ -239,8 +239,8 @@ class SandboxConfig:
     """Size of the folder that a program can write to, MiB; it is empty before each test."""
     processes: int = 64
     """Processes and threads that a program may have."""
-    packages: list[str] = field(default_factory=lambda: ["numpy"])
-    """Packages that programs find besides the standard library; numpy where it is installed."""
+    packages: list[str] = field(default_factory=lambda: ["numpy", "sortedcontainers"])
+    """Packages that programs find besides the standard library; of these two, those that are installed."""
     stop_at_first_failure: bool = True
     """End a judgement with the first test that fails; otherwise all run, and the lowest number that failed is told."""
     failing_first: bool = True

@@ -312,11 +312,6 @@ def test_workers_that_cannot_start_are_reported_and_judge_nothing(monkeypatch: p
         assert future.result(PATIENCE).reason == "no_worker"
 
 
-def test_code_is_refused_until_it_can_be_judged() -> None:
-    with pytest.raises(UserError, match=r"problems\.domain=code.*sandbox.*problems\.domain=math"):
-        VerifierPool(workers=1, timeout_seconds=1.0, memory_mib=1024, domains=("code",))
-
-
 @pytest.mark.parametrize(
     ("workers", "timeout_seconds", "memory_mib", "setting"),
     [

@@ -26,6 +26,8 @@ NAMESPACES = {
     "uts": kernel.CLONE_NEWUTS,
     "cgroup": kernel.CLONE_NEWCGROUP,
 }
+OPTIONAL = tuple(SandboxConfig().packages)
+"""Packages that contest sites offer; programs that need one which is not installed here fail."""
 ROOT, USER, NONE = "root", "user", "none"
 """Ways to come by namespaces: as root, by a user namespace, not at all."""
 SLACK_MIB = 1024
@@ -150,7 +152,7 @@ def check_sandbox(config: SandboxConfig) -> None:
         if name not in LAYERS:
             raise UserError(f"sandbox.without: there is no layer {name}; there are {', '.join(LAYERS)}")
     for name in config.packages:
-        if name != "numpy" and importlib.util.find_spec(name) is None:
+        if name not in OPTIONAL and importlib.util.find_spec(name) is None:
             raise UserError(f"sandbox.packages: {name} is not installed; install it or leave it out")
     for name in ("time_limit_seconds", "total_time_limit_seconds", "memory_mib", "output_mib", "tmp_mib"):
         if not getattr(config, name) > 0:
