@@ -393,11 +393,6 @@ def test_honest_keys_are_not_taken_for_colliding_ones(keys: Any) -> None:
     assert there_and_back(dict.fromkeys(pairs, 0)) == dict.fromkeys(pairs, 0)
 
 
-def test_the_same_key_many_times_is_no_collision() -> None:
-    assert decode(message({"s": [1] * 50_000})) == {1}
-    assert decode(message({"d": [["a", k] for k in range(50_000)]})) == {"a": 49_999}
-
-
 def test_a_decimal_with_a_huge_exponent_arrives_without_being_written_out() -> None:
     assert decode(message({"m": "1e999999"})) == Decimal("1e999999")
     assert decode(message({"n": [0, 10**300, 1]})) == range(10**300)

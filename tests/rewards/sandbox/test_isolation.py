@@ -35,6 +35,11 @@ def needs_filters() -> None:
         pytest.skip("no Landlock or no seccomp here")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_found_before() -> None:
+    module._found.cache_clear()
+
+
 def test_candidates_come_in_the_order_of_their_strength() -> None:
     def modes(*without: str) -> list[tuple[str, bool]]:
         return [(each.mode, each.user_namespace) for each in module._candidates(SandboxConfig(without=list(without)))]

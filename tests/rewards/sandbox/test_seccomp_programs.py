@@ -104,7 +104,8 @@ with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "a")
     with open(path, "w") as file: file.write("x" * 100)
     shutil.copy2(path, path + "b"); shutil.copytree(folder, folder + "/c"); os.replace(path, path + "d")
-    os.symlink("ad", path + "e"); os.chmod(path + "d", 0o600); os.utime(path + "d"); os.truncate(path + "d", 90)
+    os.symlink("ad", path + "e"); os.chmod(path + "d", 0o600); os.utime(path + "d");
+    with open(path + "d", "r+b") as file: file.truncate(90)
     with open(path + "d", "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped: mapped[0] = ord("y")
     with open(path + "d", "r+b") as file: fcntl.lockf(file, fcntl.LOCK_EX)
     print(*sorted(os.listdir(folder)), open(path + "e").read().count("x"))

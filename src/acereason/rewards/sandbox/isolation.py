@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -155,8 +156,8 @@ def check_sandbox(config: SandboxConfig) -> None:
         if name not in OPTIONAL and importlib.util.find_spec(name) is None:
             raise UserError(f"sandbox.packages: {name} is not installed; install it or leave it out")
     for name in ("time_limit_seconds", "total_time_limit_seconds", "memory_mib", "output_mib", "tmp_mib"):
-        if not getattr(config, name) > 0:
-            raise UserError(f"sandbox.{name}={getattr(config, name)}: must be above 0")
+        if not 0 < getattr(config, name) < math.inf:
+            raise UserError(f"sandbox.{name}={getattr(config, name)}: must be above 0, and finite")
     if config.processes < 8:
         raise UserError(f"sandbox.processes={config.processes}: must be at least 8")
     if config.memory_mib < 64:

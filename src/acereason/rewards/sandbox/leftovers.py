@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +26,8 @@ def sweep(patience_seconds: float = 0.0) -> None:
     Args:
         patience_seconds: how long to wait for groups whose processes are still dying.
     """
+    import tempfile  # not for the zygote, which takes files away, too
+
     from acereason.rewards.sandbox.pids_cgroup import parent_folder
 
     last = time.monotonic() + patience_seconds

@@ -31,7 +31,8 @@ def import_modules(extra: list[str]) -> None:
     """Import all of it once.
 
     Their hooks after a fork are left out: threading's and random's touch a hundred pages each in every fork, for a
-    state that is right already: a fork has one thread, and random numbers begin alike in every test.
+    state that is right already: a fork has one thread, and random numbers begin alike in every test. Neither may have
+    been imported before.
     """
     register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     try:

@@ -114,6 +114,8 @@ def _answers(numbers: dict[str, int], forks: bool) -> tuple[dict[int, str], dict
     by_name |= dict.fromkeys(policy.ALLOWED.split(), "ALLOW")
     if forks:
         by_name |= dict.fromkeys(policy.ALLOWED_WITH_FORKS.split(), "ALLOW")
+    else:
+        by_name |= dict.fromkeys(policy.WITHOUT_EFFECT_WITHOUT_FORKS.split(), "0")
     labels: dict[tuple[policy.Rule, int], str] = {}
     for name, rule in (policy.RULES | (policy.RULES_WITH_FORKS if forks else policy.RULES_WITHOUT_FORKS)).items():
         by_name[name] = labels.setdefault((rule, policy.RULE_ERRORS.get(name, errno.EPERM)), name + "()")

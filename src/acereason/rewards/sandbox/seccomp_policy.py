@@ -39,6 +39,8 @@ sched_getparam sched_getscheduler sched_rr_get_interval
 """
 """Calls that reach no further than the namespaces. Landlock knows nothing of modes, owners and times of files, and its
 first versions not of `truncate`: without a file system of its own a program could change those of the machine's."""
+WITHOUT_EFFECT_WITHOUT_FORKS = "chmod fchmod fchmodat chown fchown lchown fchownat utime utimes futimesat utimensat"
+"""Calls that then do nothing and say that they did: programs that copy files make them, and none needs them done."""
 REFUSED_OTHERWISE = {
     errno.ENOSYS: "clone3",
     errno.ENOTSUP: """
