@@ -28,6 +28,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("curriculum.temperature=.nan", "curriculum.temperature=nan: must be finite"),
         ("curriculum.learning_rate=.inf", "curriculum.learning_rate=inf: must be finite"),
         ("curriculum.top_p=0", "curriculum.top_p=0.0: must be above 0 and at most 1"),
+        ("sandbox.time_limit_seconds=0", "sandbox.time_limit_seconds=0.0: must be above 0"),
+        ("sandbox.total_time_limit_seconds=.inf", "sandbox.total_time_limit_seconds=inf: must be finite"),
+        ("sandbox.memory_mib=-1", "sandbox.memory_mib=-1: must be above 0"),
+        ("sandbox.processes=0", "sandbox.processes=0: must be above 0"),
         ("evaluation.top_p=1.1", "evaluation.top_p=1.1: must be above 0 and at most 1"),
         ("optimizer.beta2=1", "optimizer.beta2=1.0: must be at least 0 and below 1"),
         (
@@ -101,6 +105,15 @@ def test_what_can_work_is_let_through(root: Path, override: str) -> None:
     config = compose([override, "run.name=here"], root)
     check(config)
     assert config != compose(["run.name=here"], root)
+
+
+def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) -> None:
+    weak = "sandbox.without=[namespaces,landlock,seccomp]"
+    said = refusal(root, "problems.domain=code", weak)
+    assert said.startswith("code rewards need file-system, network, process isolation")
+    assert "sandbox.allow_weak=true" in said
+    assert refusal(root, "problems.domain=code", "sandbox.without=[chroot]").startswith("sandbox.without: there is no")
+    check(compose(["problems.domain=math", weak, "run.name=here"], root))
 
 
 @pytest.mark.parametrize("name", recipes(REPOSITORY))

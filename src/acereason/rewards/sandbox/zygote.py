@@ -65,36 +65,6 @@ def main() -> NoReturn:
     os._exit(1)
 
 
-def _end_namespace() -> int:
-    """End everything in this PID namespace but its first process, this one: one signal to all, and none escapes.
-
-    Returns the most resident memory that one of them had, in KiB.
-    """
-    memory = 0
-    with contextlib.suppress(ProcessLookupError):  # there is nobody left
-        while True:
-            os.kill(-1, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                while True:
-                    memory = max(memory, os.wait4(-1, 0)[2].ru_maxrss)
-    return memory
-
-
-def _end_children() -> int:
-    """As `_end_namespace`, where there is none: whoever loses its parent becomes a child of this process."""
-    memory = 0
-    while children := _children():
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-            memory = max(memory, os.wait4(pid, 0)[2].ru_maxrss)
-    return memory
-
-
-def _children() -> list[int]:
-    with open("/proc/thread-self/children") as file:
-        return [int(pid) for pid in file.read().split()]
-
-
 def _place(descriptors: list[int], numbers: tuple[int, ...]) -> None:
     """Give what this process was started with its numbers, and close all else."""
     copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, max(numbers) + 1) for descriptor in descriptors]
@@ -288,6 +258,37 @@ class Zygote:
         kernel.drop_capabilities()
         if self.filter:
             seccomp.install(self.filter)
+
+
+def _end_namespace() -> int:
+    """End everything in this PID namespace but its first process, this one: one signal to all, and none escapes.
+
+    Returns the most resident memory that one of them had, in KiB.
+    """
+    memory = 0
+    with contextlib.suppress(ProcessLookupError):  # there is nobody left
+        while True:
+            os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    memory = max(memory, os.wait4(-1, 0)[2].ru_maxrss)
+    return memory
+
+
+def _end_children() -> int:
+    """As `_end_namespace`, where there is none: whoever loses its parent becomes a child of this process."""
+    memory = 0
+    while children := _children():
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            memory = max(memory, os.wait4(pid, 0)[2].ru_maxrss)
+    return memory
+
+
+def _children() -> list[int]:
+    with contextlib.suppress(OSError), open("/proc/thread-self/children") as file:
+        return [int(pid) for pid in file.read().split()]
+    return []
 
 
 if __name__ == "__main__":
