@@ -283,6 +283,7 @@ REACHING = [
         null = os.open("/dev/null", os.O_RDWR)
         attempt("fchmod", lambda: os.fchmod(null, os.fstat(null).st_mode & 0o7777))
         attempt("fchmod 2", lambda: os.fchmod(2, os.fstat(2).st_mode & 0o7777))
+        found.clear()  # these may seem to work: whether they do is seen outside
         """,
     ),
     reaching(
@@ -499,10 +500,10 @@ EXHAUSTING = [
         os.chmod("file", 0)
         os.chmod(".", 0)
         """,
-        PASSED,
+        (*PASSED, *OUTPUT_LIMIT),
     ),
     harming(
-        "files_without_number", "for n in range(20_000):\n    open(str(n), 'w').close()\n", (*PASSED, *OUTPUT_LIMIT)
+        "files_without_number", "for n in range(4_500):\n    open(str(n), 'w').close()\n", (*PASSED, *OUTPUT_LIMIT)
     ),
     call(
         "value_that_holds_itself", "def add(a, b):\n    held = []\n    held.append(held)\n    return held\n", NO_ANSWER

@@ -24,13 +24,15 @@ def start(without: list[str]) -> Judge:
 
 
 def problem(case: Hostile) -> Problem:
-    """To add 3 and 4."""
-    if case.kind == "stdin":
-        return Problem(case.name, "code", "", tests=CodeTests.pack([CodeTest("3 4\n", "7\n")]))
+    """To add 3 and 4. Those that should not run into the limit of time get more of it: machines are busy."""
+    limit = None if "timeout" in case.reasons else 20.0
     if case.kind == "check":
-        return Problem(case.name, "code", "", check=CHECK, entry_point="add")
-    arguments = [3, ROOM] if case.name.startswith("reads_in_pieces") else [3, 4]
-    return Problem(case.name, "code", "", entry_point="add", tests=CodeTests.pack([CodeTest(arguments, 7)]))
+        return Problem(case.name, "code", "", check=CHECK, entry_point="add", time_limit_seconds=limit)
+    if case.kind == "stdin":
+        test, name = CodeTest("3 4\n", "7\n"), None
+    else:
+        test, name = CodeTest([3, ROOM if case.name.startswith("reads_in_pieces") else 4], 7), "add"
+    return Problem(case.name, "code", "", tests=CodeTests.pack([test]), entry_point=name, time_limit_seconds=limit)
 
 
 def complaints(case: Hostile, judge: Judge, outside: Outside) -> list[str]:

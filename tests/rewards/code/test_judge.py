@@ -3,6 +3,8 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ from code_problems import ADD, SUMS, call_problem, check_problem, judging, stdin
 from acereason.problems.node_sources import node_sources
 from acereason.problems.problem import Problem
 from acereason.rewards.code.judge import Judge, Outcome
-from acereason.rewards.sandbox.zone import ZoneLost
+from acereason.rewards.sandbox import isolation
+from acereason.rewards.sandbox.running import ZoneLost
 
 LIMIT = 0.7
 NOT_PLAIN = ["lambda: 1", "object()", "print", "int", "(i for i in [3])", "__import__('sys')", "type('T', (), {})()"]
@@ -240,6 +243,8 @@ def test_reasons_by_test_source(judge: Judge, program: str, reason: str, failing
         ("def check(candidate):\n    assert candidate(1, 1) == 2\n", "no_tests"),
         ("assert add", "no_tests"),
         ("assert add(1, 1) == 2 and", "broken_tests"),
+        ("import no_such_module\nassert add(1, 1) == 2", "broken_tests"),
+        ("raise AssertionError", "broken_tests"),
         ("import os; os._exit(0)", "broken_tests"),
         ("import os; add(1, 1); os._exit(0)", "broken_tests"),
         ("import time; time.sleep(600)", "broken_tests"),
@@ -463,6 +468,32 @@ def test_numpy_is_there() -> None:
             "import importlib\nprint(importlib.import_module('num' + 'py').zeros(2).sum())\n"  # not imported ahead
         )
         assert judge.judge(stdin_problem(("", "0.0")), program).reason == "passed"
+
+
+def test_a_package_that_is_not_installed_is_the_programs_to_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "package_folders", lambda name: [])
+    with judging(packages=["numpy"]) as judge:
+        assert (
+            judge.judge(stdin_problem(("", "7")), "try: import numpy\nexcept ImportError: print(7)").reason == "passed"
+        )
+        assert judge.judge(stdin_problem(("", "7")), "import numpy\nprint(7)").reason == "runtime_error"
+
+
+IMPORTS = """
+import importlib, sys
+for name in sorted(sys.stdlib_module_names):
+    if name[0] != "_" and name not in ("antigravity", "idlelib", "this", "tkinter", "turtle", "turtledemo"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            print(name)
+"""
+
+
+def test_the_whole_standard_library_is_there() -> None:
+    plain = subprocess.run([sys.executable, "-S", "-c", IMPORTS], capture_output=True, text=True, check=True).stdout
+    with judging(time_limit_seconds=60.0) as judge:
+        assert judge.output_of(IMPORTS) == plain
 
 
 def test_packages_are_there_by_the_settings_alone() -> None:

@@ -1,5 +1,6 @@
 """Zones: they run one program after the other, keep its limits, and leave nothing."""
 
+import contextlib
 import json
 import os
 import resource
@@ -224,7 +225,7 @@ def test_a_zone_that_is_refused_says_why_and_leaves_nothing(kind: str) -> None:
         pytest.skip("not root")
     before = belongings(ME)
     settings = zone_settings(SandboxConfig(**LIMITS), KINDS[kind])
-    impossible = {**settings, "preload": ["no_such_module"]}
+    impossible = {**settings, "limits": {"OF_NO_SUCH_NAME": 1}}
     if KINDS[kind].mode != NONE:
         impossible = {**settings, "namespaces": 1}  # no namespace has that number
     with pytest.raises((NoZone, ZoneLost), match=f"no sandbox of mode {KINDS[kind].mode}"):
@@ -246,8 +247,9 @@ time.sleep(600)
 """
 
 
+@pytest.mark.parametrize("held_up", [False, True])  # a zygote that is killed before it sees that its judge is gone
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_zone_ends_with_its_judge_and_the_next_one_clears_up(kind: str) -> None:
+def test_a_zone_ends_with_its_judge_and_the_next_one_clears_up(kind: str, held_up: bool) -> None:
     with zone_of(KINDS[kind], **LIMITS) as zone:  # or skip
         settings = zone_settings(SandboxConfig(**LIMITS), KINDS[kind])
         many = forks(zone)
@@ -258,8 +260,15 @@ def test_a_zone_ends_with_its_judge_and_the_next_one_clears_up(kind: str) -> Non
         assert parent.stdout
         family = [int(number) for number in parent.stdout.readline().split()]
         assert len(family) == 2 + many
+        if held_up:
+            os.kill(processes.descendants(family[0])[0], signal.SIGSTOP)
         parent.kill()
-    wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in family))
+    try:
+        wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in family))
+    finally:
+        for process in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     with zone_of(KINDS[kind]):
         wait_until(lambda: not {name for name in os.listdir("/tmp") if f"-{parent.pid}-" in name})
 

@@ -15,7 +15,7 @@ from acereason.rewards.code.examination import Examination
 from acereason.rewards.code.sessions import Calls, StandardInput
 from acereason.rewards.code.trial import OF_THE_JUDGE, PASSED, PATIENCE_SECONDS, Outcome, persistently
 from acereason.rewards.sandbox import program
-from acereason.rewards.sandbox.isolation import Isolation, zone_settings
+from acereason.rewards.sandbox.isolation import Isolation, package_folders, zone_settings
 from acereason.rewards.sandbox.running import ZoneLost
 from acereason.rewards.sandbox.zone import NoZone, Zone
 
@@ -34,6 +34,7 @@ class Judge:
         self.config = config
         self._isolation = isolation
         self._zones: dict[tuple[str, ...], Zone] = {}
+        self._packages = [name for name in config.packages if package_folders(name)]
         self.output_bytes = config.output_mib * 2**20
         self.memory_bytes = config.memory_mib * 2**20
         persistently(lambda: self.zone("program", ""))
@@ -85,7 +86,7 @@ class Judge:
         Raises:
             ZoneLost: it cannot be made any more, though one like it could be at the start.
         """
-        key = (role, *(name for name in self.config.packages if name in source))
+        key = (role, *(name for name in self._packages if name in source))
         zone = self._zones.get(key)
         if zone and zone.lost:
             self._zones.pop(key).close()
