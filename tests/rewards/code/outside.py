@@ -75,7 +75,7 @@ class Outside:
             "folder": sorted(os.listdir(self._folder)),
             "host": os.uname().nodename,
             "bystander is well": Path(f"/proc/{self._bystander.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            in "RS",
+            not in "TtZX",  # stopped, traced, ended
             "nice": os.getpriority(os.PRIO_PROCESS, self._bystander.pid),
         }
 

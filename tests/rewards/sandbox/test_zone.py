@@ -265,10 +265,11 @@ def test_a_zone_ends_with_its_judge_and_the_next_one_clears_up(kind: str, held_u
         parent.kill()
     try:
         wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in family))
-    finally:
+    except AssertionError:
         for process in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        raise
     with zone_of(KINDS[kind]):
         wait_until(lambda: not {name for name in os.listdir("/tmp") if f"-{parent.pid}-" in name})
 

@@ -59,7 +59,7 @@ def run(zone: Zone, source: str, stdin: bytes = b"", seconds: float = SECONDS) -
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    last = time.monotonic() + 20.0
+    last = time.monotonic() + 30.0
     while not condition():
         assert time.monotonic() < last, "waited in vain"
         time.sleep(0.02)
