@@ -1,5 +1,6 @@
 """Programs against their tests, in real zones: which reason, which failing test, and what no program gets to see."""
 
+import importlib.util
 import itertools
 import os
 import signal
@@ -17,7 +18,6 @@ from code_problems import ADD, SUMS, call_problem, check_problem, judging, stdin
 from acereason.problems.node_sources import node_sources
 from acereason.problems.problem import Problem
 from acereason.rewards.code.judge import Judge, Outcome
-from acereason.rewards.sandbox import isolation
 from acereason.rewards.sandbox.running import ZoneLost
 
 LIMIT = 0.7
@@ -471,7 +471,8 @@ def test_numpy_is_there() -> None:
 
 
 def test_a_package_that_is_not_installed_is_the_programs_to_miss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "package_folders", lambda name: [])
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "numpy" else find(name, *rest))
     with judging(packages=["numpy"]) as judge:
         assert (
             judge.judge(stdin_problem(("", "7")), "try: import numpy\nexcept ImportError: print(7)").reason == "passed"

@@ -81,8 +81,10 @@ class Examination(Trial):
 
 
 def _verdict(said: dict[str, Any]) -> str:
-    if said["failed"]:
+    if said["failed"] and said["calls"]:
         return "runtime_error" if said["raised"] else "wrong_answer"
+    if said["failed"]:
+        return "broken_tests"
     return PASSED if said["calls"] else "no_tests"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from acereason.problems.code_tests import CodeTest
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 _VALUE_BYTES, _VALUE_FACTOR = 1 << 16, 16
 """A value returned is looked at when it is at most _VALUE_FACTOR times as long as the right one and _VALUE_BYTES."""
-_AHEAD, _AHEAD_BYTES = 16, 1 << 15
-"""Calls sent before their turn, and their bytes: less than a socket takes at once."""
 
 
 class _Session(Trial):
@@ -97,14 +94,10 @@ class _Session(Trial):
                 zone = self.judge.zone("program", self.source)
                 zone.prepare(self.job)
                 self._running = zone.start(seconds, self.cpu_limit(self.seconds))
-                self._begun(turn)
             return self._ask(self._running, turn, seconds)
         except ZoneLost:
             self.close()
             raise
-
-    def _begun(self, turn: int) -> None:
-        """A fresh process stands ready for this test."""
 
     def _ask(self, running: RunningProgram, turn: int, seconds: float) -> str:
         raise NotImplementedError
@@ -133,44 +126,24 @@ class StandardInput(_Session):
 
 
 class Calls(_Session):
-    """Arguments go in, some tests ahead so that neither side waits for the other; plain data comes out."""
+    """Arguments go in, one call's at a time; plain data comes out."""
 
     def __init__(self, judge: Judge, problem: Problem, source: str, tests: list[CodeTest]) -> None:
         super().__init__(judge, problem, source, tests, "call")
         self._name = problem.entry_point or ""
-        self._sizes: deque[int] = deque()
-
-    def _begun(self, turn: int) -> None:
-        self._sizes.clear()
 
     def _ask(self, running: RunningProgram, turn: int, seconds: float) -> str:
-        expected = self._tests[turn].output
+        test = self._tests[turn]
         try:
-            alive = self._send_ahead(running, turn, seconds)
+            message = wire.encode([self._name, test.input, {}])
         except wire.BadData:
             return "broken_tests"
-        limit = _VALUE_BYTES + _VALUE_FACTOR * len(json_text(expected))
-        reply = running.listen(seconds, limit) if alive else None
+        reply = running.ask(message, seconds, _VALUE_BYTES + _VALUE_FACTOR * len(json_text(test.output)))
         if reply and reply[:1] in (b"v", b"e"):
-            self._sizes.popleft()
-            return _value_reason(reply, expected)
+            return _value_reason(reply, test.output)
         reason = self.broken_off(running, reply)
         self.close()
         return reason
-
-    def _send_ahead(self, running: RunningProgram, turn: int, seconds: float) -> bool:
-        """Send this test's arguments and those of later ones, no more than a socket takes at once."""
-        while not self._sizes or (len(self._sizes) < _AHEAD and sum(self._sizes) < _AHEAD_BYTES):
-            number = turn + len(self._sizes)
-            if number >= len(self._tests):
-                break
-            message = wire.encode([self._name, self._tests[number].input, {}])
-            if self._sizes and len(message) > _AHEAD_BYTES:
-                break
-            if not running.tell(message, seconds):
-                return bool(self._sizes)
-            self._sizes.append(len(message))
-        return True
 
 
 def _value_reason(reply: bytes, expected: Any) -> str:

@@ -255,7 +255,7 @@ class RemoteFunction:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the program returns, or an exception like the one it raised."""
         RemoteFunction.calls += 1
-        send(b"c" + wire.encode([self._name, list(arguments), keywords], self._classes))
+        send(b"c" + wire.encode([self._name, list(arguments), keywords], self._classes, iterators=True))
         reply = receive()
         if reply is None:
             raise ProgramError("the judge went away")

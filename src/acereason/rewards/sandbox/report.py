@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -44,22 +45,21 @@ class SandboxReport:
         self.strong = self.isolation is not None and not self.isolation.missing
 
     def _try_all(self, isolation: Isolation) -> None:
-        judge = Judge(self._config, isolation)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            values = {
-                "FILE": repr(__file__),
-                "PORT": str(server.getsockname()[1]),
-                "LIMIT": str(self._config.processes),
-                "MIB": str(self._config.memory_mib),
-                "FORKS": str(isolation.mode != NONE),
-            }
-            for name, program in PROGRAMS.items():
-                for word, value in values.items():
-                    program = program.replace(word, value)
-                said = judge.output_of(program).strip()
-                self.promises[name] = _HELD if said == "held" else f"does not hold: {said or 'no answer'}"
-        self.promises["nothing outlives a program"] = _outliving(judge)
-        judge.close()
+        with contextlib.closing(Judge(self._config, isolation)) as judge:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                values = {
+                    "FILE": repr(__file__),
+                    "PORT": str(server.getsockname()[1]),
+                    "LIMIT": str(self._config.processes),
+                    "MIB": str(self._config.memory_mib),
+                    "FORKS": str(isolation.mode != NONE),
+                }
+                for name, program in PROGRAMS.items():
+                    for word, value in values.items():
+                        program = program.replace(word, value)
+                    said = judge.output_of(program).strip()
+                    self.promises[name] = _HELD if said == "held" else f"does not hold: {said or 'no answer'}"
+            self.promises["nothing outlives a program"] = _outliving(judge)
 
     def table(self) -> Table:
         """All of it, for people."""

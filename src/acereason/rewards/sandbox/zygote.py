@@ -161,7 +161,7 @@ class Zygote:
         import gc
         import threading
 
-        self.settings, self.scratch = settings, scratch
+        self.settings, self.scratch, self.process = settings, scratch, os.getpid()
         self.namespaced = settings["mode"] != "none"
         self.folder = filesystem.TMP if self.namespaced else settings["folder"]
         os.chdir(self.folder)
@@ -256,6 +256,10 @@ class Zygote:
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
         kernel.drop_capabilities()
+        if not self.namespaced:  # elsewhere the kernel ends the namespace with this process's parent
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != self.process:
+                os._exit(program.UNCONFINED)
         if self.filter:
             seccomp.install(self.filter)
 
