@@ -32,6 +32,8 @@ _DECIDING = (
     *("seed", "problems.", "curriculum.", "grpo.", "optimizer.", "callbacks."),
     *("model.compute_dtype", "engine.name", "engine.dtype"),
     *("rewards.timeout_seconds", "rewards.memory_mib", "rewards.shuffle"),
+    *("sandbox.time_limit_seconds", "sandbox.total_time_limit_seconds", "sandbox.memory_mib", "sandbox.output_mib"),
+    *("sandbox.tmp_mib", "sandbox.processes", "sandbox.packages"),
     *("evaluation.samples_per_problem", "evaluation.temperature", "evaluation.top_p", "evaluation.max_response_tokens"),
 )
 
