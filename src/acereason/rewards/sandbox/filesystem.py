@@ -10,8 +10,7 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 _STREAMS = ("stdin", "stdout", "stderr")
 HIDDEN = ("site-packages", "dist-packages")
 """Folders of the library that are not the standard library's."""
-TMP = "/tmp"
-"""The only folder that programs can write to, and where they begin."""
+_TMP, _OTHER_TMP = "/tmp", "/var/tmp"
 _MS_NOATIME, _MS_MOVE = 1024, 8192
 _ROOT = "/tmp"
 """Where the new root is put together; any folder does, since the mount is nobody else's."""
@@ -81,6 +80,11 @@ def _load_all(folders: list[str]) -> None:
                         continue
 
 
+def working_folder(paths: list[str]) -> str:
+    """The only folder that programs can write to, and where they begin: one that hides no library."""
+    return _OTHER_TMP if any(path.startswith(_TMP + "/") for path in paths) else _TMP
+
+
 def build_root(paths: list[str]) -> None:
     """Make the new root and enter it; needs a mount namespace of its own and the right to mount.
 
@@ -103,7 +107,7 @@ def build_root(paths: list[str]) -> None:
     for path, target in (*links, *streams, ("/dev/fd", "/proc/self/fd")):
         if not os.path.lexists(_ROOT + path):
             os.symlink(target, _ROOT + path)
-    for folder in (TMP, "/proc"):
+    for folder in (_TMP, _OTHER_TMP, "/proc"):
         os.makedirs(_ROOT + folder, exist_ok=True)
     _mount_proc(_ROOT + "/proc")
     _enter(_ROOT)
@@ -151,26 +155,26 @@ def _enter(root: str) -> None:
 class Scratch:
     """The writable folder; emptied between programs by mounting a new one where the last one left something."""
 
-    def __init__(self, mebibytes: int) -> None:
+    def __init__(self, folder: str, mebibytes: int) -> None:
+        self.folder = folder
         self._options = f"size={mebibytes}m,nr_inodes=4k,mode=1777"
         self._mount()
 
     def _mount(self) -> None:
         flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC | _MS_NOATIME
-        kernel.mount("tmpfs", TMP, "tmpfs", flags, self._options)
-        os.chdir(TMP)
+        kernel.mount("tmpfs", self.folder, "tmpfs", flags, self._options)
+        os.chdir(self.folder)
         self._fresh = self._state()
 
-    @staticmethod
-    def _state() -> tuple[int, ...]:
-        folder = os.stat(TMP)
-        return os.statvfs(TMP).f_ffree, folder.st_mode, folder.st_uid, folder.st_gid, folder.st_ctime_ns
+    def _state(self) -> tuple[int, ...]:
+        folder = os.stat(self.folder)
+        return os.statvfs(self.folder).f_ffree, folder.st_mode, folder.st_uid, folder.st_gid, folder.st_ctime_ns
 
     def renew(self) -> bool:
         """Leave nothing for the next program; whether there was something, and the folder is another one now."""
         if self._state() == self._fresh:
             return False
         os.chdir("/")
-        kernel.umount(TMP, kernel.MNT_DETACH)
+        kernel.umount(self.folder, kernel.MNT_DETACH)
         self._mount()
         return True

@@ -145,7 +145,7 @@ def _become_zygote(settings: dict[str, Any], paths: list[str], asks: int, answer
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # new credentials took it back
-        scratch = filesystem.Scratch(settings["tmp_mib"])
+        scratch = filesystem.Scratch(filesystem.working_folder(paths), settings["tmp_mib"])
     if mode == "root":
         os.setgroups([])
     kernel.no_new_privileges()
@@ -163,7 +163,8 @@ class Zygote:
 
         self.settings, self.scratch, self.process = settings, scratch, os.getpid()
         self.namespaced = settings["mode"] != "none"
-        self.folder = filesystem.TMP if self.namespaced else settings["folder"]
+        self.folder = scratch.folder if scratch else settings["folder"]
+        os.environ["HOME"] = self.folder
         os.chdir(self.folder)
         if not self.namespaced:
             kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1)
