@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from acereason.problems.problem import Problem
 from acereason.rewards.code.trial import PASSED, PATIENCE_SECONDS, Outcome, Trial
 from acereason.rewards.sandbox import program
-from acereason.rewards.sandbox.running import RunningProgram, ZoneLost
+from acereason.rewards.sandbox.running import RunningProgram
 from acereason.rewards.sandbox.zone import Zone
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Examination(Trial):
 
     def _started(self, zone: Zone, job: dict[str, Any], stack: contextlib.ExitStack) -> RunningProgram:
         zone.prepare(job)
-        running = zone.start(self.seconds, self.cpu_limit(self.seconds))
-        stack.callback(_end, running)
+        running = zone.start(self.seconds, self.cpu_seconds)
+        stack.callback(running.stop)
         return running
 
     def _carry(self, examiner: RunningProgram, running: RunningProgram) -> str:
@@ -86,8 +86,3 @@ def _verdict(said: dict[str, Any]) -> str:
     if said["failed"]:
         return "broken_tests"
     return PASSED if said["calls"] else "no_tests"
-
-
-def _end(running: RunningProgram) -> None:
-    with contextlib.closing(running), contextlib.suppress(ZoneLost):
-        running.end(0)

@@ -74,10 +74,10 @@ class _Session(Trial):
         return {}
 
     def close(self) -> None:
+        """End what still runs."""
         running, self._running = self._running, None
         if running is not None:
-            with contextlib.closing(running), contextlib.suppress(ZoneLost):
-                running.end(0)
+            running.stop()
 
     def _persistently(self, turn: int) -> str:
         try:
@@ -93,7 +93,7 @@ class _Session(Trial):
             if self._running is None:
                 zone = self.judge.zone("program", self.source)
                 zone.prepare(self.job)
-                self._running = zone.start(seconds, self.cpu_limit(self.seconds))
+                self._running = zone.start(seconds, self.cpu_seconds)
             return self._ask(self._running, turn, seconds)
         except ZoneLost:
             self.close()

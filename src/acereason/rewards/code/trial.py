@@ -54,22 +54,21 @@ class Trial:
 
     Attributes:
         job: what a zone is told, see `program.py`.
+        seconds: for all tests together.
+        cpu_seconds: of processor time, for each process: the kernel's last resort.
     """
 
     def __init__(self, judge: Judge, problem: Problem, source: str, mode: str) -> None:
         self.judge, self.source = judge, source
         self._limit = problem.time_limit_seconds or judge.config.time_limit_seconds
         self.seconds = max(judge.config.total_time_limit_seconds, self._limit)
+        self.cpu_seconds = math.ceil(self.seconds) + 1
         self._end = time.monotonic() + self.seconds
         self.job = program.job(mode, source, problem.prelude, problem.entry_point, iterators=bool(problem.check))
 
     def seconds_left(self) -> float:
         """For the next test."""
         return min(self._limit, self._end - time.monotonic())
-
-    def cpu_limit(self, seconds: float) -> int:
-        """Whole seconds of processor time for a process that may take `seconds`: the kernel's last resort."""
-        return math.ceil(seconds) + 1
 
     def failure(self, ending: Ending) -> str:
         """Why a program that ended like this failed; "" when nothing speaks against it."""
@@ -89,9 +88,6 @@ class Trial:
         if running.oversized:
             return "output_limit"
         return "memory" if reply == b"m" else "runtime_error"
-
-    def close(self) -> None:
-        """End what still runs."""
 
 
 def persistently(run: Callable[[], _Result]) -> _Result:

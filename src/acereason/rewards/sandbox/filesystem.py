@@ -10,7 +10,7 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 _STREAMS = ("stdin", "stdout", "stderr")
 HIDDEN = ("site-packages", "dist-packages")
 """Folders of the library that are not the standard library's."""
-_TMP, _OTHER_TMP = "/tmp", "/var/tmp"
+_TMP, _SCRATCH = "/tmp", "/scratch"
 _MS_NOATIME, _MS_MOVE = 1024, 8192
 _ROOT = "/tmp"
 """Where the new root is put together; any folder does, since the mount is nobody else's."""
@@ -82,7 +82,7 @@ def _load_all(folders: list[str]) -> None:
 
 def working_folder(paths: list[str]) -> str:
     """The only folder that programs can write to, and where they begin: one that hides no library."""
-    return _OTHER_TMP if any(path.startswith(_TMP + "/") for path in paths) else _TMP
+    return _SCRATCH if any(path.startswith(_TMP + "/") for path in paths) else _TMP
 
 
 def build_root(paths: list[str]) -> None:
@@ -107,7 +107,7 @@ def build_root(paths: list[str]) -> None:
     for path, target in (*links, *streams, ("/dev/fd", "/proc/self/fd")):
         if not os.path.lexists(_ROOT + path):
             os.symlink(target, _ROOT + path)
-    for folder in (_TMP, _OTHER_TMP, "/proc"):
+    for folder in (working_folder(paths), "/proc"):
         os.makedirs(_ROOT + folder, exist_ok=True)
     _mount_proc(_ROOT + "/proc")
     _enter(_ROOT)

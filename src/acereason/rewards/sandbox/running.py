@@ -131,13 +131,13 @@ class RunningProgram:
         while view:
             with contextlib.suppress(BlockingIOError):
                 view = view[self._channel.send(view) :]
-            if view and not self._wait(self._channel, select.POLLOUT):
+            if view and not self._wait(select.POLLOUT):
                 raise BrokenPipeError
 
     def _receive(self, size: int) -> bytes | None:
         data = bytearray()
         while len(data) < size:
-            if not self._wait(self._channel, select.POLLIN):
+            if not self._wait(select.POLLIN):
                 return None
             try:
                 part = self._channel.recv(min(size - len(data), 1 << 20))
@@ -150,14 +150,14 @@ class RunningProgram:
             data += part
         return bytes(data)
 
-    def _wait(self, channel: socket.socket, event: int) -> bool:
+    def _wait(self, event: int) -> bool:
         """Until the channel is ready; False when it never will be. What a program said before its end still counts."""
         while self._ending is None:
-            ready = self._poll(channel, event)
+            ready = self._poll(event)
             if ready:
                 return bool(ready & event)
         waiting = select.poll()
-        waiting.register(channel, event)
+        waiting.register(self._channel, event)
         return self._ending.why == EXITED and any(ready & event for _, ready in waiting.poll(0))
 
     def end(self, patience: float = math.inf) -> Ending:
@@ -174,12 +174,17 @@ class RunningProgram:
                 self._poll()
         return self._ending
 
-    def _poll(self, channel: socket.socket | None = None, event: int = 0) -> int:
-        """Wait one tick for the channel or the end; returns the channel's events."""
+    def stop(self) -> None:
+        """End it at once, if it has not ended, and let go of it; whatever became of its zone."""
+        with contextlib.closing(self), contextlib.suppress(ZoneLost):
+            self.end(0)
+
+    def _poll(self, event: int = 0) -> int:
+        """Wait one tick for the end, or for an event of the channel if one is named; returns the channel's events."""
         waiting = select.poll()
         waiting.register(self._zone.control, select.POLLIN)
-        if channel:
-            waiting.register(channel, event)
+        if event:
+            waiting.register(self._channel, event)
         now = time.monotonic()
         due = min(self._next_look, max(self._started + self._seconds, now + 0.01))
         ready = dict(waiting.poll(math.ceil(1000 * max(0.0, due - now))))
@@ -187,7 +192,7 @@ class RunningProgram:
             self._read_ending()
         elif time.monotonic() >= self._next_look:
             self._look()
-        return ready.get(channel.fileno(), 0) if channel else 0
+        return ready.get(self._channel.fileno(), 0) if event else 0
 
     def _look(self) -> None:
         """At a program that has run for a while: its time and its memory, however busy it is with messages."""

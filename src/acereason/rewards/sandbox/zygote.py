@@ -188,7 +188,7 @@ class Zygote:
 
     def serve(self) -> NoReturn:
         """Run programs until the judge goes away."""
-        self.control.send(READY + str(os.getpid()).encode())
+        self.control.send(READY)
         while True:
             message, descriptors = self._receive()
             if not message:
