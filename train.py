@@ -11,11 +11,13 @@ import sys
 
 from acereason.checks import check
 from acereason.compose import compose
-from acereason.problems.loaders import load_problems
+from acereason.problems.loaders import load_sources
 from acereason.ranks.environment import Place, resolve_ranks
 from acereason.ranks.launcher import start_ranks
 from acereason.ranks.lifeline import Lifeline
 from acereason.run.outcome import run_to_the_end
+from acereason.run.plan import print_plan
+from acereason.run.user_callbacks import user_callbacks
 from acereason.settings_help import print_help
 
 
@@ -24,18 +26,17 @@ def run(place: Place, lifeline: Lifeline) -> int:
     words = sys.argv[1:]
     config = compose(words)
     resolve_ranks(config, place)
-    check(config)
+    missing = check(config)
+    callbacks = user_callbacks(config)
     if config.validate_only:
-        from acereason.run.plan import print_plan
-
-        print_plan(config)
+        print_plan(config, callbacks, missing)
         return 0
-    problems, held_out = load_problems(config.problems)
+    problems, held_out = load_sources(config)
     if config.trainer.ranks > place.world_size:
         return start_ranks(config, words)
     from acereason.run.train import train
 
-    train(config, problems, held_out, place, lifeline)
+    train(config, callbacks, problems, held_out, place, lifeline)
     return 0
 
 

@@ -42,6 +42,7 @@ def train(folder: Path, ranks: int, sleep: float, steps: int) -> EventAccumulato
     command = [
         sys.executable,
         "train.py",
+        "recipe=laptop_math",
         f"run.root={folder}",
         f"problems.path={folder / 'problems.jsonl'}",
         *SETTINGS,

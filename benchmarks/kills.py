@@ -73,7 +73,7 @@ class Run:
         self.folder = root / name
         (root / "mark_generation.py").write_text(MARKER)
         path = os.pathsep.join([str(ROOT / "src"), str(root)])
-        command = [sys.executable, "train.py", f"run.root={root}", f"run.name={name}", f"trainer.devices={ranks}"]
+        command = [sys.executable, "train.py", "recipe=laptop_math", f"run.root={root}", f"run.name={name}", f"trainer.devices={ranks}"]
         self.log = (root / f"{name}.log").open("a")
         self.process = subprocess.Popen(
             [*command, *SETTINGS, "ckpt=auto", *words],

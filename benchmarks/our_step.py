@@ -81,7 +81,7 @@ class TimedData(RolloutDataModule):
         super().setup(stage)
         for problem in self.problems.values():
             ids = tuple(self.tokenizer.encode(problem.question, add_special_tokens=False))
-            self._prompts[problem.id] = Prompt(problem, problem.question, ids)
+            self.prompts[problem.id] = Prompt(problem, problem.question, ids)
         if not isinstance(self.engine, FullLength):
             assert self.engine is not None and self.engines is not None
             self.engine = self.engines.engine = FullLength(self.engine)

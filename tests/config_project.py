@@ -42,7 +42,7 @@ def write(root: Path, name: str, text: str) -> Path:
 
 def make_project(folder: Path) -> Path:
     """Fill a folder with one recipe, one model with a context of 256 tokens, and one file of callbacks."""
-    write(folder, "conf/recipe/laptop_math.yaml", "trainer: {max_steps: 7}\ncurriculum: {max_response_tokens: 64}\n")
+    write(folder, "conf/recipe/laptop.yaml", "trainer: {max_steps: 7}\ncurriculum: {max_response_tokens: 64}\n")
     write(folder, "models/laptop/config.json", json.dumps({"max_position_embeddings": 256}))
     write(folder, "models/laptop/tokenizer.json", "{}")
     write(folder, "callbacks/length_extension.py", CALLBACK)

@@ -34,7 +34,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """Four rollout steps of two updates each, evaluated and saved every two, written out in full."""
 
     def colder(trainer, module) -> None:
-        module.curriculum.temperature -= 0.05
+        module.curriculum.change("a test", "to see it", temperature=module.curriculum.temperature - 0.05)
         module.curriculum.solve_rates["p"] = module.curriculum.step / 4
 
     config = tiny_config(

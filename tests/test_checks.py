@@ -109,10 +109,11 @@ def test_what_can_work_is_let_through(root: Path, override: str) -> None:
 
 def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) -> None:
     weak = "sandbox.without=[namespaces,landlock,seccomp]"
-    said = refusal(root, "problems.domain=code", weak)
+    code = ["problems.domain=code", "problems.levels=[1,3]"]
+    said = refusal(root, *code, weak)
     assert said.startswith("code rewards need file-system, network, process isolation")
     assert "sandbox.allow_weak=true" in said
-    assert refusal(root, "problems.domain=code", "sandbox.without=[chroot]").startswith("sandbox.without: there is no")
+    assert refusal(root, *code, "sandbox.without=[chroot]").startswith("sandbox.without: there is no")
     check(compose(["problems.domain=math", weak, "run.name=here"], root))
 
 
@@ -120,6 +121,6 @@ def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) 
 def test_every_recipe_composes_and_checks(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     write(root, "models/laptop/config.json", json.dumps({"max_position_embeddings": 131072}))
-    config = compose([f"recipe={name}", f"model.path={root / 'models/laptop'}"], REPOSITORY)
+    config = compose([f"recipe={name}", "validate_only=true", f"model.path={root / 'models/laptop'}"], REPOSITORY)
     check(config)
     assert config.recipe == name

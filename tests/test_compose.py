@@ -85,19 +85,19 @@ def test_callbacks_are_named_entries_that_merge_and_can_be_left_out(root: Path) 
 
 def test_interpolations_are_resolved(root: Path) -> None:
     config = compose(["run.name=${recipe}-s${seed}", "seed=4", "trainer.max_steps=${seed}"], root)
-    assert (config.run.name, config.trainer.max_steps) == ("laptop_math-s4", 4)
+    assert (config.run.name, config.trainer.max_steps) == ("laptop-s4", 4)
 
 
 def test_an_empty_run_name_is_recipe_and_time(root: Path) -> None:
-    assert re.fullmatch(r"laptop_math-\d{8}-\d{6}", compose([], root).run.name)
+    assert re.fullmatch(r"laptop-\d{8}-\d{6}", compose([], root).run.name)
 
 
 def test_ckpt_last_takes_the_newest_run_of_the_recipe(root: Path) -> None:
     write(root, "conf/recipe/other.yaml", "seed: 1\n")
     saved = [
-        ("first", "laptop_math", 100),
-        ("second", "laptop_math", 300),
-        ("third", "laptop_math", 200),
+        ("first", "laptop", 100),
+        ("second", "laptop", 300),
+        ("third", "laptop", 200),
         ("o", "other", 900),
     ]
     for name, recipe, seconds in saved:
@@ -108,7 +108,7 @@ def test_ckpt_last_takes_the_newest_run_of_the_recipe(root: Path) -> None:
     assert compose(["ckpt=last", "recipe=other"], root).run.name == "o"
     assert compose(["ckpt=last", "run.name=first"], root).run.name == "first"
     assert refusal(root, "ckpt=last", "run.root=elsewhere") == (
-        "ckpt=last: no run of recipe laptop_math in run.root=elsewhere; name one with run.name=…"
+        "ckpt=last: no run of recipe laptop in run.root=elsewhere; name one with run.name=…"
     )
 
 
@@ -122,7 +122,7 @@ def test_a_saved_config_reads_back_equal(root: Path) -> None:
     write(root, "conf/recipe/again.yaml", path.read_text())  # a run's config is a recipe too
     again = compose(["recipe=again"], root)
     assert again.recipe == "again"
-    again.recipe = "laptop_math"
+    again.recipe = "laptop"
     assert again == config
 
 
@@ -167,11 +167,11 @@ def test_enum_names_are_their_values() -> None:
         ("grpo.normalisation=tokens", "grpo.normalisation=tokens: expected one of batch, group, sequence"),
         ("trainer.max_steps=${seeed}", "trainer.max_steps=${seeed}: Interpolation key 'seeed' not found"),
         (
-            "recipe=laptop_maths",
-            "recipe=laptop_maths: there is no conf/recipe/laptop_maths.yaml; did you mean laptop_math?",
+            "recipe=laptopp",
+            "recipe=laptopp: there is no conf/recipe/laptopp.yaml; did you mean laptop?",
         ),
-        ("recipe=code", "recipe=code: there is no conf/recipe/code.yaml; valid: laptop_math"),
-        ("include=model/x", "include=model/x: there is no conf/model/x.yaml; valid: recipe/laptop_math"),
+        ("recipe=code", "recipe=code: there is no conf/recipe/code.yaml; valid: laptop"),
+        ("include=model/x", "include=model/x: there is no conf/model/x.yaml; valid: recipe/laptop"),
         ("include=3", "include=3: expected a list of files in conf/, such as [model/xyz]"),
         ("foo", "foo: expected key=value without spaces, such as trainer.max_steps=…"),
         ("--validate-only", "--validate-only: expected key=value without spaces, such as validate_only=…"),
@@ -223,11 +223,11 @@ def test_an_unreadable_or_missing_saved_config_is_named(root: Path) -> None:
 
 
 def test_without_a_conf_folder_the_message_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    assert refusal(tmp_path).startswith("recipe=laptop_math: no conf folder with YAML files here or in ")
+    assert refusal(tmp_path).startswith("recipe=laptop: no conf folder with YAML files here or in ")
 
 
 def test_the_current_folder_adds_recipes_to_those_of_the_repository(root: Path) -> None:
     write(root, "conf/recipe/mine.yaml", "seed: 5\n")
-    assert {"laptop_math", "mine"} <= set(recipes())
+    assert {"laptop", "mine"} <= set(recipes())
     assert compose(["recipe=mine"]).seed == 5
     assert compose([]).trainer.max_steps == 7  # the current folder's, not the repository's

@@ -85,8 +85,8 @@ def trees() -> Iterator[list[Tree]]:
         tree.end()
 
 
-PLAIN = ("train.py", "trainer.devices=2")
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py")
+PLAIN = ("train.py", "recipe=laptop_math", "trainer.devices=2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py", "recipe=laptop_math")
 FOREVER = "trainer.max_steps=100000"
 
 
@@ -168,7 +168,7 @@ def srun(trees: list[Tree], root: Path, *words: str) -> list[Tree]:
         "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
     }
     return [
-        start(trees, root, ("train.py",), "ckpt=auto", *words, SLURM_PROCID=task, SLURM_LOCALID=task, **shared)
+        start(trees, root, ("train.py", "recipe=laptop_math"), "ckpt=auto", *words, SLURM_PROCID=task, SLURM_LOCALID=task, **shared)
         for task in ("0", "1")
     ]
 

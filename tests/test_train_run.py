@@ -27,7 +27,7 @@ TINY = [*SMALL, "curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt
 def run(*overrides: str, pythonpath: Path | None = None) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT / "src"), *([str(pythonpath)] if pythonpath else [])])
     env = fresh_environment(PYTHONPATH=path)
-    command = [sys.executable, "train.py", *overrides]
+    command = [sys.executable, "train.py", "recipe=laptop_math", *overrides]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
 
 

@@ -30,6 +30,7 @@ from acereason.run.build import build_trainer, quiet
 from acereason.run.callbacks import HeldOutEvaluation, RolloutWriter
 from acereason.run.checkpoint_files import find_checkpoint
 from acereason.run.checkpoints import Checkpoints
+from acereason.run.user_callbacks import longest_response, user_callbacks
 
 MODEL = "models/laptop"
 CPU = torch.device("cpu")
@@ -113,9 +114,10 @@ def rollout_batch(
 
 
 def tiny_config(root: Path, *overrides: str) -> Config:
-    """The laptop recipe with 2 prompts × 4 rollouts of at most 2 tokens, weights that only rewards move."""
+    """The laptop recipe of one stage with 2 prompts × 4 rollouts of at most 2 tokens, weights that only rewards move."""
     return compose(
         [
+            "recipe=laptop_math",
             "engine.name=transformers",
             f"run.root={root}",
             "run.name=tiny",
@@ -187,16 +189,21 @@ def fit(
     quiet()
     claim_alone()
     evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)
-    trainer = build_trainer(config, evaluation)
+    own = user_callbacks(config)
+    trainer = build_trainer(config, evaluation, own=own)
     ours = trainer.callbacks
     if not whole:
         ours = [c for c in ours if not isinstance(c, HeldOutEvaluation | RolloutWriter | Checkpoints)]
     recorder = Recorder()
     trainer.callbacks = [*callbacks, *ours, recorder]
-    curriculum = Curriculum.from_config(config.curriculum, config.problems.domain.value)
+    curriculum = Curriculum.from_config(config)
     policy = PolicyModule(config, curriculum)
     engine = engine or transformers_engine()
-    data = RolloutDataModule(config, curriculum, problems(8), problems(12)[8:], engine, JudgeHere(judge))
+    longest = longest_response(config, own)
+    sources = {"problems": problems(8)}
+    data = RolloutDataModule(
+        config, curriculum, sources, problems(12)[8:], engine, JudgeHere(judge), longest_response=longest
+    )
     folder = Path(config.run.root) / config.run.name
     trainer.fit(policy, data, ckpt_path=find_checkpoint(config.ckpt, folder / "checkpoints"), weights_only=False)
     return Fitted(config, policy, trainer, evaluation, recorder, folder)

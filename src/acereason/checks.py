@@ -11,19 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from acereason.callback_lookup import check_callbacks
-from acereason.config import AdvantageKind, Config
+from acereason.config import AdvantageKind, Config, ProblemsConfig
 from acereason.errors import UserError
+from acereason.known_models import KNOWN_MODELS
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
+from acereason.problems.loaders import FIRST_SOURCE, sources
 from acereason.rewards.domains import check_domain
 from acereason.run.checkpoint_files import check_branch, check_fits, find_checkpoint
 from acereason.settings import settings, shown
 
+CONTEXT = "max_position_embeddings"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 
 # Numbers are finite and at least 0 unless their range stands here: whether the ends belong to it, and the ends.
 _RANGES = {
     "seed": "(-inf, inf)",
     "problems.seed": "(-inf, inf)",
+    "problems.false_negatives": "[0, 1]",
+    "problems.false_positives": "[0, 1]",
     "grpo.entropy_coefficient": "(-inf, inf)",
     "grpo.clip_low": "[0, 1]",
     "grpo.clip_high": "[0, inf]",
@@ -65,8 +70,12 @@ _RANGES = {
 )
 
 
-def check(config: Config) -> None:
+def check(config: Config) -> list[str]:
     """Refuse what cannot work, as far as the standard library can tell.
+
+    Returns:
+        With `validate_only`, what training needs and is not there yet, in words: a run planned on a laptop has its
+        problems and its sandbox elsewhere. Otherwise that is refused, too.
 
     Raises:
         UserError: the first problem found, with the setting, its value and the way out.
@@ -74,10 +83,18 @@ def check(config: Config) -> None:
     _check_ranges(config)
     _check_batch(config)
     _check_run(config)
-    _check_problems(config)
-    _check_lengths(config, _model_folder(config.model.path))
+    missing: list[str] = []
+    for name, source in sources(config).items():
+        key = name if name == FIRST_SOURCE else f"more_problems.{name}"
+        _check_source(source, key)
+        missing += [text for text in _missing(config, source, key) if text not in missing]
+    if missing and not config.validate_only:
+        raise UserError(missing[0])
+    check_length(config, "curriculum.max_response_tokens", config.curriculum.max_response_tokens)
+    check_length(config, "evaluation.max_response_tokens", config.evaluation.max_response_tokens)
     check_callbacks(config.callbacks)
     _check_checkpoint(config)
+    return missing
 
 
 def _check_ranges(config: Config) -> None:
@@ -145,26 +162,38 @@ def _check_checkpoint(config: Config) -> None:
     check_branch(checkpoint, folder)
 
 
-def _check_problems(config: Config) -> None:
-    problems = config.problems
+def _check_source(problems: ProblemsConfig, key: str) -> None:
+    """`key` is what the settings call the source."""
     check_domain(problems.domain.value)
-    if problems.domain.value == "code":
-        from acereason.rewards.sandbox.isolation import find_isolation
-
-        find_isolation(config.sandbox)
+    if max(problems.false_negatives, problems.false_positives) > 0 and problems.domain.value != "code":
+        raise UserError(f"{key}.false_negatives and false_positives are for code: {key}.domain={problems.domain.value}")
     low, high = problems.levels
     if low > high:
-        raise UserError(f"problems.levels={shown(list(problems.levels))}: lowest first, so [{high},{low}]")
+        raise UserError(f"{key}.levels={shown(list(problems.levels))}: lowest first, so [{high},{low}]")
     if problems.path == "laptop":
         lowest, highest = MATH_LEVELS if problems.domain.value == "math" else CODE_LEVELS
         if low < lowest or high > highest:
-            wanted = f"problems.levels={shown(list(problems.levels))}"
+            wanted = f"{key}.levels={shown(list(problems.levels))}"
             raise UserError(f"{wanted}: built-in {problems.domain.value} problems have levels {lowest} to {highest}")
-    elif problems.path.startswith("hub:"):
-        if not problems.path.removeprefix("hub:"):
-            raise UserError("problems.path=hub:: expected hub:OWNER/NAME")
-    elif not Path(problems.path).expanduser().exists():
-        raise UserError(f"problems.path={shown(problems.path)}: no such file; {_nearest_path(problems.path, 'laptop')}")
+    elif problems.path == "hub:":
+        raise UserError(f"{key}.path=hub:: expected hub:OWNER/NAME")
+
+
+def _missing(config: Config, problems: ProblemsConfig, key: str) -> list[str]:
+    """What training on a source needs and this machine lacks, in words; a setting that cannot work raises here, too."""
+    missing: list[str] = []
+    if problems.domain.value == "code":
+        from acereason.rewards.sandbox.isolation import check_sandbox, find_isolation
+
+        check_sandbox(config.sandbox)
+        try:
+            find_isolation(config.sandbox)
+        except UserError as error:
+            missing.append(str(error))
+    path = problems.path
+    if path != "laptop" and not path.startswith("hub:") and not Path(path).expanduser().exists():
+        missing.append(f"{key}.path={shown(path)}: no such file; {_nearest_path(path, 'laptop')}")
+    return missing
 
 
 def _nearest_path(path: str, *others: str) -> str:
@@ -194,20 +223,27 @@ def _model_folder(path: str) -> Path | None:
     return folder
 
 
-def _check_lengths(config: Config, folder: Path | None) -> None:
-    """Refuse responses that leave no room for a prompt. `folder` is the model's; None when it is on the hub."""
+def check_length(config: Config, name: str, tokens: int) -> None:
+    """Refuse responses that leave no room for a prompt in the model or the engine.
+
+    Args:
+        config: settings.
+        name: what asks for them, for the message.
+        tokens: how long they may be.
+
+    Raises:
+        UserError: they do.
+    """
+    folder = _model_folder(config.model.path)
     limits = {
         "engine.max_model_len": config.engine.max_model_len,
-        f"max_position_embeddings of model.path={config.model.path}": _context_tokens(folder) if folder else 0,
+        f"{CONTEXT} of model.path={config.model.path}": (
+            _context_tokens(folder) if folder else KNOWN_MODELS.get(config.model.path, {}).get(CONTEXT, 0)
+        ),
     }
-    lengths = {
-        "curriculum.max_response_tokens": config.curriculum.max_response_tokens,
-        "evaluation.max_response_tokens": config.evaluation.max_response_tokens,
-    }
-    for key, tokens in lengths.items():
-        for name, limit in limits.items():
-            if 0 < limit <= tokens:
-                raise UserError(f"{key}={tokens}: prompt and response must fit in {limit} tokens ({name}); lower it")
+    for limited, limit in limits.items():
+        if 0 < limit <= tokens:
+            raise UserError(f"{name}={tokens}: prompt and response must fit in {limit} tokens ({limited}); lower it")
 
 
 def _context_tokens(folder: Path) -> int:
@@ -217,5 +253,5 @@ def _context_tokens(folder: Path) -> int:
         values: Any = json.loads(path.read_bytes())
     except ValueError as error:
         raise UserError(f"{path}: broken JSON: {error}") from error
-    tokens = values.get("max_position_embeddings") if isinstance(values, dict) else None
+    tokens = values.get(CONTEXT) if isinstance(values, dict) else None
     return tokens if isinstance(tokens, int) else 0

@@ -91,7 +91,7 @@ class ModelConfig:
 
 @dataclass
 class ProblemsConfig:
-    """Where training problems come from."""
+    """A source of training problems."""
 
     path: str = "laptop"
     """`laptop` for the built-in problems, a .jsonl or .parquet file, or `hub:OWNER/NAME` for a hub data set."""
@@ -119,6 +119,10 @@ class ProblemsConfig:
     """Built-in problems only: lowest and highest level."""
     seed: int = 0
     """Built-in problems only: seed of the generator, apart from the run's seed so that runs share a held-out set."""
+    false_negatives: float = 0.0
+    """Experiment (§4.3.6): share of the code problems to train on of which a test expects a wrong output."""
+    false_positives: float = 0.0
+    """Experiment (§4.3.6): share of the code problems to train on of which only the first test is there."""
 
 
 @dataclass
@@ -204,7 +208,7 @@ class EngineConfig:
     gpu_memory_utilization: float = 0.6
     """GPU only: share of the device's memory that the engine may use."""
     max_model_len: int = 0
-    """Longest sequence, prompt and response, the engine can hold; 0 takes what the run's first stage needs."""
+    """Longest sequence, prompt and response, the engine can hold; 0 takes what the longest stage needs."""
     options: dict[str, Any] = field(default_factory=dict)
     """More keyword arguments for the engine's constructor, as they are."""
 
@@ -285,6 +289,8 @@ class TrainerConfig:
     """Port on which ranks find each other when this program starts them itself; 0 takes a free one."""
     accelerator: Accelerator = Accelerator.auto
     """`auto` takes CUDA where there is any."""
+    device_memory_gib: float = 0.0
+    """Memory of one GPU, GiB, for the plan alone, which is often made where there is none; 0 is unknown."""
 
     @property
     def ranks(self) -> int:
@@ -304,6 +310,10 @@ class CheckpointConfig:
     """Scalar of the evaluation whose best checkpoint is saved and stays on disk as well; empty for none."""
     export: bool = True
     """Write the final policy in Hugging Face format to the run's `export` folder."""
+    export_stages: bool = True
+    """Write the policy at the end of each stage likewise, to the run's `stages` folder."""
+    export_dtype: DType = DType.float32
+    """Type of the exported weights."""
 
 
 @dataclass
@@ -332,7 +342,7 @@ class CallbackConfig:
 class Config:
     """A whole run."""
 
-    recipe: str = "laptop_math"
+    recipe: str = "laptop"
     """Name of the file in conf/recipe that this run starts from."""
     seed: int = 0
     """Everything random is derived from it, the step, the problem's id and the sample's number."""
@@ -345,6 +355,8 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     problems: ProblemsConfig = field(default_factory=ProblemsConfig)
+    more_problems: dict[str, ProblemsConfig] = field(default_factory=dict)
+    """More sources of problems by name, for stages of the curriculum; that of `problems` is `problems`."""
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

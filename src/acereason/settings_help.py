@@ -85,7 +85,8 @@ def _recipe_lines() -> Iterable[str]:
 def _groups(recipe: Config | None) -> Iterable[str]:
     """The settings, one text a group."""
     hints = type_hints(Config)
-    yield "General\n" + "".join(_entry(name, Config, name, recipe) for name, hint in hints.items() if _is_plain(hint))
+    plain = [name for name, hint in hints.items() if not is_dataclass(hint) and name != "callbacks"]
+    yield "General\n" + "".join(_entry(name, Config, name, recipe) for name in plain)
     for group, hint in hints.items():
         if is_dataclass(hint):
             entries = [_entry(f"{group}.{name}", hint, name, recipe) for name in type_hints(hint)]  # type: ignore[arg-type]
@@ -95,15 +96,11 @@ def _groups(recipe: Config | None) -> Iterable[str]:
     yield f"callbacks: {docs['']}\n{_CALLBACKS}" + "".join(entries)
 
 
-def _is_plain(hint: Any) -> bool:
-    return not is_dataclass(hint) and get_origin(hint) is not dict
-
-
 def _entry(key: str, cls: Any, name: str, recipe: Config | None) -> str:
     setting = settings()[key]
     line = f"  {key} = {_typed(setting.default)}   {_type_words(setting.hint)}"
     value = reduce(getattr, key.split("."), recipe) if recipe else setting.default
-    if value != setting.default and key != "run.name":
+    if value != setting.default and key not in ("run.name", "more_problems"):
         line += f"   ({Config.recipe}: {_typed(value)})"
     return f"{line}\n{_indented(docstrings()[cls.__name__][name])}"
 
@@ -122,6 +119,8 @@ def _type_words(hint: Any) -> str:
         return "|".join(hint.__members__)
     if get_origin(hint) is tuple:
         return f"[{', '.join(item.__name__ for item in get_args(hint))}]"
+    if get_origin(hint) is dict:
+        return "mapping"
     return "text" if hint is str else "true|false" if hint is bool else getattr(hint, "__name__", str(hint))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from tiny_runs import JudgeHere, alone, prompts, starts_with_a, tokenizer, transformers_engine
 
-from acereason.evaluation.evaluate import EvaluationResult, evaluate
+from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults, evaluate
 from acereason.rollout.engine import Engine, Request, Sampling
 from acereason.rollout.rollout import rollout_seed
 from acereason.rollout.scripted_engine import ScriptedEngine
@@ -46,7 +46,7 @@ def test_lengths_and_truncation_are_counted_over_all_responses() -> None:
 
 def test_the_scalars_have_the_names_of_the_curves() -> None:
     result = run(scripted())
-    assert result.metrics() == {
+    assert HeldOutResults({"math": result}).metrics() == {
         "eval/pass@1": result.pass_at_1,
         "eval/pass@1_standard_error": result.standard_error,
         "eval/length_mean": 3.5,

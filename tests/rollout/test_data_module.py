@@ -22,8 +22,8 @@ IDS = [problem.id for problem in problems(8)]
 
 def data_module(root: Path, *overrides: str, engine: ScriptedEngine | None = None) -> RolloutDataModule:
     config = tiny_config(root, *overrides)
-    curriculum = Curriculum.from_config(config.curriculum, "math")
-    return RolloutDataModule(config, curriculum, problems(8), problems(12)[8:], engine, JudgeHere(starts_with_a))
+    curriculum = Curriculum.from_config(config)
+    return RolloutDataModule(config, curriculum, {"problems": problems(8)}, problems(12)[8:], engine, JudgeHere(starts_with_a))
 
 
 def chosen(batch: RolloutBatch) -> list[str]:
@@ -33,7 +33,8 @@ def chosen(batch: RolloutBatch) -> list[str]:
 def test_the_loader_yields_the_steps_still_to_do_and_nothing_else(tmp_path: Path) -> None:
     data = data_module(tmp_path, "trainer.max_steps=5")
     assert list(data.train_dataloader()) == [0, 1, 2, 3, 4]
-    data.curriculum.step = 3
+    for _ in range(3):
+        data.curriculum.advance()
     assert list(data.train_dataloader()) == [3, 4]
     assert len(data.train_dataloader()) == 2
 
@@ -41,7 +42,7 @@ def test_the_loader_yields_the_steps_still_to_do_and_nothing_else(tmp_path: Path
 def test_batches_hold_what_their_step_draws(finished_run: Fitted) -> None:
     for step, batch in enumerate(finished_run.recorder.batches):
         assert batch.step == step
-        assert chosen(batch) == choose_prompts(IDS, 0, step, 2)
+        assert chosen(batch) == choose_prompts(IDS, 0, step, 2)[0]
         assert [[r.sample for r in group] for group in batch.groups] == [[0, 1, 2, 3]] * 2
         assert batch.rewards.tolist() == [[r.verdict.reward for r in group] for group in batch.groups]
         assert torch.equal(batch.advantages, grpo.advantages(batch.rewards, AdvantageKind.group_std))
@@ -63,10 +64,9 @@ def test_a_change_of_the_curriculum_reaches_the_very_next_batch(tmp_path: Path) 
 
     def narrow(trainer: Trainer, module: Any) -> None:
         if module.curriculum.step == 2:
-            module.curriculum.pool = [IDS[5], IDS[6], IDS[7]]
-            module.curriculum.prompts_per_step = 3
-            module.curriculum.rollouts_per_prompt = 2
-            module.curriculum.max_response_tokens = 1
+            pool = [IDS[5], IDS[6], IDS[7]]
+            sizes = {"prompts_per_step": 3, "rollouts_per_prompt": 2, "max_response_tokens": 1}
+            module.curriculum.change("a test", "to see it", pool=pool, **sizes)
 
     run = fit(tiny_config(tmp_path, "trainer.max_steps=4"), engine=ScriptedEngine(script), callbacks=[Then(narrow)])
     sizes = [(len(batch.groups), len(batch.groups[0])) for batch in run.recorder.batches]
@@ -108,7 +108,7 @@ def test_held_out_evaluation_repeats_itself_while_the_policy_stays_the_same(tmp_
 
     def validate(trainer: Trainer, module: Any) -> None:
         for _ in range(2):
-            result = trainer.datamodule.validate()  # type: ignore[attr-defined]
+            result = trainer.datamodule.validate().domains["math"]  # type: ignore[attr-defined]
             assert [group[0].problem.id for group in result.groups] == [p.id for p in problems(12)[8:]]
             found.append((module.curriculum.step, [r.response for group in result.groups for r in group]))
 
@@ -145,9 +145,9 @@ def test_responses_that_do_not_fit_the_model_are_refused_before_an_engine_starts
 def test_setting_up_twice_keeps_engine_and_prompts(tmp_path: Path) -> None:
     data = data_module(tmp_path)
     data.setup("fit")
-    engine, pool, prompts = data.engine, data.pool, data._prompts
+    engine, pool, prompts = data.engine, data.pool, data.prompts
     data.setup("fit")
-    assert (data.engine, data.pool, data._prompts) == (engine, pool, prompts)
+    assert (data.engine, data.pool, data.prompts) == (engine, pool, prompts)
     assert engine is not None
     data.teardown("fit")
     assert data.engine is data.pool is None

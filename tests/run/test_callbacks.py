@@ -89,9 +89,9 @@ def test_tensorboard_gets_a_few_rollouts_as_text(finished_run: Fitted) -> None:
 def test_held_out_problems_are_evaluated_before_every_two_steps_and_after(finished_run: Fitted) -> None:
     results = finished_run.evaluation.results
     assert list(results) == [0, 2, 4]
-    assert {len(result.solve_rates) for result in results.values()} == {4}
-    assert not any(result.groups for result in results.values())  # rollouts of a long run would fill its memory
-    assert finished_run.recorder.of("eval/pass@1") == pytest.approx([results[step].pass_at_1 for step in (0, 2, 2, 4)])
+    assert {len(result.domains["math"].solve_rates) for result in results.values()} == {4}
+    assert not any(result.domains["math"].groups for result in results.values())  # rollouts of a long run would fill its memory
+    assert finished_run.recorder.of("eval/pass@1") == pytest.approx([results[step].domains["math"].pass_at_1 for step in (0, 2, 2, 4)])
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -141,7 +141,7 @@ def test_a_resumed_run_shows_callbacks_the_last_evaluation(finished_run: Fitted,
     shutil.copytree(finished_run.folder / saved, tmp_path / "tiny" / saved)
     overrides = ["trainer.max_steps=4", "grpo.updates_per_batch=2", "ckpt=last"]
     fit(tiny_config(tmp_path, *overrides), callbacks=[Then(look)], whole=True)
-    assert seen == dict.fromkeys((3, 4), pytest.approx(finished_run.evaluation.results[2].pass_at_1))
+    assert seen == dict.fromkeys((3, 4), pytest.approx(finished_run.evaluation.results[2].domains["math"].pass_at_1))
 
 
 def test_the_progress_bar_shows_what_matters_once_it_is_there(finished_run: Fitted) -> None:

@@ -14,7 +14,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from acereason.compose import compose
 from acereason.config import Config
-from acereason.run.plan import Shape, activation_bytes, engine_memory, plan_lines, training_memory
+from acereason.run.memory import Shape, activation_bytes, engine_memory, training_memory
+from acereason.run.plan import plan_lines
+from acereason.run.user_callbacks import user_callbacks
 
 QWEN_7B = {
     "model_type": "qwen2",
@@ -101,19 +103,19 @@ def test_what_is_gathered_and_the_head_do_not_depend_on_the_ranks(qwen_7b: Path)
 
 
 def test_checkpointing_keeps_the_input_of_every_layer_and_one_layer_in_full(qwen_7b: Path) -> None:
-    settings = ("model.compute_dtype=bfloat16", "model.micro_batch_tokens=1000")
+    settings = ("model.compute_dtype=bfloat16",)
     # 2 · (4·3584 + 2·3584 + 2·512 + 4·18944) + 8·3584 = 225,280 bytes a token and layer, 7,168 of a layer's input.
-    assert activation_bytes(config_of(qwen_7b, *settings), SHAPE_7B) == 1000 * 28 * 225_280
+    assert activation_bytes(config_of(qwen_7b, *settings), SHAPE_7B, 1000) == 1000 * 28 * 225_280
     checkpointed = config_of(qwen_7b, *settings, "model.activation_checkpointing=true")
-    assert activation_bytes(checkpointed, SHAPE_7B) == 1000 * (28 * 7_168 + 225_280)
+    assert activation_bytes(checkpointed, SHAPE_7B, 1000) == 1000 * (28 * 7_168 + 225_280)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_activations_that_a_model_keeps_are_those_of_the_estimate(dtype: str) -> None:
     values = {**QWEN_7B, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 3, "vocab_size": 300}
     values |= {"num_attention_heads": 8, "num_key_value_heads": 2}
-    config = compose([f"model.compute_dtype={dtype}", "model.micro_batch_tokens=512"])
-    assert kept_by_forward(values, dtype, 512) == pytest.approx(activation_bytes(config, Shape.of(values)), rel=0.06)
+    estimate = activation_bytes(compose([f"model.compute_dtype={dtype}"]), Shape.of(values), 512)
+    assert kept_by_forward(values, dtype, 512) == pytest.approx(estimate, rel=0.06)
 
 
 def kept_by_forward(values: dict[str, Any], dtype: str, tokens: int) -> int:
@@ -158,6 +160,36 @@ def test_more_ranks_than_key_heads_share_them(qwen_7b: Path) -> None:
     assert engine_memory(config_of(qwen_7b, *settings), SHAPE_7B).kv_token == 28 * 2 * 1 * 128 * 2
 
 
+H100 = ("engine.name=vllm", "engine.dtype=bfloat16", "trainer.accelerator=cuda", "trainer.device_memory_gib=80")
+
+
+def test_the_cache_of_a_known_gpu_holds_so_many_longest_responses(qwen_7b: Path) -> None:
+    text = plan_of(qwen_7b, *H100, "engine.gpu_memory_utilization=0.5", "trainer.devices=2")
+    # 40 GiB less 14.185 GiB of weights are 25.815 GiB; at 56 KiB a token 483,371 tokens, 59 times 8,192.
+    assert "engine 50% of 80 GiB: weights 14.19 GiB" in text
+    assert "at most 25.81 GiB, 483,371 tokens or 59 longest responses; an even share of a step is 4" in text
+    # Of 2 ranks: weights 14.19 and two moments 28.37 stay, 40 for the engine.
+    assert "generating 82.56 GiB, of 80 GiB" in text
+    assert "DOES NOT FIT generating: lower engine.gpu_memory_utilization" in text
+
+
+def test_what_fits_is_not_said_not_to(qwen_7b: Path) -> None:
+    fits = ("trainer.devices=8", "curriculum.prompts_per_step=8", "model.activation_checkpointing=true")
+    assert "DOES NOT FIT" not in plan_of(qwen_7b, *H100, *fits)
+    assert "DOES NOT FIT training" in plan_of(qwen_7b, *H100, *fits, "model.activation_checkpointing=false")
+    tight = "DOES NOT FIT one longest response in the KV cache"
+    assert tight in plan_of(qwen_7b, *H100, *fits, "engine.gpu_memory_utilization=0.18")  # 14.4 GiB less 14.19
+
+
+def test_a_response_longer_than_a_micro_batch_is_one_by_itself(qwen_7b: Path) -> None:
+    longer = config_of(qwen_7b, "model.micro_batch_tokens=4096")
+    memory = training_memory(longer, SHAPE_7B, longest_response=8192)
+    assert memory.activations == activation_bytes(longer, SHAPE_7B, 8192)
+    said = "a response of 8,192 tokens is a micro-batch by itself: model.micro_batch_tokens=4096"
+    assert said in "\n".join(plan_lines(longer))
+    assert "by itself" not in plan_of(qwen_7b, "model.micro_batch_tokens=8193")
+
+
 def test_the_total_while_training_is_the_sum_of_what_is_listed(qwen_7b: Path) -> None:
     text = plan_of(qwen_7b, "trainer.accelerator=cuda", "trainer.devices=8", "engine.name=vllm")
     listed = re.findall(r"(?:weights|gradients|optimizer|gathered layers|activations|head) ([\d.]+) GiB", text)
@@ -187,6 +219,47 @@ def test_the_plan_names_what_the_run_would_do(tmp_path: Path) -> None:
         str(tmp_path / "tiny"),
     ):
         assert part in text
+
+
+STAGES = """[
+    {name: short, ends: {steps: 40}},
+    {name: hard, max_response_tokens: 6, rollouts_per_prompt: 8, source: problems, levels: [3, 5], ends: {epochs: 2}},
+    {name: code, domain: code, temperature: 0.6, learning_rate: 5.0e-6, ends: {steps: 9}}]"""
+STAGED = [
+    "callbacks.stages.class_path=callbacks.stage_switch.StageSwitch",
+    f"callbacks.stages.init_args.stages={' '.join(STAGES.split())}",
+    "callbacks.other.class_path=callbacks.stop_when_solved.StopWhenSolved",
+    "callbacks.other.init_args={reward: 0.9}",
+    "more_problems.code={path: laptop, domain: code, levels: [1, 3]}",
+]
+
+
+def test_a_stage_has_what_the_one_before_had_unless_it_says_otherwise(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, *STAGED)
+    lines = plan_lines(config, user_callbacks(config))
+    place = next(number for number, line in enumerate(lines) if line.startswith("stages"))
+    rows = [re.split(r"  +", line.removeprefix("stages").strip()) for line in lines[place : place + 4]]
+    assert rows == [
+        ["name", "problems", "tokens", "batch", "temp.", "lr", "tokens a step", "ends after"],
+        ["short", "math", "2", "2 × 4", "1", "0.001", "16", "40 steps"],
+        ["hard", "math of problems, levels 3 to 5", "6", "2 × 8", "1", "0.001", "96", "2 epochs"],
+        ["code", "code", "6", "2 × 8", "0.6", "5e-06", "96", "9 steps"],
+    ]
+    assert "callbacks    other: StopWhenSolved(reward=0.9)" in lines
+    assert "             code: laptop (code), 128 held out" in lines
+
+
+def test_what_is_not_there_yet_is_said_last(tmp_path: Path) -> None:
+    lines = plan_lines(tiny_config(tmp_path), missing=["problems.path=x: no such file"])
+    assert lines[-1] == "not there    yet, though training needs it: problems.path=x: no such file"
+
+
+def test_a_model_that_the_recipes_name_is_known_without_the_hub(tmp_path: Path) -> None:
+    text = "\n".join(plan_lines(tiny_config(tmp_path, "model.path=deepseek-ai/DeepSeek-R1-Distill-Qwen-7B")))
+    assert "7,615,616,512 parameters" in text
+    assert Shape.of_model("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B") == SHAPE_7B
+    sizes = [Shape.of_model(f"deepseek-ai/DeepSeek-R1-Distill-Qwen-{size}") for size in ("1.5B", "14B")]
+    assert [shape and shape.parameters for shape in sizes] == [1_777_088_000, 14_770_033_664]
 
 
 def test_a_model_on_the_hub_is_not_looked_up(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from tiny_runs import Fitted, prompts, rollout
 from torch.utils.tensorboard import SummaryWriter
 
-from acereason.evaluation.evaluate import EvaluationResult
+from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
 from acereason.rollout.collect import Prompt
 from acereason.run.report import improvement_table, print_report, read_scalars, write_curves
 
@@ -98,14 +98,14 @@ def test_a_real_runs_events_have_a_point_a_step(finished_run: Fitted) -> None:
 
 
 def test_the_closing_words_name_the_figure_and_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(Path("runs/x"), {0: BEFORE, 20: BEFORE, 40: AFTER}, Path("runs/x/figures/curves.png"))
+    print_report(Path("runs/x"), {step: HeldOutResults({"math": found}) for step, found in ((0, BEFORE), (20, BEFORE), (40, AFTER))}, Path("runs/x/figures/curves.png"))
     printed = capsys.readouterr().out
     for part in ("+0.500", "runs/x/figures/curves.png", "tensorboard --logdir runs"):
         assert part in printed
 
 
 def test_one_evaluation_makes_no_table(capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(Path("runs/x"), {40: AFTER}, Path("runs/x/figures/curves.png"))
+    print_report(Path("runs/x"), {40: HeldOutResults({"math": AFTER})}, Path("runs/x/figures/curves.png"))
     printed = capsys.readouterr().out
     assert "Held-out" not in printed
     assert "runs/x" in printed

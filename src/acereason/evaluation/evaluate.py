@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from acereason import grpo
+from acereason.problems.problem import Domain
 from acereason.ranks.collectives import gather
 from acereason.rollout.collect import Phase, Prompt
 from acereason.rollout.engine import Sampling
@@ -37,14 +38,34 @@ class EvaluationResult:
     solve_rates: list[tuple[int | None, float]]
     groups: list[list[Rollout]]
 
+
+@dataclass(frozen=True)
+class HeldOutResults:
+    """One evaluation of all held-out problems, by domain."""
+
+    domains: dict[Domain, EvaluationResult]
+
     def metrics(self) -> dict[str, float]:
-        """The scalars under `eval/`."""
-        return {
-            "eval/pass@1": self.pass_at_1,
-            "eval/pass@1_standard_error": self.standard_error,
-            "eval/length_mean": self.length_mean,
-            "eval/truncated": self.truncated,
+        """The scalars under `eval/`; with several domains each one's, and the mean of their pass@1."""
+        if len(self.domains) == 1:
+            [only] = self.domains.values()
+            return {f"eval/{name}": value for name, value in _scalars(only).items()}
+        metrics = {
+            f"eval/{domain}_{name}": value
+            for domain, result in self.domains.items()
+            for name, value in _scalars(result).items()
         }
+        rates = [result.pass_at_1 for result in self.domains.values()]
+        return {**metrics, "eval/pass@1": sum(rates) / len(rates)}
+
+
+def _scalars(result: EvaluationResult) -> dict[str, float]:
+    return {
+        "pass@1": result.pass_at_1,
+        "pass@1_standard_error": result.standard_error,
+        "length_mean": result.length_mean,
+        "truncated": result.truncated,
+    }
 
 
 def evaluate(

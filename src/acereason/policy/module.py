@@ -27,7 +27,7 @@ from acereason.policy.update import (
     summed,
 )
 from acereason.ranks.collectives import gather
-from acereason.rollout.metrics import RolloutMetrics, step_metrics
+from acereason.rollout.metrics import RolloutMetrics, curriculum_metrics, step_metrics
 from acereason.rollout.rollout import RolloutBatch
 
 PREFIX = "language_model."
@@ -51,6 +51,7 @@ class PolicyModule(LightningModule):
         model: the sharded policy, once `configure_model` has run.
         reference: a frozen copy of the initial policy when the KL term is on.
         metrics: scalars of the step just done, the same on all ranks.
+        fresh_since: `global_step` at which the optimizer was new: warm-up is counted from there.
     """
 
     def __init__(self, config: Config, curriculum: Curriculum, changed: Sequence[str] = ()) -> None:
@@ -64,6 +65,7 @@ class PolicyModule(LightningModule):
         self.rollout_metrics = RolloutMetrics()
         self.metrics: dict[str, float] = {}
         self.skipped_updates = 0
+        self.fresh_since = 0
 
     def configure_model(self) -> None:
         """Loads and shards the policy, once; Lightning may call this more than once."""
@@ -121,15 +123,13 @@ class PolicyModule(LightningModule):
         """`grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""
         started = time.perf_counter()
         results, packed_tokens = self._update(batch)
-        self.curriculum.step += 1
+        self.curriculum.advance()
         batch.seconds["train"] = max(gather(time.perf_counter() - started))
         results |= self._utilisation(packed_tokens, batch.seconds["train"])
         metrics = step_metrics(batch, self.rollout_metrics, self.device) | results
-        metrics["curriculum/max_response_tokens"] = float(self.curriculum.max_response_tokens)
-        metrics["curriculum/temperature"] = batch.temperature
-        self.metrics = metrics
+        self.metrics = metrics | curriculum_metrics(self.curriculum, batch)
         # For progress bars and callbacks; `ScalarWriter` writes them before the step's checkpoint is saved.
-        self.log_dict(metrics, logger=False, rank_zero_only=True)
+        self.log_dict(self.metrics, logger=False, rank_zero_only=True)
 
     def _update(self, batch: RolloutBatch) -> tuple[dict[str, float], int]:
         """One optimizer step for each mini-batch; returns what they measured and the tokens all ranks computed."""
@@ -203,11 +203,22 @@ class PolicyModule(LightningModule):
             )
         return norm.item()
 
+    def reset_optimizer(self) -> None:
+        """Has AdamW begin anew, as in a separate launch: moments and step counts at zero, warm-up from its start.
+
+        In place: an optimizer whose state was cleared makes a checkpoint that no run can go on from.
+        """
+        optimizer: Any = self.optimizers()
+        for state in optimizer.state.values():
+            for tensor in state.values():
+                tensor.zero_()
+        self.fresh_since = self.trainer.global_step
+
     @property
     def learning_rate(self) -> float:
         """Of the next optimizer step: the curriculum's, after linear warm-up."""
-        warmup = self.config.optimizer.warmup_steps
-        done = self.trainer.global_step + 1
+        warmup = self.curriculum.warmup_steps
+        done = self.trainer.global_step - self.fresh_since + 1
         return self.curriculum.learning_rate * min(1.0, done / warmup if warmup else 1.0)
 
     def _update_metrics(self, stats: list[GradientStats], norms: list[float], learning_rate: float) -> dict[str, float]:
@@ -230,15 +241,18 @@ class PolicyModule(LightningModule):
         """Adds the curriculum: with the weights and the optimizer it is the whole state of a run."""
         checkpoint["curriculum"] = self.curriculum.state_dict()
         checkpoint["skipped_updates"] = self.skipped_updates
+        checkpoint["fresh_since"] = self.fresh_since
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the curriculum back and lets Lightning count the remaining steps as a fresh epoch."""
         self.curriculum.load_state_dict(checkpoint["curriculum"])
-        for key in self.changed:
-            section, _, name = key.partition(".")
-            if section == "curriculum":
-                setattr(self.curriculum, name, getattr(self.config.curriculum, name))
+        given = [key.removeprefix("curriculum.") for key in self.changed if key.startswith("curriculum.")]
+        values = {name: getattr(self.config.curriculum, name) for name in given}
+        if "optimizer.warmup_steps" in self.changed:
+            values["warmup_steps"] = self.config.optimizer.warmup_steps
+        self.curriculum.change("settings", "ckpt_changes=true", **values)
         self.skipped_updates = checkpoint["skipped_updates"]
+        self.fresh_since = checkpoint["fresh_since"]
         loop = checkpoint["loops"]["fit_loop"]
         progress = loop["epoch_loop.batch_progress"]
         # In `on_train_batch_end` the step does not count as completed yet; after a stop it does.

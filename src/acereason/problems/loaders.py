@@ -12,23 +12,58 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from acereason.config import ProblemsConfig
+from acereason.config import Config, ProblemsConfig
 from acereason.errors import UserError
 from acereason.problems.json_values import json_text
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.mapping import EmptyField, domain_of, to_problem
 from acereason.problems.problem import Problem
 from acereason.problems.sources import open_rows
+from acereason.problems.wrong_tests import with_wrong_tests
 
 _log = logging.getLogger(__name__)
 
 
+FIRST_SOURCE = "problems"
+"""Name of the source that the settings `problems` describe, among those of `more_problems`."""
+
+
+def sources(config: Config) -> dict[str, ProblemsConfig]:
+    """Every source of a run's problems by its name."""
+    return {FIRST_SOURCE: config.problems, **config.more_problems}
+
+
+def load_sources(config: Config) -> tuple[dict[str, list[Problem]], list[Problem]]:
+    """The training problems of every source by its name, and the held-out ones of all.
+
+    Raises:
+        UserError: as `load_problems`, or an id that two sources have.
+    """
+    train: dict[str, list[Problem]] = {}
+    held_out: list[Problem] = []
+    taken: dict[str, str] = {}
+    for name, source in sources(config).items():
+        train[name], ours = load_problems(source)
+        held_out += ours
+        for problem in (*train[name], *ours):
+            if problem.id in taken:
+                key, other = f"more_problems.{name}", taken[problem.id]
+                raise UserError(f"{key}: id {problem.id!r} is taken by source {other}; set {key}.id")
+        taken |= {problem.id: name for problem in (*train[name], *ours)}
+    return train, held_out
+
+
 def load_problems(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
-    """The training problems, in the source's order, and the held-out ones.
+    """The training problems of one source, in its order, and the held-out ones.
 
     Raises:
         UserError: a source, row or setting that cannot work, with the file and line.
     """
+    train, held_out = _load(config)
+    return with_wrong_tests(train, config), held_out
+
+
+def _load(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
     if min(config.limit, config.held_out) < 0 or config.count < 1:
         raise UserError("problems.limit and problems.held_out must be 0 or more, problems.count 1 or more")
     if config.path == "laptop":

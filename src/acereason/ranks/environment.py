@@ -66,17 +66,19 @@ def find_place() -> Place:
 def resolve_ranks(config: Config, place: Place) -> None:
     """Set `trainer.devices` and `trainer.num_nodes`, where they are 0, to what was started.
 
+    With `validate_only` nobody need have started anything: the plan is of the ranks that the settings ask for.
+
     Raises:
         UserError: they ask for other ranks than were started, or for several nodes without a launcher.
     """
     trainer = config.trainer
     if not place.launcher:
-        if trainer.num_nodes > 1:
+        if trainer.num_nodes > 1 and not config.validate_only:
             raise UserError(
                 f"trainer.num_nodes={trainer.num_nodes}: this program starts the ranks of one node only; "
                 "start it on every node with torchrun or srun"
             )
-        trainer.devices, trainer.num_nodes = trainer.devices or 1, 1
+        trainer.devices, trainer.num_nodes = trainer.devices or 1, trainer.num_nodes or 1
         return
     nodes = place.world_size // place.local_world_size
     devices, num_nodes = trainer.devices or place.local_world_size, trainer.num_nodes or nodes

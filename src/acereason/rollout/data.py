@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -19,9 +19,9 @@ from acereason import grpo
 from acereason.config import Config, EngineName
 from acereason.curriculum import Curriculum
 from acereason.errors import UserError
-from acereason.evaluation.evaluate import EvaluationResult, evaluate
+from acereason.evaluation.evaluate import HeldOutResults, evaluate
 from acereason.problems.problem import Problem
-from acereason.ranks.collectives import gather
+from acereason.ranks.collectives import gather, rank_and_world
 from acereason.ranks.queue import EngineRanks, Store, WorkQueue
 from acereason.rewards.pool import VerifierPool
 from acereason.rollout.collect import Phase, Prompt, check_lengths, make_prompt
@@ -43,10 +43,20 @@ class StepNumbers(Dataset[int]):
         return self.steps[index]
 
 
-def choose_prompts(ids: list[str], seed: int, step: int, count: int) -> list[str]:
+def choose_prompts(ids: list[str], seed: int, step: int, count: int, since: int = 0) -> tuple[list[str], int, bool]:
     """The problems of one rollout step: epoch after epoch, each in a fresh order, never one twice in a step.
 
     A pure function of its arguments, so that a resumed run draws what the uninterrupted one did.
+
+    Args:
+        ids: what to draw from.
+        seed: of the run.
+        step: rollout step.
+        count: problems a step.
+        since: step at which the first epoch over these problems began.
+
+    Returns:
+        The problems, how many epochs are complete before this step, and whether it is the last of its own.
 
     Raises:
         UserError: fewer problems than the step takes.
@@ -57,12 +67,13 @@ def choose_prompts(ids: list[str], seed: int, step: int, count: int) -> list[str
             "give more problems, or filter fewer out"
         )
     steps_per_epoch = len(ids) // count
-    epoch, position = divmod(step, steps_per_epoch)
+    epoch, position = divmod(step - since, steps_per_epoch)
 
     def place(problem_id: str) -> bytes:
-        return hashlib.blake2b(f"{seed}/{epoch}/{problem_id}".encode(), digest_size=8).digest()
+        return hashlib.blake2b(f"{seed}/{since + epoch}/{problem_id}".encode(), digest_size=8).digest()
 
-    return sorted(ids, key=place)[position * count : (position + 1) * count]
+    chosen = sorted(ids, key=place)[position * count : (position + 1) * count]
+    return chosen, epoch, position == steps_per_epoch - 1
 
 
 class RolloutDataModule(LightningDataModule):
@@ -72,11 +83,20 @@ class RolloutDataModule(LightningDataModule):
     prefetched.
 
     Args:
+        config: settings.
+        curriculum: shared with the policy and the callbacks.
+        problems: training problems of each source by its name.
+        held_out: what evaluations ask, of all sources.
+        engine, pool: what to use instead of starting them.
         store: of the process group, for the queue of work that engines share; None for one rank.
         stop_requested: whether this rank knows that the run was asked to leave.
+        longest_response: longest response that the curriculum may ever ask for, tokens; what the engine is made for.
 
     Attributes:
         curriculum: what to draw and how to sample, read afresh at each step.
+        problems: all training problems by id.
+        sources: ids of the training problems of each source by its name.
+        prompts: of training and held-out problems by id, once `setup` has run.
         engine, pool, tokenizer, engines: there once `setup` has run.
         lengths: mean response length, tokens, of each problem when it was last trained on.
     """
@@ -85,25 +105,29 @@ class RolloutDataModule(LightningDataModule):
         self,
         config: Config,
         curriculum: Curriculum,
-        problems: list[Problem],
+        problems: Mapping[str, list[Problem]],
         held_out: list[Problem],
         engine: Engine | None = None,
         pool: VerifierPool | None = None,
         store: Store | None = None,
         stop_requested: Callable[[], bool] = never,
+        longest_response: int = 0,
     ) -> None:
         super().__init__()
         self.config = config
         self.curriculum = curriculum
-        self.problems = {problem.id: problem for problem in problems}
+        self.problems = {problem.id: problem for source in problems.values() for problem in source}
+        self.sources = {name: [problem.id for problem in source] for name, source in problems.items()}
         self.held_out = held_out
         self.engine: Engine | None = engine
         self.pool: VerifierPool | None = pool
         self.tokenizer: Any = None
         self.engines: SharedEngines | None = None
         self.lengths: dict[str, float] = {}
+        self.prompts: dict[str, Prompt] = {}
         self._store, self._stop_requested = store, stop_requested
-        self._prompts: dict[str, Prompt] = {}
+        longest = (config.curriculum.max_response_tokens, config.evaluation.max_response_tokens, longest_response)
+        self._longest_response = max(longest)
         self._synced_step: int | None = None
 
     def setup(self, stage: str) -> None:
@@ -112,8 +136,8 @@ class RolloutDataModule(LightningDataModule):
             return
         self.tokenizer = AutoTokenizer.from_pretrained(self.config.model.path)
         everything = [*self.problems.values(), *self.held_out]
-        self._prompts = {problem.id: make_prompt(problem, self.tokenizer) for problem in everything}
-        choose_prompts(list(self.problems), self.config.seed, 0, self.curriculum.prompts_per_step)
+        self.prompts = {problem.id: make_prompt(problem, self.tokenizer) for problem in everything}
+        self._chosen(self.curriculum.step)
         rewards = self.config.rewards
         if self.pool is None:
             domains = tuple(dict.fromkeys(problem.domain for problem in everything))
@@ -138,9 +162,8 @@ class RolloutDataModule(LightningDataModule):
 
     def _start_engine(self, engine_ranks: EngineRanks) -> Engine:
         settings, path = self.config.engine, self.config.model.path
-        longest_response = max(self.curriculum.max_response_tokens, self.config.evaluation.max_response_tokens)
         context = settings.max_model_len or model_context(path)
-        check_lengths(list(self._prompts.values()), longest_response, context)
+        check_lengths(list(self.prompts.values()), self._longest_response, context)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if settings.name == EngineName.transformers:
             from acereason.rollout.transformers_engine import TransformersEngine
@@ -148,8 +171,9 @@ class RolloutDataModule(LightningDataModule):
             return TransformersEngine(path, settings, device)
         from acereason.rollout.vllm_engine import VLLMEngine
 
-        longest_prompt = max(len(prompt.ids) for prompt in self._prompts.values())
-        length = settings.max_model_len or min(context, longest_prompt + longest_response)
+        longest_prompt = max(len(prompt.ids) for prompt in self.prompts.values())
+        length = settings.max_model_len or min(context, longest_prompt + self._longest_response)
+        self.curriculum.hold_at_most(length - longest_prompt)
         return VLLMEngine(path, settings, length, device, engine_ranks.summed)
 
     def train_dataloader(self) -> DataLoader[int]:
@@ -161,6 +185,9 @@ class RolloutDataModule(LightningDataModule):
 
     def on_before_batch_transfer(self, batch: int, dataloader_idx: int) -> RolloutBatch:
         """The rollouts of the step that is next, sampled with the weights as they are now."""
+        for callback in self.trainer.callbacks if self.trainer else []:  # type: ignore[attr-defined]
+            if hook := getattr(callback, "on_rollouts_start", None):
+                hook(self.trainer, self.trainer.lightning_module)  # type: ignore[union-attr]
         return self.make_batch(self.curriculum.step)
 
     def make_batch(self, step: int) -> RolloutBatch:
@@ -173,9 +200,9 @@ class RolloutDataModule(LightningDataModule):
         curriculum, started = self.curriculum, time.perf_counter()
         self.sync_engine()
         synced = time.perf_counter()
-        ids = self._chosen(step)
+        ids, epoch, ends_epoch = self._chosen(step)
         phase = Phase(
-            [self._prompts[problem_id] for problem_id in ids],
+            [self.prompts[problem_id] for problem_id in ids],
             curriculum.rollouts_per_prompt,
             Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p),
             lambda problem, sample: rollout_seed(self.config.seed, step, problem.id, sample),
@@ -199,13 +226,38 @@ class RolloutDataModule(LightningDataModule):
             collected.first,
             len(ids),
             collected.idle,
+            epoch,
+            ends_epoch,
+            len(self._pool()),
         )
 
-    def _chosen(self, step: int) -> list[str]:
-        """The problems of a step, over all ranks."""
-        curriculum = self.curriculum
-        ids = list(self.problems) if curriculum.pool is None else curriculum.pool
-        return choose_prompts(ids, self.config.seed, step, curriculum.prompts_per_step)
+    def _chosen(self, step: int) -> tuple[list[str], int, bool]:
+        """See `choose_prompts`; the problems are those of all ranks together."""
+        curriculum, (_, world) = self.curriculum, rank_and_world()
+        if curriculum.prompts_per_step % world:
+            prompts = f"curriculum.prompts_per_step={curriculum.prompts_per_step}"
+            raise UserError(f"{prompts}: does not divide over {world} ranks")
+        return choose_prompts(self._pool(), self.config.seed, step, curriculum.prompts_per_step, curriculum.pool_since)
+
+    def _pool(self) -> list[str]:
+        """Ids of the problems that prompts are drawn from now."""
+        pool = self.curriculum.pool
+        return self.problem_ids(self.curriculum.domain) if pool is None else pool
+
+    def problem_ids(self, domain: str, source: str = "", levels: Sequence[int] | None = None) -> list[str]:
+        """Ids of training problems, in the order of their sources.
+
+        Args:
+            domain: `math` or `code`.
+            source: name of a source; empty for all.
+            levels: lowest and highest; None for all, also those without one.
+        """
+        ids = self.sources[source] if source else list(self.problems)
+        chosen = [self.problems[problem_id] for problem_id in ids if self.problems[problem_id].domain == domain]
+        if levels is not None:
+            low, high = levels
+            chosen = [problem for problem in chosen if problem.level is not None and low <= problem.level <= high]
+        return [problem.id for problem in chosen]
 
     def sync_engine(self) -> None:
         """Gives the engine the policy's weights, unless it has those of this step already."""
@@ -218,20 +270,26 @@ class RolloutDataModule(LightningDataModule):
         weights: Iterator[tuple[str, Tensor]] = self.trainer.lightning_module.weights()  # type: ignore[union-attr, operator]
         return weights
 
-    def validate(self) -> EvaluationResult | None:
-        """Held-out evaluation of the policy as it is now; None when nothing is held out."""
+    def validate(self) -> HeldOutResults | None:
+        """Held-out evaluation of the policy as it is now, each domain by itself; None when nothing is held out."""
         assert self.engines is not None
         if not self.held_out:
             return None
         self.sync_engine()
         settings = self.config.evaluation
         length = settings.max_response_tokens or self.curriculum.max_response_tokens
-        return evaluate(
-            self.engines,
-            [self._prompts[problem.id] for problem in self.held_out],
-            Sampling(length, settings.temperature, settings.top_p),
-            samples=settings.samples_per_problem,
-            seed=self.config.seed,
+        domains = dict.fromkeys(problem.domain for problem in self.held_out)
+        return HeldOutResults(
+            {
+                domain: evaluate(
+                    self.engines,
+                    [self.prompts[problem.id] for problem in self.held_out if problem.domain == domain],
+                    Sampling(length, settings.temperature, settings.top_p),
+                    samples=settings.samples_per_problem,
+                    seed=self.config.seed,
+                )
+                for domain in domains
+            }
         )
 
     def teardown(self, stage: str) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from acereason.curriculum import Curriculum
 from acereason.rollout.rollout import RolloutBatch
 
 
@@ -69,3 +70,16 @@ def step_metrics(batch: RolloutBatch, metric: RolloutMetrics, device: torch.devi
     metrics["throughput/engine_idle"] = batch.idle
     metrics["throughput/tokens_per_second"] = metrics["response/tokens"] / seconds["step"]
     return metrics
+
+
+def curriculum_metrics(curriculum: Curriculum, batch: RolloutBatch) -> dict[str, float]:
+    """Scalars of what the curriculum was in the step that a batch belongs to."""
+    return {
+        "curriculum/max_response_tokens": float(curriculum.max_response_tokens),
+        "curriculum/prompts_per_step": float(curriculum.prompts_per_step),
+        "curriculum/rollouts_per_prompt": float(curriculum.rollouts_per_prompt),
+        "curriculum/temperature": batch.temperature,
+        "curriculum/top_p": curriculum.top_p,
+        "curriculum/pool": float(batch.pool_size),
+        "curriculum/epoch": float(batch.epoch),
+    }

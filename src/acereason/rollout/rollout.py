@@ -49,6 +49,9 @@ class RolloutBatch:
         first: number of the first group among those of all ranks.
         total_groups: how many those are; 0 when these are all.
         idle: share of the generation that engines spent waiting for the slowest.
+        epoch: epochs over the pool that were complete before this step, counted from the pool's last change.
+        ends_epoch: whether this step is the last of its epoch.
+        pool_size: problems that the step's prompts were drawn from.
     """
 
     step: int
@@ -60,6 +63,9 @@ class RolloutBatch:
     first: int = 0
     total_groups: int = 0
     idle: float = 0.0
+    epoch: int = 0
+    ends_epoch: bool = False
+    pool_size: int = 0
 
     def to(self, device: torch.device, **_: object) -> RolloutBatch:
         """Itself: micro-batches move to the device one at a time. Lightning calls this."""

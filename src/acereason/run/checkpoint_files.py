@@ -29,7 +29,7 @@ SHAPES = (
 
 # Settings, or groups of them, that could change a later weight, rollout or scalar by more than its rounding.
 _DECIDING = (
-    *("seed", "problems.", "curriculum.", "grpo.", "optimizer.", "callbacks."),
+    *("seed", "problems.", "more_problems.", "curriculum.", "grpo.", "optimizer.", "callbacks."),
     *("model.compute_dtype", "engine.name", "engine.dtype"),
     *("rewards.timeout_seconds", "rewards.memory_mib", "rewards.shuffle"),
     *("sandbox.time_limit_seconds", "sandbox.total_time_limit_seconds", "sandbox.memory_mib", "sandbox.output_mib"),

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 def is_due(trainer: Trainer, module: Any, every_n_steps: int) -> bool:
-    """Whether something is to be done after this rollout step: every so many, and after the last one."""
+    """Whether something is to be done after this rollout step: every so many, and after the last one of a stage."""
     step = module.curriculum.step
-    last = trainer.should_stop or step == module.config.trainer.max_steps
+    last = trainer.should_stop or step in (module.config.trainer.max_steps, module.curriculum.stage_since)
     return last or (every_n_steps > 0 and step % every_n_steps == 0)
 
 

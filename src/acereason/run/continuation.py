@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from acereason.curricula.solve_rate_files import FOLDER as SOLVE_RATES
 from acereason.run.checkpoint_files import PARTIAL, read_manifest, sync
 
 EVENTS = "events.out.tfevents."
@@ -30,7 +31,10 @@ def cut_back(folder: Path, step: int) -> None:
     """
     for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    _cut_rollouts(folder / "rollouts", step)
+    _cut_files(folder / "rollouts", step)
+    # The solve rates of the policy after N steps are measured when those of the checkpoint are saved already: a
+    # measurement that was cut short goes on.
+    _cut_files(folder / SOLVE_RATES, step + 1 if step else 0)
     events = folder / "events"
     for path in events.glob(f"*{PARTIAL}"):
         path.unlink()
@@ -42,12 +46,12 @@ def cut_back(folder: Path, step: int) -> None:
     _date_back([path for path in files if path.exists()])
 
 
-def _cut_rollouts(folder: Path, step: int) -> None:
-    """File N holds the rollouts of the step after N steps, so it belongs to what comes after N."""
+def _cut_files(folder: Path, step: int) -> None:
+    """Files of `step` and later go: file N of the rollouts holds those of the step after N steps."""
     for path in folder.glob(f".*{PARTIAL}"):
         path.unlink()
     for path in folder.glob("step-*.parquet"):
-        match = re.fullmatch(r"step-(\d+)(-rank-\d+)?", path.stem)
+        match = re.fullmatch(r"step-(\d+)(-rank-\d+|-part-\d+)?", path.stem)
         if match and int(match[1]) >= step:
             path.unlink()
 

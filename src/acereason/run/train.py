@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, seed_everything
 
 from acereason.config import Config
 from acereason.curriculum import Curriculum
@@ -21,29 +20,30 @@ from acereason.run.build import build_trainer, make_deterministic, quiet, run_fo
 from acereason.run.callbacks import HeldOutEvaluation
 from acereason.run.checkpoint_files import check_branch, check_fits, find_checkpoint, step_of
 from acereason.run.continuation import cut_back
-from acereason.run.export import export_weights
+from acereason.run.final_export import FinalExport
 from acereason.run.plan import print_plan
 from acereason.run.report import print_report, write_curves
 from acereason.run.stopping import Leave, say_goodbye
+from acereason.run.user_callbacks import longest_response
 
 
-class FinalExport(Callback):
-    """Writes the trained policy in Hugging Face format."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_train_end(self, trainer: Trainer, module: Any) -> None:
-        """All ranks gather each weight; rank 0 writes it."""
-        weights = module.weights()
-        if trainer.is_global_zero:
-            export_weights(weights, module.config.model.path, self.folder)
-        for _ in weights:  # the other ranks' part, and what rank 0 has not asked for
-            pass
-
-
-def train(config: Config, problems: list[Problem], held_out: list[Problem], place: Place, lifeline: Lifeline) -> None:
+def train(
+    config: Config,
+    callbacks: list[Callback],
+    problems: Mapping[str, list[Problem]],
+    held_out: list[Problem],
+    place: Place,
+    lifeline: Lifeline,
+) -> None:
     """Trains on `problems` as the settings say and leaves everything in the run's folder.
+
+    Args:
+        config: settings.
+        callbacks: the user's, made from them.
+        problems: to train on, by the names of their sources.
+        held_out: for evaluation.
+        place: of this rank among all.
+        lifeline: of this process.
 
     Raises:
         UserError: a setting, file or model cannot work.
@@ -59,16 +59,22 @@ def train(config: Config, problems: list[Problem], held_out: list[Problem], plac
     if place.rank == 0:
         cut_back(folder, step_of(checkpoint) if checkpoint else 0)
         write_run_files(config)
-        print_plan(config)
+        print_plan(config, callbacks)
     evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)
     last = [Leave(lifeline), *([FinalExport(folder / "export")] if config.checkpoint.export else [])]
-    trainer = build_trainer(config, evaluation, *last)
+    trainer = build_trainer(config, evaluation, *last, own=callbacks)
     seed_everything(config.seed, verbose=False)
     make_deterministic(trainer.strategy.root_device)
-    curriculum = Curriculum.from_config(config.curriculum, config.problems.domain.value)
+    curriculum = Curriculum.from_config(config)
     policy = PolicyModule(config, curriculum, changed)
     data = RolloutDataModule(
-        config, curriculum, problems, held_out, store=store, stop_requested=lambda: lifeline.stop_requested
+        config,
+        curriculum,
+        problems,
+        held_out,
+        store=store,
+        stop_requested=lambda: lifeline.stop_requested,
+        longest_response=longest_response(config, callbacks),
     )
     try:
         trainer.fit(policy, data, ckpt_path=checkpoint, weights_only=False)

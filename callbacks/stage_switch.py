@@ -1,0 +1,106 @@
+"""One run through several stages: math with short responses, then longer ones, then code … (§3.2.2, §3.3.2, §3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from acereason.config import Config
+from acereason.curricula.callback import CurriculumCallback
+from acereason.curricula.plateau import check_metric, measured
+from acereason.curricula.stages import Stage, check_stage, filled, read_stages
+from acereason.errors import UserError
+
+
+class StageSwitch(CurriculumCallback):
+    """Leads a run through its stages; each ends by steps, epochs or a plateau, and the last one ends the run.
+
+    What a stage sets holds from its first rollouts on; nothing is started anew. At its end the run evaluates, exports
+    the policy and saves a checkpoint: all that follows from `curriculum.stage_since`.
+
+    Args:
+        stages: mappings, see `acereason.curricula.stages.Stage`.
+        reset_optimizer: begin each stage but the first with fresh moments, as separate launches do.
+    """
+
+    logs = ("curriculum/stage",)
+
+    def __init__(self, stages: Sequence[Any], reset_optimizer: bool = True) -> None:
+        self.stages = read_stages(stages, self.setting("stages"))
+        self.reset_optimizer = reset_optimizer
+        self.number = -1
+        self.epochs = 0
+
+    def check(self, config: Config, others: Sequence[Callback]) -> None:
+        """Each stage by itself; whether it has problems is seen when they are loaded."""
+        for number, stage in enumerate(filled(self.stages, config)):
+            setting = self.setting(f"stages[{number}]")
+            check_stage(stage, setting, config)
+            if stage.ends.plateau:
+                check_metric(stage.ends.plateau.metric, f"{setting}.ends.plateau.metric", config, others, self)
+
+    def longest_response(self, config: Config) -> int:
+        """Of all stages."""
+        return max(stage.max_response_tokens or 0 for stage in self.stages)
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Makes sure, before the first step, that every stage has problems."""
+        for number, each in enumerate(filled(self.stages, pl_module.config)):
+            self._pool(trainer, number, each, each.domain)
+
+    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+        """The first stage of a fresh run."""
+        if self.number < 0:
+            self._begin(trainer, module, "the run begins")
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Ends the stage when it is time."""
+        stage, steps = self.stages[self.number], module.curriculum.step - module.curriculum.stage_since
+        module.metrics["curriculum/stage"] = float(self.number)
+        self.epochs += batch.ends_epoch
+        reached = {
+            f"{steps} steps": steps == stage.ends.steps,
+            f"{self.epochs} epochs": self.epochs == stage.ends.epochs,
+        }
+        if plateau := stage.ends.plateau:
+            setting = self.setting(f"stages[{self.number}].ends.plateau.metric")
+            is_flat = plateau.update(measured(plateau.metric, setting, trainer, module))
+            reached[f"{plateau}"] = is_flat
+        reasons = [reason for reason, holds in reached.items() if holds]
+        if reasons:
+            self._begin(trainer, module, f"{stage.name} ends after {' and '.join(reasons)}")
+
+    def _begin(self, trainer: Trainer, module: Any, why: str) -> None:
+        if self.number + 1 == len(self.stages):
+            trainer.should_stop = True
+            return
+        self.number, self.epochs = self.number + 1, 0
+        stage = self.stages[self.number]
+        domain = stage.domain or module.curriculum.domain
+        pool = self._pool(trainer, self.number, stage, domain)
+        module.curriculum.change(self.name, why, **stage.values(), pool=pool)
+        if self.reset_optimizer and self.number:
+            module.reset_optimizer()
+
+    def _pool(self, trainer: Trainer, number: int, stage: Stage, domain: str | None) -> list[str]:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        pool: list[str] = data.problem_ids(domain, stage.source or "", stage.levels)
+        if not pool:
+            which = f"source {stage.source or 'any'}, levels {list(stage.levels) if stage.levels else 'any'}"
+            setting = self.setting(f"stages[{number}]")
+            raise UserError(f"{setting}: stage {stage.name} has no {domain} problem ({which})")
+        return pool
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which stage it is, its epochs, and what its plateau has seen."""
+        plateau = self.stages[self.number].ends.plateau
+        return {"number": self.number, "epochs": self.epochs, "plateau": plateau.state_dict() if plateau else None}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them back."""
+        self.number, self.epochs = state_dict["number"], state_dict["epochs"]
+        plateau = self.stages[self.number].ends.plateau
+        if plateau and state_dict["plateau"]:
+            plateau.load_state_dict(state_dict["plateau"])

@@ -1,0 +1,76 @@
+"""What the settings gave a callback, checked: each function raises a `UserError` that begins with the setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from acereason.errors import UserError
+from acereason.settings import nearest, shown
+
+
+def read_mapping(value: Any, names: Sequence[str], setting: str) -> dict[str, Any]:
+    """A mapping with known names only.
+
+    Raises:
+        UserError: another kind of value, or a name that is not among `names`.
+    """
+    if not isinstance(value, Mapping):
+        raise UserError(f"{setting}={shown(value)}: expected a mapping with {', '.join(names)}")
+    for name in value:
+        if name not in names:
+            raise UserError(f"{setting}.{name}={shown(value[name])}: no such setting; {nearest(str(name), names)}")
+    return dict(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_whole(value: Any, low: int, setting: str) -> None:
+    """A whole number, `low` or more."""
+    if not is_whole(value) or value < low:
+        raise UserError(f"{setting}={shown(value)}: must be a whole number from {low}")
+
+
+def check_number(value: Any, allowed: str, setting: str) -> None:
+    """A number of a range such as `[0, 1)`, to which 0 belongs and 1 does not."""
+    low, high = (float(end) for end in allowed[1:-1].split(","))
+    above = is_number(value) and (value >= low if allowed[0] == "[" else value > low)
+    if not above or not (value <= high if allowed[-1] == "]" else value < high):
+        words = f"a number {'from' if allowed[0] == '[' else 'above'} {low:g}"
+        if high < math.inf:
+            words += f" {'to' if allowed[-1] == ']' else 'to below'} {high:g}"
+        raise UserError(f"{setting}={shown(value)}: must be {words}")
+
+
+def check_rising(values: Any, low: int, setting: str) -> None:
+    """A list of whole numbers, each above the one before, the first `low` or more."""
+    fits = isinstance(values, Sequence) and len(values) > 0 and all(map(is_whole, values))
+    if not fits or values[0] < low or any(second <= first for first, second in pairwise(values)):
+        raise UserError(f"{setting}={shown(values)}: must be whole numbers from {low}, each above the one before")
+
+
+def check_choice(value: Any, choices: Iterable[str], setting: str) -> None:
+    """One of some words."""
+    choices = list(choices)
+    if value not in choices:
+        raise UserError(f"{setting}={shown(value)}: {nearest(str(value), choices)}")
+
+
+def check_choices(values: Any, choices: Iterable[str], setting: str) -> None:
+    """A list of some words; it may be empty."""
+    choices = list(choices)
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise UserError(f"{setting}={shown(values)}: must be a list, so [{shown(values)}]")
+    for value in values:
+        if value not in choices:
+            raise UserError(f"{setting}={shown(list(values))}: no {shown(value)}; {nearest(str(value), choices)}")

@@ -1,0 +1,156 @@
+"""When a metric has stopped rising, and which metrics there are to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from acereason.config import Config
+from acereason.curricula.arguments import check_number, check_whole, read_mapping
+from acereason.errors import UserError
+from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
+from acereason.problems.loaders import sources
+from acereason.problems.problem import Domain
+from acereason.settings import nearest, shown
+
+
+@dataclass
+class Plateau:
+    """Says when the running mean of a metric has not risen for long enough.
+
+    A rise counts when the mean is above its best so far by more than `min_gain`; many small ones add up to one.
+
+    Attributes:
+        metric: its name.
+        patience: updates without a rise.
+        min_gain: what the mean has to gain on its best, in the metric's unit.
+        window: values of the running mean; before there are so many, nothing is decided.
+        recent, best, stale: the last values, the best mean, and the updates since; its whole memory.
+    """
+
+    metric: str
+    patience: int
+    min_gain: float = 0.0
+    window: int = 1
+    recent: list[float] = field(default_factory=list, init=False, compare=False)
+    best: float | None = field(default=None, init=False, compare=False)
+    stale: int = field(default=0, init=False, compare=False)
+
+    @classmethod
+    def read(cls, value: Any, setting: str) -> Plateau:
+        """From the settings: `{metric: reward/mean, patience: 20, min_gain: 0.01, window: 5}`.
+
+        Raises:
+            UserError: a name or value that cannot be, or metric or patience missing; it begins with `setting`.
+        """
+        given = read_mapping(value, ["metric", "patience", "min_gain", "window"], setting)
+        for name in ("metric", "patience"):
+            if name not in given:
+                raise UserError(f"{setting}={shown(value)}: needs {name}; set {setting}.{name}=…")
+        plateau = cls(**given)
+        if not isinstance(plateau.metric, str):
+            raise UserError(f"{setting}.metric={shown(plateau.metric)}: must be a metric's name, such as reward/mean")
+        check_whole(plateau.patience, 1, f"{setting}.patience")
+        check_whole(plateau.window, 1, f"{setting}.window")
+        check_number(plateau.min_gain, "[0, inf)", f"{setting}.min_gain")
+        return plateau
+
+    def update(self, value: float) -> bool:
+        """Takes one more value; True once the mean has not risen for `patience` updates."""
+        self.recent = [*self.recent, value][-self.window :]
+        if len(self.recent) < self.window:
+            return False
+        mean = sum(self.recent) / self.window
+        if self.best is None or mean > self.best + self.min_gain:
+            self.best, self.stale = mean, 0
+        else:
+            self.stale += 1
+        return self.stale >= self.patience
+
+    def reset(self) -> None:
+        """Forgets what it has seen."""
+        self.recent, self.best, self.stale = [], None, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data for a checkpoint."""
+        return {"recent": list(self.recent), "best": self.best, "stale": self.stale}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes it back."""
+        self.recent, self.best, self.stale = list(state["recent"]), state["best"], state["stale"]
+
+    def __str__(self) -> str:
+        """In words, for the reason of a change."""
+        best = "" if self.best is None else f", best {self.best:.4g}"
+        return f"{self.metric} has not risen by more than {self.min_gain:g} for {self.stale} steps{best}"
+
+
+STEP_METRICS = (
+    *("reward/mean", "reward/solved_all", "reward/solved_none", "reward/mixed", "reward/unjudged"),
+    *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
+    *("policy/entropy", "policy/loss", "policy/grad_norm", "policy/lr", "policy/skipped_updates"),
+    *("rollout/logprob_gap_mean", "rollout/logprob_gap_max"),
+    *("time/sync", "time/generate", "time/verify_exposed", "time/train", "time/step"),
+    *("throughput/engine_idle", "throughput/tokens_per_second"),
+    *("curriculum/max_response_tokens", "curriculum/prompts_per_step", "curriculum/rollouts_per_prompt"),
+    *("curriculum/temperature", "curriculum/top_p", "curriculum/pool", "curriculum/epoch"),
+)
+"""What every rollout step logs; a test holds it against what one does. `throughput/mfu` needs a known device."""
+
+
+def metrics_of(config: Config) -> list[str]:
+    """Names of what a run of these settings will measure at each step and in its evaluations."""
+    optional = {
+        "policy/clip_fraction": config.grpo.updates_per_batch > 1,
+        "policy/kl": config.grpo.kl_coefficient > 0,
+    }
+    nothing = EvaluationResult(0.0, 0.0, 0.0, 0.0, samples=0, solve_rates=[], groups=[])
+    domains: dict[Domain, EvaluationResult] = {
+        source.domain.value: nothing for source in sources(config).values() if source.held_out > 0
+    }
+    evaluated = HeldOutResults(domains).metrics() if domains else {}
+    return [*STEP_METRICS, *(name for name, is_on in optional.items() if is_on), *evaluated]
+
+
+def check_metric(
+    metric: str, setting: str, config: Config, callbacks: Sequence[Callback], reader: Callback | None = None
+) -> None:
+    """Makes sure that a metric will be there to look at.
+
+    Args:
+        metric: its name.
+        setting: where it is named, for messages.
+        config: the run's settings.
+        callbacks: all that the settings name, in their order.
+        reader: the one of them that looks at it: what another one logs is there only for those that come after it.
+
+    Raises:
+        UserError: it will not.
+    """
+    logged = [(name, callback) for callback in callbacks for name in getattr(callback, "logs", ())]
+    known = [*metrics_of(config), *(name for name, _ in logged)]
+    if metric not in known:
+        raise UserError(f"{setting}={shown(metric)}: no such metric in this run; {nearest(metric, known)}")
+    order = list(callbacks)
+    owners = [callback for name, callback in logged if name == metric]
+    if reader in order and owners and min(map(order.index, owners)) > order.index(reader):
+        first = getattr(owners[0], "name", type(owners[0]).__name__)
+        raise UserError(f"{setting}={shown(metric)}: comes from callbacks.{first}, which must stand before this one")
+
+
+def measured(metric: str, setting: str, trainer: Trainer, module: Any) -> float:
+    """The newest value of a metric, after a step: of that step or of the last evaluation.
+
+    Raises:
+        UserError: there is none.
+    """
+    for metrics in (module.metrics, trainer.callback_metrics):
+        if metric in metrics:
+            return float(metrics[metric])
+    after = f"after {module.curriculum.step} steps"
+    raise UserError(
+        f"{setting}={metric}: not there {after}; a callback that logs it must stand before the one that reads it"
+    )

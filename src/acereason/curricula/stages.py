@@ -1,0 +1,170 @@
+"""The stages of a curriculum as the settings have them: what each changes, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from acereason.config import AdvantageKind, Config
+from acereason.curricula.arguments import check_whole, is_whole, read_mapping
+from acereason.curricula.plateau import Plateau
+from acereason.curriculum import check_value
+from acereason.errors import UserError
+from acereason.problems.loaders import sources
+from acereason.settings import nearest, shown
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When a stage ends: with the first of these to happen.
+
+    Attributes:
+        steps: rollout steps.
+        epochs: epochs over its pool.
+        plateau: a metric that rises no more.
+    """
+
+    steps: int | None = None
+    epochs: int | None = None
+    plateau: Plateau | None = None
+
+    def __str__(self) -> str:
+        """In words, such as `400 steps or a plateau of reward/mean`."""
+        parts = [f"{number} {unit}" for number, unit in ((self.steps, "steps"), (self.epochs, "epochs")) if number]
+        return " or ".join([*parts, *([f"a plateau of {self.plateau.metric}"] if self.plateau else [])])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage; what is None stays as the stage before had it.
+
+    Attributes:
+        name: unlike that of any other.
+        ends: when it is over; the run is when the last one is.
+        domain: `math` or `code`.
+        source: name of the source of its problems; None for all of the domain.
+        levels: lowest and highest level of its problems; None for all.
+        max_response_tokens: longest response, tokens.
+        prompts_per_step, rollouts_per_prompt: the size of a rollout step.
+        temperature, top_p: how responses are sampled.
+        learning_rate: of AdamW, after warm-up.
+        warmup_steps: optimizer steps over which it rises.
+    """
+
+    name: str
+    ends: Ends
+    domain: str | None = None
+    source: str | None = None
+    levels: tuple[int, int] | None = None
+    max_response_tokens: int | None = None
+    prompts_per_step: int | None = None
+    rollouts_per_prompt: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    learning_rate: float | None = None
+    warmup_steps: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """What it gives the curriculum, by name; its pool is for the data module to find."""
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values = {name: given[name] for name in _CURRICULUM if given[name] is not None}
+        return {"stage": self.name, **values}
+
+
+_CURRICULUM = tuple(entry.name for entry in fields(Stage) if entry.name not in ("name", "ends", "source", "levels"))
+
+
+def read_stages(value: Any, setting: str) -> list[Stage]:
+    """The stages of a list of mappings.
+
+    Args:
+        value: as the settings have it.
+        setting: what the list is called there, for messages.
+
+    Raises:
+        UserError: no stage, a name twice, or a value that cannot be.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        example = "[{name: math, ends: {steps: 100}}]"
+        raise UserError(f"{setting}={shown(value)}: needs a list of at least one stage, such as {example}")
+    stages = [_read_stage(entry, f"{setting}[{number}]") for number, entry in enumerate(value)]
+    names = [stage.name for stage in stages]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UserError(f"{setting}[{number}].name={name}: an earlier stage has this name; give each its own")
+    return stages
+
+
+def _read_stage(value: Any, setting: str) -> Stage:
+    entry = read_mapping(value, [entry.name for entry in fields(Stage)], setting)
+    if not isinstance(entry.get("name"), str) or not entry["name"]:
+        raise UserError(f"{setting}.name={shown(entry.get('name'))}: a stage needs a name")
+    for name in _CURRICULUM:
+        if entry.get(name) is not None:
+            check_value(name, entry[name], f"{setting}.{name}={shown(entry[name])}")
+    levels = entry.get("levels")
+    if levels is not None:
+        entry["levels"] = read_levels(levels, f"{setting}.levels")
+    return Stage(**{**entry, "ends": _read_ends(entry.get("ends"), f"{setting}.ends")})
+
+
+def _read_ends(value: Any, setting: str) -> Ends:
+    entry = read_mapping(value, [entry.name for entry in fields(Ends)], setting)
+    if not any(entry.get(name) is not None for name in ("steps", "epochs", "plateau")):
+        raise UserError(f"{setting}={shown(value)}: say when the stage ends: steps, epochs or plateau")
+    for name in ("steps", "epochs"):
+        if entry.get(name) is not None:
+            check_whole(entry[name], 1, f"{setting}.{name}")
+    if entry.get("plateau") is not None:
+        entry["plateau"] = Plateau.read(entry["plateau"], f"{setting}.plateau")
+    return Ends(**entry)
+
+
+def filled(stages: Sequence[Stage], config: Config) -> list[Stage]:
+    """The stages with what each takes over from the one before, the first from the settings, written out."""
+    before: dict[str, Any] = {
+        **{name: getattr(config.curriculum, name) for name in _CURRICULUM if hasattr(config.curriculum, name)},
+        "domain": config.problems.domain.value,
+        "warmup_steps": config.optimizer.warmup_steps,
+    }
+    result = []
+    for stage in stages:
+        before |= {name: getattr(stage, name) for name in _CURRICULUM if getattr(stage, name) is not None}
+        result.append(replace(stage, **before))
+    return result
+
+
+def check_stage(stage: Stage, setting: str, config: Config) -> None:
+    """Makes sure that a `filled` stage can run with these settings.
+
+    Raises:
+        UserError: it cannot.
+    """
+    known = sources(config)
+    if stage.source is not None and stage.source not in known:
+        raise UserError(f"{setting}.source={stage.source}: {nearest(stage.source, known)}")
+    chosen = [source for name, source in known.items() if stage.source in (None, name)]
+    if not any(source.domain.value == stage.domain for source in chosen):
+        where = f"source {stage.source}" if stage.source else "any source of problems; add one to more_problems"
+        raise UserError(f"{setting}.domain={stage.domain}: not the domain of {where}")
+    advantage = config.grpo.advantage
+    if stage.rollouts_per_prompt == 1 and advantage is not AdvantageKind.group_mean:
+        compares = f"grpo.advantage={advantage.value} compares the responses of a group; sample at least 2"
+        raise UserError(f"{setting}.rollouts_per_prompt=1: {compares}")
+    ranks, updates = config.trainer.ranks, config.grpo.updates_per_batch
+    for words, number in {f"over {ranks} ranks": ranks, f"into {updates} updates": updates}.items():
+        if (stage.prompts_per_step or 0) % number:
+            raise UserError(f"{setting}.prompts_per_step={stage.prompts_per_step}: does not divide {words}")
+
+
+def read_levels(value: Any, setting: str) -> tuple[int, int]:
+    """Lowest and highest level.
+
+    Raises:
+        UserError: not two whole numbers, lowest first.
+    """
+    fits = isinstance(value, Sequence) and len(value) == 2 and all(map(is_whole, value))
+    if not fits or value[0] > value[1]:
+        raise UserError(f"{setting}={shown(value)}: must be the lowest and the highest level, such as [0, 5]")
+    return value[0], value[1]

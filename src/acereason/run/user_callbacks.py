@@ -1,0 +1,71 @@
+"""The callbacks that the settings name: imported, made, and asked whether they can work."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from acereason.callback_lookup import import_folders
+from acereason.checks import check_length
+from acereason.config import CallbackConfig, Config
+from acereason.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
+
+def user_callbacks(config: Config) -> list[Callback]:
+    """The callbacks that the settings name, each of which has found that it can work; without any, nothing is imported.
+
+    Raises:
+        UserError: one cannot, or may ask for responses that the model or the engine cannot hold.
+    """
+    if not config.callbacks:
+        return []
+    callbacks = _made(config.callbacks)
+    for callback in callbacks:
+        if check := getattr(callback, "check", None):
+            check(config, callbacks)
+    for name, callback in zip(config.callbacks, callbacks, strict=True):
+        check_length(config, f"callbacks.{name}: max_response_tokens", longest_response(config, [callback]))
+    return callbacks
+
+
+def longest_response(config: Config, callbacks: Sequence[Callback]) -> int:
+    """The longest response that training may ever ask for, tokens."""
+    asked = [getattr(callback, "longest_response", None) for callback in callbacks]
+    return max([config.curriculum.max_response_tokens, *(ask(config) for ask in asked if ask)])
+
+
+def _made(entries: dict[str, CallbackConfig]) -> list[Callback]:
+    """The callbacks that the settings name.
+
+    Raises:
+        UserError: a class cannot be imported, is no callback, or refuses its arguments.
+    """
+    from lightning.pytorch import Callback
+
+    from acereason.curricula.callback import CurriculumCallback
+
+    sys.path[:0] = [folder for folder in import_folders() if folder not in sys.path]
+    callbacks: list[Callback] = []
+    for name, entry in entries.items():
+        module_name, _, class_name = entry.class_path.rpartition(".")
+        key = f"callbacks.{name}.class_path={entry.class_path}"
+        try:
+            found = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(f"{key} cannot be imported: {error}") from error
+        if not (isinstance(found, type) and issubclass(found, Callback)):
+            raise UserError(f"{key} is not a Lightning Callback")
+        callback: Any = found.__new__(found)
+        if isinstance(callback, CurriculumCallback):
+            callback.name = name  # before its constructor, whose messages say it
+        try:
+            found.__init__(callback, **entry.init_args)
+        except TypeError as error:
+            raise UserError(f"callbacks.{name}.init_args={entry.init_args}: {error}") from error
+        callbacks.append(callback)
+    return callbacks
