@@ -168,7 +168,16 @@ def srun(trees: list[Tree], root: Path, *words: str) -> list[Tree]:
         "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
     }
     return [
-        start(trees, root, ("train.py", "recipe=laptop_math"), "ckpt=auto", *words, SLURM_PROCID=task, SLURM_LOCALID=task, **shared)
+        start(
+            trees,
+            root,
+            ("train.py", "recipe=laptop_math"),
+            "ckpt=auto",
+            *words,
+            SLURM_PROCID=task,
+            SLURM_LOCALID=task,
+            **shared,
+        )
         for task in ("0", "1")
     ]
 

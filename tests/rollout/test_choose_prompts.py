@@ -10,7 +10,9 @@ IDS = [f"p{i}" for i in range(12)]
 
 def epoch(ids: list[str], count: int, number: int, seed: int = 0) -> list[str]:
     steps = len(ids) // count
-    return [i for step in range(number * steps, (number + 1) * steps) for i in choose_prompts(ids, seed, step, count)[0]]
+    return [
+        i for step in range(number * steps, (number + 1) * steps) for i in choose_prompts(ids, seed, step, count)[0]
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 12])

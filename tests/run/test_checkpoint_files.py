@@ -151,7 +151,14 @@ def test_the_same_settings_fit(tmp_path: Path) -> None:
 
 def test_settings_that_decide_the_numbers_must_be_the_same_or_be_changed_on_purpose(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, 3, config=compose(["recipe=laptop_math"]))
-    overrides = ["recipe=laptop_math", "curriculum.learning_rate=1e-5", "seed=7", "problems.levels=[2,3]", "grpo.clip_low=0.1", "ckpt=last"]
+    overrides = [
+        "recipe=laptop_math",
+        "curriculum.learning_rate=1e-5",
+        "seed=7",
+        "problems.levels=[2,3]",
+        "grpo.clip_low=0.1",
+        "ckpt=last",
+    ]
     with pytest.raises(UserError) as caught:
         check_fits(compose([*overrides, "run.name=x"]), path)
     assert str(caught.value) == (
@@ -188,7 +195,9 @@ def test_more_problems_decide_the_numbers_too(tmp_path: Path) -> None:
 def test_every_setting_either_decides_the_numbers_or_is_known_not_to(tmp_path: Path) -> None:
     path, config = checkpoint(tmp_path, 3), compose(["ckpt_changes=true"])
     checked = [
-        key for key in settings() if not key.startswith(("run.", "trainer.", "checkpoint.", "log.", "callbacks", "more_problems"))
+        key
+        for key in settings()
+        if not key.startswith(("run.", "trainer.", "checkpoint.", "log.", "callbacks", "more_problems"))
     ]
     for key in checked:
         group, _, name = key.rpartition(".")

@@ -257,7 +257,10 @@ def test_a_checkpoint_says_what_it_holds(finished_run: Fitted) -> None:
     saved = finished_run.folder / "checkpoints" / "step-000002"
     manifest = read_manifest(saved)
     assert (manifest.step, manifest.ranks, manifest.evaluation_due) == (2, 1, False)
-    assert manifest.score == {"name": "eval/pass@1", "value": finished_run.evaluation.results[2].domains["math"].pass_at_1}
+    assert manifest.score == {
+        "name": "eval/pass@1",
+        "value": finished_run.evaluation.results[2].domains["math"].pass_at_1,
+    }
     assert {"model_type": "qwen2", "hidden_size": 128, "vocab_size": 272}.items() <= manifest.model.items()
     assert {"__0_0.distcp", ".metadata", "meta.pt", "config.yaml"} == set(manifest.files)
     assert "max_steps: 4" in (saved / "config.yaml").read_text()

@@ -1,0 +1,96 @@
+"""Leads a callback through rollout steps whose metrics are given, with a real curriculum and nothing that learns."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tiny_runs import rollout, rollout_batch, tiny_config
+
+from acereason.config import Config
+from acereason.curricula.callback import CurriculumCallback
+from acereason.curriculum import Curriculum
+from acereason.rollout.rollout import RolloutBatch
+from acereason.run.user_callbacks import user_callbacks
+
+
+def curriculum(**values: Any) -> Curriculum:
+    """At step 0 of a stage `first`."""
+    given: dict[str, Any] = {
+        "stage": "first",
+        "domain": "math",
+        "max_response_tokens": 8,
+        "prompts_per_step": 2,
+        "rollouts_per_prompt": 4,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "learning_rate": 1e-3,
+    }
+    return Curriculum(**{**given, **values})
+
+
+@dataclass
+class Walk:
+    """A run in name: what happens around the update, in the order of a real one.
+
+    Attributes:
+        before, after: what other callbacks do at the end of a step, before and after the one that is tested.
+        rollouts: values of the curriculum that the rollouts of each step were made with.
+    """
+
+    callback: CurriculumCallback
+    curriculum: Curriculum
+    before: Callable[[Curriculum], object] = lambda _: None
+    after: Callable[[Curriculum], object] = lambda _: None
+    rollouts: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.trainer = SimpleNamespace(callback_metrics={}, should_stop=False, is_global_zero=True)
+        self.module = SimpleNamespace(curriculum=self.curriculum, metrics={})
+
+    def step(self, batch: RolloutBatch | None = None, **metrics: float) -> None:
+        """One rollout step that measured `metrics`, `__` for the slash."""
+        self.callback.on_rollouts_start(self.trainer, self.module)
+        self.rollouts.append(vars(self.curriculum).copy())
+        self.curriculum.advance()
+        self.module.metrics = {"response/truncated": 0.0}
+        self.module.metrics |= {name.replace("__", "/"): value for name, value in metrics.items()}
+        self.before(self.curriculum)
+        batch = batch or rollout_batch([[rollout()]])
+        self.callback.on_train_batch_end(self.trainer, self.module, None, batch, 0)
+        self.after(self.curriculum)
+        self.metrics.append(self.module.metrics)
+
+    def steps(self, name: str, values: Iterable[float]) -> "Walk":
+        """One step a value of the metric `name`."""
+        for value in values:
+            self.step(**{name.replace("/", "__"): value})
+        return self
+
+    def of(self, name: str) -> list[Any]:
+        """A value of the curriculum as each step's rollouts had it."""
+        return [values[name] for values in self.rollouts]
+
+    def resumed(self, callback: CurriculumCallback) -> "Walk":
+        """Goes on with a new callback from what a checkpoint would hold, in plain data."""
+        callback.load_state_dict(json.loads(json.dumps(self.callback.state_dict())))
+        fresh = curriculum()
+        fresh.load_state_dict(json.loads(json.dumps(self.curriculum.state_dict())))
+        return Walk(callback, fresh, self.before, self.after)
+
+
+def from_settings(root: Path, name: str, class_path: str, *overrides: str, **arguments: Any) -> CurriculumCallback:
+    """The callback as the settings make it, checked; `overrides` are further settings."""
+    callback = user_callbacks(settings(root, name, class_path, *overrides, **arguments))[-1]
+    assert isinstance(callback, CurriculumCallback)
+    return callback
+
+
+def settings(root: Path, name: str, class_path: str, *overrides: str, **arguments: Any) -> Config:
+    """The tiny run with one callback, the last of all."""
+    entry = [f"callbacks.{name}.class_path={class_path}"]
+    entry += [f"callbacks.{name}.init_args.{key}={json.dumps(value)}" for key, value in arguments.items()]
+    return tiny_config(root, *overrides, *entry)
