@@ -167,17 +167,9 @@ def srun(trees: list[Tree], root: Path, *words: str) -> list[Tree]:
         "SLURM_STEP_NODELIST": "localhost",
         "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
     }
+    command = ("train.py", "recipe=laptop_math")
     return [
-        start(
-            trees,
-            root,
-            ("train.py", "recipe=laptop_math"),
-            "ckpt=auto",
-            *words,
-            SLURM_PROCID=task,
-            SLURM_LOCALID=task,
-            **shared,
-        )
+        start(trees, root, command, "ckpt=auto", *words, SLURM_PROCID=task, SLURM_LOCALID=task, **shared)
         for task in ("0", "1")
     ]
 

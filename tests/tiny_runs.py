@@ -114,7 +114,7 @@ def rollout_batch(
 
 
 def tiny_config(root: Path, *overrides: str) -> Config:
-    """The laptop recipe of one stage with 2 prompts × 4 rollouts of at most 2 tokens, weights that only rewards move."""
+    """The math recipe with 2 prompts × 4 rollouts of at most 2 tokens, weights that only rewards move."""
     return compose(
         [
             "recipe=laptop_math",

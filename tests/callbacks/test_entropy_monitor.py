@@ -4,6 +4,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ class Policy:
     def __init__(self, sharper: float = 0.0) -> None:
         generator = torch.Generator().manual_seed(0)
         self.logits = torch.randn(300, 40, generator=generator) * torch.linspace(1, 25, 300).unsqueeze(1)
-        self.sharper, self.generator = sharper, generator
+        self.sharper, self.generator, self.rollout = sharper, generator, rollout()
 
     def step(self, walk: Walk) -> float:
         """Samples 1,800 tokens at the curriculum's temperature; returns their entropy."""
@@ -181,7 +182,8 @@ class Policy:
         logprobs = (self.logits / walk.curriculum.temperature).log_softmax(-1)
         tokens = logprobs.exp().multinomial(6, replacement=True, generator=self.generator)
         sampled = logprobs.gather(1, tokens).flatten()
-        batch = rollout_batch([[rollout(response_ids=[5] * len(sampled), logprobs=sampled.tolist())]])
+        generation = replace(self.rollout.generation, logprobs=tuple(sampled.tolist()))
+        batch = rollout_batch([[replace(self.rollout, generation=generation)]])
         walk.step(batch, policy__entropy=-sampled.mean().item())
         return -sampled.mean().item()
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -80,6 +81,11 @@ def test_when_it_is_alarming(done: float, steps: float, t: float, before: bool, 
     assert Way(done, steps, t).is_alarming(horizon=50, min_t=4, before=before) is alarming
 
 
+def test_without_a_horizon_only_the_bound_itself_alarms() -> None:
+    assert not Way(0.99, 0, 9).is_alarming(horizon=0, min_t=4, before=False)
+    assert Way(1.0, 0, 9).is_alarming(horizon=0, min_t=4, before=False)
+
+
 def alarms(logs: list[float], window: int = 10) -> list[int]:
     """Steps at which a collapse below 0.3 of 1 is seen, in a sequence of logarithms."""
     values = [math.exp(value) for value in logs]
@@ -138,7 +144,7 @@ def test_with_positions_that_differ_it_falls_short_and_does_not_overshoot() -> N
             gaps.append(now - target)
             temperature *= temperature_factor(now, spread, target, most=1.05)
         assert all(gap * gaps[0] > -1e-12 for gap in gaps)  # never on the other side
-        assert all(abs(second) <= abs(first) + 1e-12 for first, second in zip(gaps, gaps[1:], strict=False))
+        assert all(abs(second) <= abs(first) + 1e-12 for first, second in pairwise(gaps))
         assert abs(gaps[-1]) < 0.02 * target
 
 

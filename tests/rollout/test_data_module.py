@@ -23,9 +23,8 @@ IDS = [problem.id for problem in problems(8)]
 def data_module(root: Path, *overrides: str, engine: ScriptedEngine | None = None) -> RolloutDataModule:
     config = tiny_config(root, *overrides)
     curriculum = Curriculum.from_config(config)
-    return RolloutDataModule(
-        config, curriculum, {"problems": problems(8)}, problems(12)[8:], engine, JudgeHere(starts_with_a)
-    )
+    sources = {"problems": problems(8)}
+    return RolloutDataModule(config, curriculum, sources, problems(12)[8:], engine, JudgeHere(starts_with_a))
 
 
 def chosen(batch: RolloutBatch) -> list[str]:

@@ -151,8 +151,8 @@ def test_the_same_settings_fit(tmp_path: Path) -> None:
 
 def test_settings_that_decide_the_numbers_must_be_the_same_or_be_changed_on_purpose(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, 3, config=compose(["recipe=laptop_math"]))
-    overrides = [
-        "recipe=laptop_math",
+    overrides = ["recipe=laptop_math"]
+    overrides += [
         "curriculum.learning_rate=1e-5",
         "seed=7",
         "problems.levels=[2,3]",

@@ -98,11 +98,9 @@ def test_a_real_runs_events_have_a_point_a_step(finished_run: Fitted) -> None:
 
 
 def test_the_closing_words_name_the_figure_and_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(
-        Path("runs/x"),
-        {step: HeldOutResults({"math": found}) for step, found in ((0, BEFORE), (20, BEFORE), (40, AFTER))},
-        Path("runs/x/figures/curves.png"),
-    )
+    found = {0: BEFORE, 20: BEFORE, 40: AFTER}
+    results = {step: HeldOutResults({"math": each}) for step, each in found.items()}
+    print_report(Path("runs/x"), results, Path("runs/x/figures/curves.png"))
     printed = capsys.readouterr().out
     for part in ("+0.500", "runs/x/figures/curves.png", "tensorboard --logdir runs"):
         assert part in printed
