@@ -29,6 +29,10 @@ install: ## Create .venv and install the pinned packages, once
 train: install ## Train the laptop policy; settings go in ARGS="trainer.max_steps=50 seed=1"
 	@$(BIN)/python train.py $(ARGS)
 
+.PHONY: ablations
+ablations: install ## Repeat the paper's ablations in small; ARGS="updates --seeds 0,1" picks some
+	@$(BIN)/python -m benchmarks.ablations $(ARGS)
+
 .PHONY: test
 test: install ## Run the tests; ARGS="tests/test_grpo.py -k advantage" picks some
 	@$(BIN)/python -m pytest -q $(ARGS)

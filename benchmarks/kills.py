@@ -3,9 +3,11 @@
     python benchmarks/kills.py [--ranks 2] [--kills 5] [--steps 24] [--seed 0] [KEY=VALUE ...]
 
 All processes of the run get SIGKILL at the same time: once while a checkpoint is being written, once in the middle of
-generation, else at a random moment. `ckpt=auto` goes on from the newest complete checkpoint. At the end every scalar
-but time/* and throughput/*, every rollout and every exported weight must be exactly those of the untouched run.
-Exit code 0 when they are; otherwise the first differences are printed.
+generation, else at a random moment. `ckpt=auto` goes on from the newest complete checkpoint. At the end all that
+`compare_runs.py` compares must be exactly that of the untouched run: every scalar but time/* and throughput/*, every
+rollout, every exported weight. Exit code 0 when it is; otherwise the first differences are printed.
+
+`curriculum_kills.py` does the same to a curriculum.
 """
 
 from __future__ import annotations
@@ -18,16 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-import torch
-from safetensors.torch import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from compare_runs import curves, differences, files
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = [
+    "recipe=laptop_math",
     "trainer.accelerator=cpu",
     "problems.count=256",
     "problems.held_out=16",
@@ -37,10 +38,8 @@ SETTINGS = [
     "curriculum.prompts_per_step=8",
     "curriculum.rollouts_per_prompt=8",
     "log.progress_bar=false",
-    "callbacks.mark.class_path=mark_generation.MarkGeneration",
 ]
-NOT_COMPARED = ("time/", "throughput/")
-MARKER = '''"""Leaves a file in the run's folder while responses are being generated."""
+MARKER = '''"""Leaves a file in the run's folder while responses are generated, and while the policy is evaluated."""
 
 import os
 from pathlib import Path
@@ -48,47 +47,74 @@ from pathlib import Path
 from lightning.pytorch import Callback
 
 
-class MarkGeneration(Callback):
+class MarkPhases(Callback):
     def on_train_start(self, trainer, module):
-        mark = Path(module.config.run.root) / module.config.run.name / "generating"
-        engine = trainer.datamodule.engines.engine
-        generate = engine.generate
+        if trainer.global_rank:
+            return
+        folder = Path(module.config.run.root) / module.config.run.name
+        data, engine = trainer.datamodule, trainer.datamodule.engines.engine
+        generate, validate = engine.generate, data.validate
 
-        def marked(*arguments):
+        def marked_generate(*arguments):
             for number, generation in enumerate(generate(*arguments)):
-                if number == 2 and trainer.global_rank == 0:
-                    mark.touch()
+                if number == 2:
+                    (folder / "generating").touch()
                 yield generation
-            if trainer.global_rank == 0:
-                mark.unlink(missing_ok=True)
+            (folder / "generating").unlink(missing_ok=True)
 
-        engine.generate = marked
+        def marked_validate():
+            (folder / "evaluating").touch()
+            result = validate()
+            (folder / "evaluating").unlink()
+            return result
+
+        engine.generate, data.validate = marked_generate, marked_validate
 '''
 
 
 class Run:
-    """One process group that trains in `root/name`, its output in `root/name.log`."""
+    """One process group that trains in `root/name`, its output in `root/name.log`.
 
-    def __init__(self, root: Path, name: str, ranks: int, words: list[str]) -> None:
+    Args:
+        root: a folder.
+        name: of the run; one that is there already goes on.
+        ranks: how many.
+        words: of the command line.
+    """
+
+    def __init__(self, root: Path, name: str, ranks: int, words: Sequence[str]) -> None:
         self.folder = root / name
-        (root / "mark_generation.py").write_text(MARKER)
-        path = os.pathsep.join([str(ROOT / "src"), str(root)])
-        command = [sys.executable, "train.py", "recipe=laptop_math", f"run.root={root}", f"run.name={name}", f"trainer.devices={ranks}"]
+        (root / "mark_phases.py").write_text(MARKER)
+        own = [f"run.root={root}", f"run.name={name}", f"trainer.devices={ranks}", "ckpt=auto"]
+        mark = "callbacks.mark.class_path=mark_phases.MarkPhases"
         self.log = (root / f"{name}.log").open("a")
+        self.started = time.time()
         self.process = subprocess.Popen(
-            [*command, *SETTINGS, "ckpt=auto", *words],
+            [sys.executable, "train.py", *words, *own, mark],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(root)])},
             stdout=self.log,
             stderr=self.log,
             start_new_session=True,
         )
 
+    def __enter__(self) -> Run:
+        """Itself; whatever happens, it ends with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves no process behind."""
+        if self.process.poll() is None:
+            self.kill()
+
     def finish(self) -> None:
         """Waits for the end and expects a good one."""
         if self.process.wait():
-            said = Path(self.log.name).read_text()[-3000:]
-            raise SystemExit(f"the run ended with {self.process.returncode}:\n{said}")
+            raise SystemExit(f"the run ended with {self.process.returncode}:\n{self.said()}")
+
+    def said(self) -> str:
+        """The end of its output."""
+        return Path(self.log.name).read_text()[-3000:]
 
     def kill(self) -> None:
         """SIGKILL for the whole process group."""
@@ -104,54 +130,83 @@ class Run:
         """Rollout steps whose rollouts are on disk."""
         return len({path.name[:11] for path in self.folder.glob("rollouts/step-*.parquet")})
 
+    def wrote(self, pattern: str) -> list[Path]:
+        """The files and folders that this process has written, not one that was killed before it."""
+        try:
+            return sorted(path for path in self.folder.glob(pattern) if path.stat().st_mtime >= self.started)
+        except FileNotFoundError:  # one of them was renamed at this very moment
+            return []
 
-def moments(run: Run, kills: int, steps: int, draw: random.Random) -> list[tuple[str, Callable[[Run], None]]]:
-    """When to kill: what to call it, and a function that waits for it."""
 
-    def while_saving(run: Run) -> None:
-        run.wait_for(lambda: any(run.folder.glob("checkpoints/*.partial/*.distcp")))
+@dataclass(frozen=True)
+class Moment:
+    """When to kill a run.
 
-    def while_generating(run: Run) -> None:
-        after = run.steps_done() + 1
-        run.wait_for(lambda: run.steps_done() >= after and (run.folder / "generating").exists())
+    Attributes:
+        name: in words.
+        wait: returns when it has come.
+        was_hit: whether what the killed run has left shows that it was not over yet.
+    """
+
+    name: str
+    wait: Callable[[Run], None]
+    was_hit: Callable[[Run], bool] = lambda run: True
+
+
+def while_saving(run: Run) -> None:
+    """Waits until a checkpoint is being written."""
+    run.wait_for(lambda: any(run.wrote("checkpoints/*.partial/*.distcp")))
+
+
+def while_generating(run: Run) -> None:
+    """Waits for a step that is generated for the first time."""
+    after = run.steps_done() + 1
+    run.wait_for(lambda: run.steps_done() >= after and (run.folder / "generating").exists())
+
+
+def moments(kills: int, steps: int, draw: random.Random) -> list[Moment]:
+    """So many moments of a run of so many steps, in any order."""
 
     def at_random(run: Run) -> None:
         after = run.steps_done() + draw.randrange(1, max(2, steps // kills))
         run.wait_for(lambda: run.steps_done() >= after)
         time.sleep(draw.random())
 
-    named = [("while saving", while_saving), ("while generating", while_generating)]
-    chosen = named[:kills] + [("at random", at_random)] * (kills - len(named))
+    named = [Moment("while saving", while_saving), Moment("while generating", while_generating)]
+    chosen = named[:kills] + [Moment("at random", at_random)] * (kills - len(named))
     draw.shuffle(chosen)
     return chosen
 
 
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Every point of every scalar that must repeat itself, those written twice twice."""
-    events = EventAccumulator(str(folder / "events"), size_guidance={"scalars": 0})
-    events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith(NOT_COMPARED)]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+def run_with_kills(root: Path, ranks: int, words: Sequence[str], chosen: Sequence[Moment]) -> Run:
+    """Kills a run at each moment and lets it go on each time, in the end to its end.
+
+    Raises:
+        SystemExit: a moment has not come, or had passed when it was noticed.
+    """
+    for moment in chosen:
+        with Run(root, "killed", ranks, words) as run:
+            moment.wait(run)
+            if run.process.poll() is not None:
+                raise SystemExit(f"the run was over before it could be killed {moment.name}:\n{run.said()}")
+        if not moment.was_hit(run):
+            raise SystemExit(f"the run was not killed {moment.name}: too late")
+        saved = sorted(path.name for path in (run.folder / "checkpoints").glob("*"))
+        print(f"killed {moment.name} in step {run.steps_done()}; checkpoints: {' '.join(saved) or 'none'}", flush=True)
+    last = Run(root, "killed", ranks, words)
+    last.finish()
+    return last
 
 
-def differences(ours: Path, theirs: Path) -> list[str]:
-    """What is not exactly the same in two runs' folders."""
-    found = []
-    points = [scalars(folder) for folder in (ours, theirs)]
-    for tag in sorted(points[0].keys() | points[1].keys()):
-        if points[0].get(tag) != points[1].get(tag):
-            found.append(f"scalar {tag}: {points[0].get(tag)} against {points[1].get(tag)}"[:500])
-    files = [sorted(path.name for path in (folder / "rollouts").glob("*")) for folder in (ours, theirs)]
-    if files[0] != files[1]:
-        found.append(f"rollout files: {sorted(set(files[0]) ^ set(files[1]))}")
-    for name in files[0]:
-        if name in files[1] and not pq.read_table(ours / "rollouts" / name).equals(
-            pq.read_table(theirs / "rollouts" / name)
-        ):
-            found.append(f"rollouts of {name}")
-    weights = [load_file(folder / "export" / "model.safetensors") for folder in (ours, theirs)]
-    found += [f"weight {name}" for name in weights[0] if not torch.equal(weights[0][name], weights[1][name])]
-    return found
+def report(ours: Run, theirs: Run, ranks: int) -> int:
+    """Prints how two runs compare; returns the exit code."""
+    found = differences(ours.folder, theirs.folder)
+    print("\n".join(found[:10]))
+    if not found:
+        same = files(ours.folder)
+        numbers = f"{len(curves(ours.folder))} curves, {len(same)} files (history, rollouts, solve rates, weights)"
+        print(f"identical on {ranks} rank(s): {numbers}")
+    return int(bool(found))
 
 
 def main() -> int:
@@ -163,28 +218,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
-    words = [f"trainer.max_steps={arguments.steps}", *arguments.words]
+    words = [*SETTINGS, f"trainer.max_steps={arguments.steps}", *arguments.words]
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        whole = Run(root, "whole", arguments.ranks, words)
+        whole = Run(Path(folder), "whole", arguments.ranks, words)
         whole.finish()
-        for name, wait in moments(whole, arguments.kills, arguments.steps, random.Random(arguments.seed)):
-            run = Run(root, "killed", arguments.ranks, words)
-            wait(run)
-            if run.process.poll() is not None:
-                raise SystemExit(f"the run was over before it could be killed {name}")
-            run.kill()
-            saved = sorted(path.name for path in (run.folder / "checkpoints").glob("*"))
-            print(f"killed {name} in step {run.steps_done()}; checkpoints: {' '.join(saved) or 'none'}", flush=True)
-        last = Run(root, "killed", arguments.ranks, words)
-        last.finish()
-        found = differences(last.folder, whole.folder)
-        tags = scalars(whole.folder)
-        files = len(list((whole.folder / "rollouts").iterdir()))
-    print("\n".join(found[:10]))
-    if not found:
-        print(f"identical on {arguments.ranks} rank(s): {len(tags)} scalars, {files} rollout files, all weights")
-    return int(bool(found))
+        chosen = moments(arguments.kills, arguments.steps, random.Random(arguments.seed))
+        return report(run_with_kills(Path(folder), arguments.ranks, words, chosen), whole, arguments.ranks)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) 
 def test_every_recipe_composes_and_checks(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     write(root, "models/laptop/config.json", json.dumps({"max_position_embeddings": 131072}))
-    config = compose([f"recipe={name}", "validate_only=true", f"model.path={root / 'models/laptop'}"], REPOSITORY)
+    there = [f"model.path={root / 'models/laptop'}", "trainer.devices=2"]  # an engine of the 14B takes two
+    config = compose([f"recipe={name}", "validate_only=true", *there], REPOSITORY)
     check(config)
     assert config.recipe == name

@@ -25,10 +25,10 @@ def test_help_lists_every_setting_with_its_default_and_docstring() -> None:
                 documented = docstrings()[cls.__name__].get(entry.name) or is_dataclass(entry.default_factory)
                 assert documented or entry.name == "callbacks", f"{cls.__name__}.{entry.name} has no docstring"
                 assert " ".join(docstrings()[cls.__name__].get(entry.name, "").split()) in joined
-    assert "\n  trainer.max_steps = 100   int\n" in text
+    assert "\n  trainer.max_steps = 100   int   (laptop: 200)\n" in text
     assert "  model.compute_dtype = bfloat16   float32|bfloat16   (laptop: float32)\n" in text
     assert '  run.name = ""   text\n' in text
-    assert "  problems.levels = [3, 10]   [int, int]   (laptop: [2, 9])\n" in text
+    assert "  problems.levels = [3, 10]   [int, int]   (laptop: [2, 12])\n" in text
     assert "laptop (default)  The laptop:" in text
     assert max(map(len, text.splitlines())) <= 120
 

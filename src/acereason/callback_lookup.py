@@ -20,6 +20,9 @@ from acereason.errors import UserError
 from acereason.settings import nearest, shown
 
 _IMPORT_HOPS = 5
+OURS = REPOSITORY / "callbacks"
+"""Callbacks of this repository; a folder of the same name in the user's project stands before it, and hides no more
+than the files that have the same name."""
 
 
 def import_folders() -> list[str]:
@@ -78,6 +81,7 @@ def _follow(node: ast.ImportFrom, name: str, package: str, hops: int) -> tuple[a
 def _find_module(module: str, setting: str) -> ModuleSpec:
     parent, _, name = module.rpartition(".")
     folders = list(_find_module(parent, setting).submodule_search_locations or []) if parent else import_folders()
+    folders += [str(OURS)] if parent == OURS.name else []
     # The bare name: with the dotted one, Python looks into the parent package, which is not imported here.
     spec = PathFinder.find_spec(name, folders) or (None if parent else _installed(name))
     if spec is None:

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from acereason.curriculum import Change, Curriculum
+from acereason.errors import UserError
 from acereason.ranks.collectives import gather
 from acereason.run.checkpoint_files import PARTIAL
 
@@ -20,7 +21,7 @@ HISTORY = "curriculum.jsonl"
 """Name of the file in a run's folder: one change a line."""
 
 
-class RanksDisagreeError(RuntimeError):
+class RanksDisagreeError(UserError):
     """A callback decided from what only its own rank knows."""
 
 
@@ -112,7 +113,7 @@ def disagreement(curriculum: Curriculum, different: list[str]) -> str:
     last = {change.what: change for change in curriculum.history}
     who = sorted({last[name].who for name in names if name in last}) or [c.who for c in curriculum.history[-1:]]
     return (
-        f"after {curriculum.step} steps ranks differ in {', '.join(names)}"
+        f"after step {curriculum.step} ranks differ in {', '.join(names)}"
         + (f", last changed by {', '.join(who)}" if who else "")
         + ": decide from trainer.callback_metrics or from acereason.ranks.collectives.gather, which are the same on all"
     )

@@ -24,8 +24,8 @@ def memory_lines(config: Config, shape: Shape, longest: int, largest_step: int) 
     training, engine = training_memory(config, shape, longest), engine_memory(config, shape)
     longest_held = max(longest, config.evaluation.max_response_tokens)
     lines = [
-        f"memory       a rank: weights {_size(training.weights)}, gradients {_size(training.gradients)}, "
-        f"optimizer {_size(training.optimizer)}",
+        f"memory       a rank, responses of {longest:,} tokens: weights {_size(training.weights)}, "
+        f"gradients {_size(training.gradients)}, optimizer {_size(training.optimizer)}",
         f"{INDENT}gathered layers {_size(training.gathered)}, gathered gradients "
         f"{_size(training.gathered_gradients)}, activations {_size(training.activations)}, head {_size(training.head)}",
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from acereason.callback_lookup import import_folders
+from acereason.callback_lookup import OURS, import_folders
 from acereason.checks import check_length
 from acereason.config import CallbackConfig, Config
 from acereason.errors import UserError
@@ -55,7 +56,7 @@ def _made(entries: dict[str, CallbackConfig]) -> list[Callback]:
         module_name, _, class_name = entry.class_path.rpartition(".")
         key = f"callbacks.{name}.class_path={entry.class_path}"
         try:
-            found = getattr(importlib.import_module(module_name), class_name)
+            found = getattr(_imported(module_name), class_name)
         except (ImportError, AttributeError, ValueError) as error:
             raise UserError(f"{key} cannot be imported: {error}") from error
         if not (isinstance(found, type) and issubclass(found, Callback)):
@@ -69,3 +70,12 @@ def _made(entries: dict[str, CallbackConfig]) -> list[Callback]:
             raise UserError(f"callbacks.{name}.init_args={entry.init_args}: {error}") from error
         callbacks.append(callback)
     return callbacks
+
+
+def _imported(name: str) -> ModuleType:
+    """The module; one of `callbacks` also where the user's folder of that name is a package, which would hide ours."""
+    if name.partition(".")[0] == OURS.name:
+        folders = importlib.import_module(OURS.name).__path__
+        if str(OURS) not in folders:
+            folders.append(str(OURS))
+    return importlib.import_module(name)

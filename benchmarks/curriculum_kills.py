@@ -1,0 +1,204 @@
+"""Kills a run with a whole curriculum in each of its stages, and compares it with one that nobody touched.
+
+    python benchmarks/curriculum_kills.py [--ranks 2] [--kills 10] [--seed 0] [KEY=VALUE ...]
+    python benchmarks/curriculum_kills.py --same-decisions
+
+Four stages (math, longer math on hard prompts, code in the sandbox, math again) that end by steps, epochs and a
+plateau, with a refilter that measures, one that takes the epoch's rollouts, a sampling schedule, an entropy monitor that
+holds a target, warm-up, and a fresh optimizer for each stage. All processes of the run get SIGKILL at once: at the end
+of a stage while it is evaluated, exported or saved, in the middle of a refilter, and at random in each stage.
+`ckpt=auto` goes on. At the end everything that `compare_runs.py` compares must be exactly that of a run that nobody
+touched; it takes place beside the other.
+
+`--same-decisions` compares a run on 1 rank with one on 2 ranks instead. There gradients are summed up in another order,
+so the policy would differ in its last bits and soon in its responses; with a learning rate of 0 both make the same
+rollouts, and the histories of their curricula must be the same, byte by byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from kills import Moment, Run, report, run_with_kills
+
+STAGES = ("short", "longer", "code", "longest")
+SETTINGS = """\
+recipe=laptop_math
+trainer.accelerator=cpu
+trainer.max_steps=100
+problems.levels=[2,3]
+problems.count=48
+problems.held_out=8
+more_problems.code.path=laptop
+more_problems.code.domain=code
+more_problems.code.levels=[1,4]
+more_problems.code.count=32
+more_problems.code.held_out=8
+curriculum.prompts_per_step=8
+curriculum.rollouts_per_prompt=4
+optimizer.warmup_steps=3
+engine.max_num_seqs=16
+evaluation.samples_per_problem=2
+evaluation.every_n_steps=5
+checkpoint.every_n_steps=3
+log.progress_bar=false
+callbacks.stages.class_path=callbacks.stage_switch.StageSwitch
+callbacks.hard.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter
+callbacks.hard.init_args={mode: measure, stages: [longer], attempts: 4, keep_solved_at_most: 2}
+callbacks.solved.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter
+callbacks.solved.init_args={mode: rollouts, stages: [code]}
+callbacks.sampling.class_path=callbacks.sampling_schedule.SamplingSchedule
+callbacks.sampling.init_args={stages: [code], points: [{at: 1, temperature: 0.9, rollouts_per_prompt: 6}]}
+callbacks.entropy.class_path=callbacks.entropy_monitor.EntropyMonitor
+callbacks.entropy.init_args={target: 0.3, baseline_steps: 2, window: 3, cooldown: 2}
+""".splitlines()
+
+
+def words(learning_rate: float) -> list[str]:
+    """The command line of the run; stages have one or two times the learning rate."""
+    plateau = "{metric: reward/mean, patience: 3, window: 2}"
+    stages = [
+        "name: short, domain: math, max_response_tokens: 32, ends: {steps: 5}",
+        f"name: longer, max_response_tokens: 48, learning_rate: {2 * learning_rate}, ends: {{epochs: 2}}",
+        "name: code, domain: code, max_response_tokens: 40, temperature: 0.8, ends: {steps: 7}",
+        "name: longest, domain: math, max_response_tokens: 64, temperature: 1.0, warmup_steps: 2, "
+        f"learning_rate: {learning_rate}, ends: {{plateau: {plateau}, steps: 9}}",
+    ]
+    given = ", ".join(f"{{{stage}}}" for stage in stages)
+    rate = f"curriculum.learning_rate={learning_rate}"
+    return [*SETTINGS, rate, f"callbacks.stages.init_args.stages=[{given}]"]
+
+
+def stage_of(run: Run) -> int:
+    """Number of the stage that the run's history is in; -1 before this process has written it."""
+    lines = [json.loads(line) for path in run.wrote("curriculum.jsonl") for line in path.read_text().splitlines()]
+    return sum(line["what"] == "stage" for line in lines) - 1
+
+
+def has_gone_on(run: Run, steps: int) -> bool:
+    """Whether this process has so many steps behind it."""
+    return len({path.name[:11] for path in run.wrote("rollouts/step-*.parquet")}) >= steps
+
+
+def is_refiltering(run: Run) -> bool:
+    """Whether some problems have their solve rates and others are being attempted."""
+    return bool(run.wrote("solve_rates/*-part-*")) and not run.wrote("solve_rates/step-??????.parquet")
+
+
+def waits(condition: Callable[[Run], bool]) -> Callable[[Run], None]:
+    """A function that waits for a condition of a run."""
+    return lambda run: run.wait_for(lambda: condition(run))
+
+
+def at_end(number: int, doing: str) -> Callable[[Run], bool]:
+    """Whether the end of a stage is being `evaluated`, `exported` or `saved`."""
+    name = STAGES[number]
+
+    def holds(run: Run) -> bool:
+        if stage_of(run) != number + 1 or (doing == "evaluated" and run.wrote(f"stages/{name}")):
+            return False
+        saving, exporting = "checkpoints/*.partial/*.distcp", f"stages/{name}.partial"
+        return bool(run.wrote({"evaluated": "evaluating", "exported": exporting, "saved": saving}[doing]))
+
+    return holds
+
+
+def within(number: int, draw: random.Random) -> Callable[[Run], None]:
+    """Waits for a random moment of a stage, or a later one when it is over."""
+    steps, seconds = draw.randrange(1, 3), draw.random() / 3
+
+    def wait(run: Run) -> None:
+        run.wait_for(lambda: stage_of(run) >= number and has_gone_on(run, steps))
+        time.sleep(seconds)
+
+    return wait
+
+
+def moments(kills: int, draw: random.Random) -> list[Moment]:
+    """So many moments, each stage among them with 4 or more, in the order in which a run comes by them."""
+
+    def is_in(number: int) -> Callable[[Run], bool]:
+        return lambda run: stage_of(run) == number
+
+    def ending(number: int, doing: str) -> tuple[int, int, Moment]:
+        holds = at_end(number, doing)
+        return number, 2, Moment(f"while the end of {STAGES[number]} is {doing}", waits(holds), holds)
+
+    def random_one(number: int, name: str, was_hit: Callable[[Run], bool]) -> tuple[int, int, Moment]:
+        return number, 1, Moment(name, within(number, draw), was_hit)
+
+    named = [
+        ending(0, "evaluated"),
+        (1, 0, Moment("in the middle of the refilter of longer", waits(is_refiltering), is_refiltering)),
+        random_one(2, "in code", is_in(2)),
+        random_one(3, "in longest", is_in(3)),
+        ending(1, "exported"),
+        ending(2, "saved"),
+        random_one(0, "in short", is_in(0)),
+        random_one(1, "in longer", is_in(1)),
+    ]
+    for _ in range(kills - len(named)):
+        named.append(random_one(draw.randrange(len(STAGES)), "at random", lambda run: True))
+    return [moment for _, _, moment in sorted(named[:kills], key=lambda entry: entry[:2])]
+
+
+def same_decisions(root: Path, more: list[str]) -> int:
+    """Runs on 1 and on 2 ranks without learning; prints how they compare and returns the exit code."""
+    given = [*words(0.0), *more]
+    with Run(root, "one", 1, given) as one, Run(root, "two", 2, given) as two:
+        one.finish()
+        two.finish()
+    rollouts, histories = [_rollouts(run) for run in (one, two)], [_history(run) for run in (one, two)]
+    if not rollouts[0].equals(rollouts[1]):
+        print("the rollouts differ")
+    for ours, theirs in zip(*histories, strict=False):
+        if ours != theirs:
+            print(f"1 rank: {ours}\n2 ranks: {theirs}")
+            break
+    if not rollouts[0].equals(rollouts[1]) or histories[0] != histories[1]:
+        return 1
+    print(f"1 and 2 ranks decided the same: {len(histories[0])} changes after {len(rollouts[0])} equal rollouts")
+    return 0
+
+
+def _history(run: Run) -> list[str]:
+    return (run.folder / "curriculum.jsonl").read_text().splitlines()
+
+
+def _rollouts(run: Run) -> pa.Table:
+    """Of all ranks."""
+    tables = [pq.read_table(path) for path in sorted((run.folder / "rollouts").glob("*.parquet"))]
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("step", "problem", "sample")])
+
+
+def main() -> int:
+    """Runs, kills, compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--same-decisions", action="store_true")
+    parser.add_argument("words", nargs="*")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.same_decisions:
+            return same_decisions(Path(folder), arguments.words)
+        given = [*words(1e-4), *arguments.words]
+        chosen = moments(arguments.kills, random.Random(arguments.seed))
+        with Run(Path(folder), "whole", arguments.ranks, given) as whole:
+            killed = run_with_kills(Path(folder), arguments.ranks, given, chosen)
+            whole.finish()
+        return report(killed, whole, arguments.ranks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

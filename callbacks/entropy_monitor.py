@@ -1,0 +1,115 @@
+"""Watches the policy's entropy: warns, stops or samples hotter when it collapses, or holds it at a target (Fig. 3c)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from acereason.config import Config
+from acereason.curricula.arguments import check_choice, check_number, check_whole
+from acereason.curricula.callback import CurriculumCallback
+from acereason.curricula.entropy_watch import EntropyWatch, spread
+from acereason.curricula.trend import temperature_factor
+from acereason.errors import UserError
+
+SAMPLED = ("stage", "domain", "pool", "max_response_tokens", "temperature", "top_p")
+"""What moves the entropy at once when it changes: no trend is drawn across such a change."""
+
+
+class EntropyMonitor(CurriculumCallback):
+    """Looks at `policy/entropy`, nats a token at the sampling temperature, after each rollout step.
+
+    Args:
+        action: at a collapse `warn`, `stop` (at an explosion, too) or `raise_temperature`; a warning comes with each.
+        baseline: the entropy is compared with its mean over the first steps of the `run` or of the `stage`.
+        baseline_steps: how many those are.
+        window: steps of the running mean and of the trend.
+        collapse, explosion: alarm when the running mean is below or above so many times the baseline,
+        horizon: or more than half-way there and, by a clear trend, there within so many steps; 0 for no looking ahead.
+        target: hold the running mean near this entropy by the temperature (AceReason-Nemotron 1.1: about 0.3).
+        tolerance: share of the target that the mean may be off before the temperature moves.
+        factor: most that the temperature is multiplied or divided by at a time,
+        cooldown: the earliest so many steps after the last change of what is sampled,
+        min_temperature, max_temperature: and only between these.
+    """
+
+    logs = ("entropy/ratio", "entropy/slope", "entropy/steps_to_collapse", "entropy/alarm")
+
+    def __init__(
+        self,
+        action: str = "warn",
+        baseline: str = "run",
+        baseline_steps: int = 10,
+        window: int = 10,
+        collapse: float = 0.3,
+        explosion: float = 3.0,
+        horizon: int = 50,
+        target: float | None = None,
+        tolerance: float = 0.1,
+        factor: float = 1.05,
+        cooldown: int = 10,
+        min_temperature: float = 0.6,
+        max_temperature: float = 1.2,
+    ) -> None:
+        self.watch = EntropyWatch(baseline_steps, window, collapse, explosion, horizon)
+        self.action, self.baseline, self.target, self.tolerance = action, baseline, target, tolerance
+        self.factor, self.cooldown = factor, cooldown
+        self.min_temperature, self.max_temperature = min_temperature, max_temperature
+
+    def check(self, config: Config, others: Sequence[Callback]) -> None:
+        """Each setting by itself."""
+        check_choice(self.action, ("warn", "stop", "raise_temperature"), self.setting("action"))
+        check_choice(self.baseline, ("run", "stage"), self.setting("baseline"))
+        values = {**vars(self), **vars(self.watch)}
+        for name, low in {"baseline_steps": 1, "window": 3, "horizon": 0, "cooldown": 1}.items():
+            check_whole(values[name], low, self.setting(name))
+        ranges = {"collapse": "(0, 1)", "explosion": "(1, inf)", "factor": "(1, inf)", "tolerance": "(0, inf)"}
+        ranges |= {"min_temperature": "(0, inf)"} | ({} if self.target is None else {"target": "(0, inf)"})
+        for name, allowed in ranges.items():
+            check_number(values[name], allowed, self.setting(name))
+        check_number(self.max_temperature, f"[{self.min_temperature}, inf)", self.setting("max_temperature"))
+        if self.target is not None and self.action == "raise_temperature":
+            both = "target sets the temperature already; use warn or stop"
+            raise UserError(f"{self.setting('action')}=raise_temperature: {both}")
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Takes the step's entropy in, the same on all ranks, and acts on what it shows."""
+        curriculum, before = module.curriculum, self.watch.alarm
+        step = curriculum.step - 1  # the one whose rollouts these are
+        changes = [change.step for change in curriculum.history if change.what in SAMPLED]
+        if step in (*changes, curriculum.stage_since):
+            self.watch.recent = []
+        if step == curriculum.stage_since and self.baseline == "stage":
+            self.watch.first = []
+        module.metrics.update(self.watch.update(module.metrics["policy/entropy"]))
+        if self.watch.alarm and self.action == "stop":
+            trainer.should_stop = True
+        if self.watch.alarm not in ("", before) and trainer.is_global_zero:
+            text = f"entropy {self.watch.alarm} after {curriculum.step} steps: {self.watch} (action={self.action})"
+            warnings.warn(f"callbacks.{self.name}: {text}", stacklevel=1)
+        if curriculum.step - max(changes, default=0) >= self.cooldown:
+            self._set_temperature(curriculum, batch)
+
+    def _set_temperature(self, curriculum: Any, batch: Any) -> None:
+        now, mean = curriculum.temperature, self.watch.mean
+        if self.target is not None and abs(mean - self.target) > self.tolerance * self.target:
+            why, factor = f"target {self.target:g}", temperature_factor(mean, spread(batch), self.target, self.factor)
+        elif self.action == "raise_temperature" and self.watch.alarm == "collapse":
+            why, factor = "collapse", self.factor
+        else:
+            return
+        # One that is out of the range already comes back by such steps, not in one jump.
+        then = min(now * factor, self.max_temperature) if factor > 1 else max(now * factor, self.min_temperature)
+        if (then > now) == (factor > 1):
+            curriculum.change(self.name, f"entropy {mean:.3f}: {why}", temperature=round(then, 4))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has seen."""
+        return self.watch.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self.watch.load_state_dict(state_dict)

@@ -1,0 +1,116 @@
+"""Lets responses grow longer, length after length: by schedule, at a plateau, or when many are cut off (§3.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from acereason.config import Config
+from acereason.curricula.arguments import check_choices, check_number, check_rising, check_whole
+from acereason.curricula.callback import CurriculumCallback
+from acereason.curricula.hard_prompt_checks import stage_names
+from acereason.curricula.plateau import Plateau, check_metric, measured
+from acereason.errors import UserError
+
+
+class LengthExtension(CurriculumCallback):
+    """Raises `max_response_tokens` to the next of `lengths` above it, at whichever comes first; never lowers it.
+
+    Args:
+        lengths: tokens, each above the one before (paper: 8K, 16K, 24K, 32K).
+        every_n_steps: after so many rollout steps at one length.
+        at_steps: after these rollout steps of the run, of the stage where `stages` is given.
+        plateau: `{metric, patience, min_gain, window}`: when the metric has stopped rising at this length.
+        truncated_above: when more than this share of the responses were cut off, `patience` steps in a row.
+        patience: of `truncated_above`.
+        stages: names of the stages in which it works; empty for all.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        every_n_steps: int | None = None,
+        at_steps: Sequence[int] | None = None,
+        plateau: Mapping[str, Any] | None = None,
+        truncated_above: float | None = None,
+        patience: int = 5,
+        stages: Sequence[str] = (),
+    ) -> None:
+        self.lengths, self.every_n_steps, self.at_steps = lengths, every_n_steps, at_steps
+        self.plateau = None if plateau is None else Plateau.read(plateau, self.setting("plateau"))
+        self.truncated_above, self.patience, self.stages = truncated_above, patience, stages
+        self.since = self.truncated_steps = 0
+
+    def check(self, config: Config, others: Sequence[Callback]) -> None:
+        """Each setting by itself; one of the four reasons to extend has to be given."""
+        check_rising(self.lengths, 1, self.setting("lengths"))
+        if self.every_n_steps is not None:
+            check_whole(self.every_n_steps, 1, self.setting("every_n_steps"))
+        if self.at_steps is not None:
+            check_rising(self.at_steps, 1, self.setting("at_steps"))
+        if self.plateau is not None:
+            check_metric(self.plateau.metric, self.setting("plateau.metric"), config, others, self)
+        if self.truncated_above is not None:
+            check_number(self.truncated_above, "[0, 1)", self.setting("truncated_above"))
+        check_whole(self.patience, 1, self.setting("patience"))
+        names = stage_names(config, others)
+        check_choices(self.stages, names, self.setting("stages"))
+        first = config.curriculum.max_response_tokens
+        if names == [config.curriculum.stage] and self.lengths[-1] <= first:
+            none = f"none is above curriculum.max_response_tokens={first}, where the run begins"
+            raise UserError(f"{self.setting('lengths')}={list(self.lengths)}: {none}")
+        given = (self.every_n_steps, self.at_steps, self.plateau, self.truncated_above)
+        if all(trigger is None for trigger in given):
+            triggers = "every_n_steps, at_steps, plateau or truncated_above"
+            raise UserError(f"{self.setting('lengths')}: nothing says when to extend; set {triggers}")
+
+    def longest_response(self, config: Config) -> int:
+        """The last length."""
+        return max(self.lengths)
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+        """Looks at the step that is done; a longer length holds from the next one on."""
+        curriculum = module.curriculum
+        longer = [length for length in self.lengths if length > curriculum.max_response_tokens]
+        if not longer or (self.stages and curriculum.stage not in self.stages):
+            return
+        changes = [change.step for change in curriculum.history if change.what == "max_response_tokens"]
+        since = max([curriculum.stage_since, *changes])
+        if since != self.since:  # a new stage or length, whoever began it: what came before says nothing about it
+            self.since, self.truncated_steps = since, 0
+            if self.plateau:
+                self.plateau.reset()
+        if curriculum.step > since and (why := self._reasons(trainer, module)):
+            curriculum.change(self.name, " and ".join(why), max_response_tokens=longer[0])
+
+    def _reasons(self, trainer: Trainer, module: Any) -> list[str]:
+        curriculum, why = module.curriculum, []
+        here = curriculum.step - self.since
+        if self.every_n_steps is not None and here >= self.every_n_steps:
+            why.append(f"{here} steps at this length")
+        done = curriculum.step - (curriculum.stage_since if self.stages else 0)
+        if done in (self.at_steps or ()):
+            why.append(f"step {done}")
+        if self.plateau:
+            value = measured(self.plateau.metric, self.setting("plateau.metric"), trainer, module)
+            if self.plateau.update(value):
+                why.append(str(self.plateau))
+        if self.truncated_above is not None:
+            is_above = module.metrics["response/truncated"] > self.truncated_above
+            self.truncated_steps = self.truncated_steps + 1 if is_above else 0
+            if self.truncated_steps >= self.patience:
+                why.append(f"more than {self.truncated_above:.0%} truncated {self.truncated_steps} steps in a row")
+        return why
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has seen at the present length."""
+        plateau = self.plateau.state_dict() if self.plateau else None
+        return {"since": self.since, "truncated_steps": self.truncated_steps, "plateau": plateau}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self.since, self.truncated_steps = state_dict["since"], state_dict["truncated_steps"]
+        if self.plateau and state_dict["plateau"]:
+            self.plateau.load_state_dict(state_dict["plateau"])

@@ -1,0 +1,84 @@
+"""Temperature, top-p and rollouts a prompt by epoch or step: 0.6 → 1.0 and 8 → 16 in the second code stage (§3.3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from acereason.config import AdvantageKind, Config
+from acereason.curricula.arguments import check_choice, check_choices, check_rising, read_mapping
+from acereason.curricula.callback import CurriculumCallback
+from acereason.curricula.hard_prompt_checks import stage_names
+from acereason.curriculum import check_value
+from acereason.errors import UserError
+from acereason.settings import shown
+
+EXAMPLE = "[{at: 0, temperature: 0.6}, {at: 1, temperature: 0.8}]"
+VALUES = ("temperature", "top_p", "rollouts_per_prompt")
+
+
+class SamplingSchedule(CurriculumCallback):
+    """Gives the curriculum each point's values once, when it is time; in between, others may change them.
+
+    Counted from the beginning of the stage where `stages` is given, else from that of the run.
+
+    Args:
+        points: mappings such as `{at: 1, temperature: 0.8, rollouts_per_prompt: 16}`; `at` rises, and what a point
+            leaves out stays as it is. `at: 0` holds from the first rollouts on.
+        by: `epoch`: `at` is how many epochs are over; `step`: how many rollout steps are done.
+        stages: names of the stages in which it works; empty for all.
+    """
+
+    def __init__(self, points: Sequence[Mapping[str, Any]], by: str = "epoch", stages: Sequence[str] = ()) -> None:
+        self.points, self.by, self.stages = points, by, stages
+        self.since = self.epochs = self.points_done = 0
+
+    def check(self, config: Config, others: Sequence[Callback]) -> None:
+        """Each setting by itself."""
+        check_choice(self.by, ("epoch", "step"), self.setting("by"))
+        check_choices(self.stages, stage_names(config, others), self.setting("stages"))
+        if isinstance(self.points, str) or not isinstance(self.points, Sequence) or not self.points:
+            raise UserError(f"{self.setting('points')}={shown(self.points)}: needs a list, such as {EXAMPLE}")
+        points = [self._read(place, config) for place in range(len(self.points))]
+        check_rising([point["at"] for point in points], 0, self.setting("points[…].at"))
+
+    def _read(self, place: int, config: Config) -> dict[str, Any]:
+        setting = self.setting(f"points[{place}]")
+        point = read_mapping(self.points[place], ["at", *VALUES], setting)
+        if len(point) < 2 or "at" not in point:
+            raise UserError(f"{setting}={shown(point)}: needs at, and at least one of {', '.join(VALUES)}")
+        for name in point.keys() & set(VALUES):
+            check_value(name, point[name], f"{setting}.{name}={shown(point[name])}")
+        if point.get("rollouts_per_prompt") == 1 and config.grpo.advantage is not AdvantageKind.group_mean:
+            compares = f"grpo.advantage={config.grpo.advantage.value} compares the responses of a group"
+            raise UserError(f"{setting}.rollouts_per_prompt=1: {compares}; sample at least 2")
+        return point
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Counts epochs, also where a smaller pool has the data module count them afresh."""
+        self.epochs += batch.ends_epoch
+
+    def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
+        """Here rather than after a step: the stage is settled, and a first point holds for the first rollouts."""
+        curriculum = module.curriculum
+        if self.stages and curriculum.stage not in self.stages:
+            return
+        since = curriculum.stage_since if self.stages else 0
+        if since != self.since:
+            self.since, self.epochs, self.points_done = since, 0, 0
+        now = self.epochs if self.by == "epoch" else curriculum.step - since
+        due = [point for point in self.points[self.points_done :] if point["at"] <= now]
+        values = {name: point[name] for point in due for name in VALUES if name in point}
+        curriculum.change(self.name, f"after {now} {self.by}{'s' if now != 1 else ''}", **values)
+        self.points_done += len(due)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where it stands."""
+        return {"since": self.since, "epochs": self.epochs, "points_done": self.points_done}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Takes it back."""
+        self.since, self.epochs = state_dict["since"], state_dict["epochs"]
+        self.points_done = state_dict["points_done"]
