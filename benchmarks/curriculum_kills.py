@@ -4,9 +4,9 @@
     python benchmarks/curriculum_kills.py --same-decisions
 
 Four stages (math, longer math on hard prompts, code in the sandbox, math again) that end by steps, epochs and a
-plateau, with a refilter that measures, one that takes the epoch's rollouts, a sampling schedule, an entropy monitor that
-holds a target, warm-up, and a fresh optimizer for each stage. All processes of the run get SIGKILL at once: at the end
-of a stage while it is evaluated, exported or saved, in the middle of a refilter, and at random in each stage.
+plateau, with a refilter that measures, one that takes the epoch's rollouts, a sampling schedule, an entropy monitor
+that holds a target, warm-up, and a fresh optimizer for each stage. All processes of the run get SIGKILL at once: at the
+end of a stage while it is evaluated, exported or saved, in the middle of a refilter, and at random in each stage.
 `ckpt=auto` goes on. At the end everything that `compare_runs.py` compares must be exactly that of a run that nobody
 touched; it takes place beside the other.
 
@@ -78,15 +78,12 @@ def words(learning_rate: float) -> list[str]:
     return [*SETTINGS, rate, f"callbacks.stages.init_args.stages=[{given}]"]
 
 
-def stage_of(run: Run) -> int:
-    """Number of the stage that the run's history is in; -1 before this process has written it."""
-    lines = [json.loads(line) for path in run.wrote("curriculum.jsonl") for line in path.read_text().splitlines()]
-    return sum(line["what"] == "stage" for line in lines) - 1
-
-
-def has_gone_on(run: Run, steps: int) -> bool:
-    """Whether this process has so many steps behind it."""
-    return len({path.name[:11] for path in run.wrote("rollouts/step-*.parquet")}) >= steps
+def place(run: Run) -> tuple[int, int]:
+    """Number of the run's stage and how many of its steps this process has done; (-1, 0) before it has begun."""
+    history = [json.loads(line) for path in run.wrote("curriculum.jsonl") for line in path.read_text().splitlines()]
+    starts = [change["step"] for change in history if change["what"] == "stage"]
+    done = {path.name[:11] for path in run.wrote("rollouts/step-*.parquet")}
+    return len(starts) - 1, sum(name >= f"step-{starts[-1]:06d}" for name in done) if starts else 0
 
 
 def is_refiltering(run: Run) -> bool:
@@ -104,7 +101,7 @@ def at_end(number: int, doing: str) -> Callable[[Run], bool]:
     name = STAGES[number]
 
     def holds(run: Run) -> bool:
-        if stage_of(run) != number + 1 or (doing == "evaluated" and run.wrote(f"stages/{name}")):
+        if place(run)[0] != number + 1 or (doing == "evaluated" and run.wrote(f"stages/{name}")):
             return False
         saving, exporting = "checkpoints/*.partial/*.distcp", f"stages/{name}.partial"
         return bool(run.wrote({"evaluated": "evaluating", "exported": exporting, "saved": saving}[doing]))
@@ -114,10 +111,10 @@ def at_end(number: int, doing: str) -> Callable[[Run], bool]:
 
 def within(number: int, draw: random.Random) -> Callable[[Run], None]:
     """Waits for a random moment of a stage, or a later one when it is over."""
-    steps, seconds = draw.randrange(1, 3), draw.random() / 3
+    steps, seconds = draw.randrange(1, 4), draw.random() / 3
 
     def wait(run: Run) -> None:
-        run.wait_for(lambda: stage_of(run) >= number and has_gone_on(run, steps))
+        run.wait_for(lambda: place(run) >= (number, steps))
         time.sleep(seconds)
 
     return wait
@@ -127,7 +124,7 @@ def moments(kills: int, draw: random.Random) -> list[Moment]:
     """So many moments, each stage among them with 4 or more, in the order in which a run comes by them."""
 
     def is_in(number: int) -> Callable[[Run], bool]:
-        return lambda run: stage_of(run) == number
+        return lambda run: place(run)[0] == number
 
     def ending(number: int, doing: str) -> tuple[int, int, Moment]:
         holds = at_end(number, doing)

@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, Trainer
 from acereason.config import Config
 from acereason.curricula.arguments import check_choices, check_number, check_rising, check_whole
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curricula.hard_prompt_checks import stage_names
 from acereason.curricula.plateau import Plateau, check_metric, measured
+from acereason.curricula.stages import stage_names
 from acereason.errors import UserError
 
 

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from acereason.config import AdvantageKind, Config
 from acereason.curricula.arguments import check_choice, check_choices, check_rising, read_mapping
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curricula.hard_prompt_checks import stage_names
+from acereason.curricula.stages import stage_names
 from acereason.curriculum import check_value
 from acereason.errors import UserError
 from acereason.settings import shown

@@ -29,7 +29,7 @@ def test_help_lists_every_setting_with_its_default_and_docstring() -> None:
     assert "  model.compute_dtype = bfloat16   float32|bfloat16   (laptop: float32)\n" in text
     assert '  run.name = ""   text\n' in text
     assert "  problems.levels = [3, 10]   [int, int]   (laptop: [2, 12])\n" in text
-    assert "laptop (default)  The laptop:" in text
+    assert "laptop (default)  The laptop curriculum:" in text
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -1,4 +1,4 @@
-"""A callback of the user's own, in a folder of their own: named on the command line, it runs, is on record and resumes."""
+"""A callback of the user's own, in their own folder: named on the command line it runs, is on record and resumes."""
 
 import json
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from fresh_process import fresh_environment
-
 
 ROOT = Path(__file__).resolve().parent.parent
 MINE = """\
@@ -70,7 +69,7 @@ def project(tmp_path: Path) -> Path:
 
 def run(project: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "train.py"), "recipe=tiny", *overrides]
-    env = fresh_environment(PYTHONPATH=str(ROOT / "src"))
+    env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1")
     return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=280)
 
 
@@ -114,6 +113,6 @@ def test_a_folder_of_callbacks_hides_none_of_ours_be_it_a_package_or_not(project
         "print(*(type(callback).__module__ for callback in user_callbacks(config)))\n"
     )
     command = [sys.executable, "-c", code, "recipe=tiny", *MINE_EVERY_2, *STAGES]
-    env = fresh_environment(PYTHONPATH=str(ROOT / "src"))
+    env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1")
     done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["callbacks.mine", "callbacks.stage_switch"], done.stderr[-2000:]

@@ -29,7 +29,7 @@ files that a recipe includes, the recipe, include=, then key=value.
 Examples
   python train.py                                           the default recipe
   python train.py recipe=NAME seed=1 trainer.max_steps=20   another recipe, shorter
-  python train.py problems.path=train.jsonl problems.question=problem problems.answer=solution
+  python train.py recipe=laptop_math problems.path=train.jsonl problems.question=problem problems.answer=solution
   python train.py include=[model/NAME,cluster/NAME]         with conf/model/NAME.yaml and conf/cluster/NAME.yaml
   python train.py ckpt=last                                 go on with the newest run of the recipe
   python train.py validate_only=true                        check everything, train nothing

@@ -12,7 +12,7 @@ from acereason.config import Config
 from acereason.curricula.arguments import check_choice, check_choices, check_whole
 from acereason.curricula.histograms import histogram
 from acereason.curricula.solve_rate_files import SolveRate, read_rates
-from acereason.curricula.stages import Stage, read_levels
+from acereason.curricula.stages import read_levels, stage_names
 from acereason.errors import UserError
 from acereason.settings import shown
 
@@ -43,12 +43,6 @@ def check_refilter(refilter: Any, config: Config, others: Sequence[Callback]) ->
     check_choices(refilter.stages, stage_names(config, others), refilter.setting("stages"))
     _check_levels(refilter)
     _check_rates(refilter, others)
-
-
-def stage_names(config: Config, others: Sequence[Callback]) -> list[str]:
-    """Names of the stages that a run has: those of its stage switch, else the one of the settings."""
-    entries = [entry for other in others for entry in getattr(other, "stages", ())]
-    return [entry.name for entry in entries if isinstance(entry, Stage)] or [config.curriculum.stage]
 
 
 def _check_levels(refilter: Any) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from lightning.pytorch import Callback
+
 from acereason.config import AdvantageKind, Config
 from acereason.curricula.arguments import check_whole, is_whole, read_mapping
 from acereason.curricula.plateau import Plateau
@@ -156,6 +158,12 @@ def check_stage(stage: Stage, setting: str, config: Config) -> None:
     for words, number in {f"over {ranks} ranks": ranks, f"into {updates} updates": updates}.items():
         if (stage.prompts_per_step or 0) % number:
             raise UserError(f"{setting}.prompts_per_step={stage.prompts_per_step}: does not divide {words}")
+
+
+def stage_names(config: Config, others: Sequence[Callback]) -> list[str]:
+    """Names of the stages that a run has: those of its stage switch, else the one of the settings."""
+    entries = [entry for other in others for entry in getattr(other, "stages", ())]
+    return [entry.name for entry in entries if isinstance(entry, Stage)] or [config.curriculum.stage]
 
 
 def read_levels(value: Any, setting: str) -> tuple[int, int]:

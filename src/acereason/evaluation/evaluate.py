@@ -49,9 +49,9 @@ class HeldOutResults:
         """The scalars under `eval/`; with several domains each one's, and the mean of their pass@1."""
         if len(self.domains) == 1:
             [only] = self.domains.values()
-            return {f"eval/{name}": value for name, value in _scalars(only).items()}
+            return _scalars(only)
         metrics = {
-            f"eval/{domain}_{name}": value
+            name.replace("eval/", f"eval/{domain}_"): value
             for domain, result in self.domains.items()
             for name, value in _scalars(result).items()
         }
@@ -61,10 +61,10 @@ class HeldOutResults:
 
 def _scalars(result: EvaluationResult) -> dict[str, float]:
     return {
-        "pass@1": result.pass_at_1,
-        "pass@1_standard_error": result.standard_error,
-        "length_mean": result.length_mean,
-        "truncated": result.truncated,
+        "eval/pass@1": result.pass_at_1,
+        "eval/pass@1_standard_error": result.standard_error,
+        "eval/length_mean": result.length_mean,
+        "eval/truncated": result.truncated,
     }
 
 

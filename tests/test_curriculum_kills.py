@@ -1,0 +1,31 @@
+"""A curriculum that is killed in each stage ends as if it had not been, and 2 ranks lead it as 1 does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from fresh_process import fresh_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def curriculum_kills(*words: str) -> str:
+    # One thread a process: two of them run side by side, and the policy is small.
+    env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1")
+    command = [sys.executable, "benchmarks/curriculum_kills.py", *words]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=290)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_killed_in_each_stage_in_a_refilter_and_at_the_end_of_one_a_curriculum_ends_as_if_it_had_not_been() -> None:
+    said = curriculum_kills("--ranks", "1", "--kills", "4")
+    assert "killed while the end of short is evaluated" in said
+    assert "killed in the middle of the refilter of longer" in said
+    assert "killed in code" in said
+    assert "killed in longest" in said
+    assert "identical on 1 rank(s)" in said
+
+
+def test_2_ranks_change_the_curriculum_as_1_rank_does_when_their_rollouts_are_the_same() -> None:
+    assert "1 and 2 ranks decided the same" in curriculum_kills("--same-decisions")
