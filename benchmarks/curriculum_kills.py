@@ -4,9 +4,10 @@
     python benchmarks/curriculum_kills.py --same-decisions
 
 Four stages (math, longer math on hard prompts, code in the sandbox, math again) that end by steps, epochs and a
-plateau, with a refilter that measures, one that takes the epoch's rollouts, a sampling schedule, an entropy monitor
-that holds a target, warm-up, and a fresh optimizer for each stage. All processes of the run get SIGKILL at once: at the
-end of a stage while it is evaluated, exported or saved, in the middle of a refilter, and at random in each stage.
+plateau, with refilters of all three kinds, a sampling schedule, longer responses at a plateau of the evaluation, an
+entropy monitor that holds a target, warm-up, and a fresh optimizer for each stage. All processes of the run get SIGKILL
+at once: at the end of a stage while it is evaluated, exported or saved, in the middle of a refilter, while the final
+policy is exported, and at random in each stage.
 `ckpt=auto` goes on. At the end everything that `compare_runs.py` compares must be exactly that of a run that nobody
 touched; it takes place beside the other.
 
@@ -56,6 +57,10 @@ callbacks.hard.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter
 callbacks.hard.init_args={mode: measure, stages: [longer], attempts: 4, keep_solved_at_most: 2}
 callbacks.solved.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter
 callbacks.solved.init_args={mode: rollouts, stages: [code]}
+callbacks.known.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter
+callbacks.known.init_args={mode: known, stages: [longest], attempts: 4, keep_solved_at_most: 1}
+callbacks.lengths.class_path=callbacks.length_extension.LengthExtension
+callbacks.lengths.init_args={stages: [longest], lengths: [72], plateau: {metric: eval/math_pass@1, patience: 2}}
 callbacks.sampling.class_path=callbacks.sampling_schedule.SamplingSchedule
 callbacks.sampling.init_args={stages: [code], points: [{at: 1, temperature: 0.9, rollouts_per_prompt: 6}]}
 callbacks.entropy.class_path=callbacks.entropy_monitor.EntropyMonitor
@@ -94,6 +99,11 @@ def is_refiltering(run: Run) -> bool:
 def waits(condition: Callable[[Run], bool]) -> Callable[[Run], None]:
     """A function that waits for a condition of a run."""
     return lambda run: run.wait_for(lambda: condition(run))
+
+
+def is_exporting_at_last(run: Run) -> bool:
+    """Whether the run is over but for its final policy."""
+    return bool(run.wrote("export.partial"))
 
 
 def at_end(number: int, doing: str) -> Callable[[Run], bool]:
@@ -140,6 +150,7 @@ def moments(kills: int, draw: random.Random) -> list[Moment]:
         random_one(3, "in longest", is_in(3)),
         ending(1, "exported"),
         ending(2, "saved"),
+        (3, 2, Moment("while the final policy is exported", waits(is_exporting_at_last), is_exporting_at_last)),
         random_one(0, "in short", is_in(0)),
         random_one(1, "in longer", is_in(1)),
     ]

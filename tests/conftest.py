@@ -34,8 +34,9 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """Four rollout steps of two updates each, evaluated and saved every two, written out in full."""
 
     def colder(trainer, module) -> None:
-        module.curriculum.change("a test", "to see it", temperature=module.curriculum.temperature - 0.05)
-        module.curriculum.solve_rates["p"] = module.curriculum.step / 4
+        curriculum = module.curriculum
+        rates = {"p": curriculum.step / 4}
+        curriculum.change("a test", "to see it", temperature=curriculum.temperature - 0.05, solve_rates=rates)
 
     config = tiny_config(
         tmp_path_factory.mktemp("runs"),

@@ -27,8 +27,10 @@ TAG = re.compile(r"(?:reward|response|policy|rollout|curriculum|time|throughput|
 LOGGING = [
     *(SOURCE / name for name in ("policy/module.py", "rollout/metrics.py", "evaluation/evaluate.py")),
     *(SOURCE / name for name in ("curricula/histograms.py", "curricula/entropy_watch.py")),
-    ROOT / "callbacks/stage_switch.py",
+    *(SOURCE / "run/curriculum_writer.py", ROOT / "callbacks/stage_switch.py"),
 ]
+OF_CALLBACKS = ("trainer.callback_metrics", "trainer.datamodule", "trainer.should_stop")
+"""Lightning's trainer, as callbacks see it, and no settings."""
 FENCE = re.compile(r"^(`{3,})(\w*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
 
 
@@ -74,7 +76,12 @@ def unknown_setting(span: str) -> str | None:
     if match is None or match[1].partition(".")[0] not in GROUPS:
         return None
     key = match[1]
-    if key in settings() or (ROOT / key).is_file() or re.search(r"\.(py|md|jsonl?|yaml|safetensors|png)$", key):
+    if (
+        key in settings()
+        or key in OF_CALLBACKS
+        or (ROOT / key).is_file()
+        or re.search(r"\.(py|md|jsonl?|yaml|safetensors|png)$", key)
+    ):
         return None
     if key.startswith("callbacks."):
         module, _, name = key.rpartition(".")

@@ -1,7 +1,7 @@
 """Each ablation: what it asks, which figure or table of the paper it repeats, its arms, and what is shown of them.
 
-The settings were chosen once, before the first run: 128 responses a step, 8 a prompt, and as many steps as let all
-arms of all ablations with three seeds end within an hour on two cores.
+The settings were chosen once, before the first run: 128 responses a step, 8 a prompt, and as many steps as should
+let all arms of all ablations with three seeds end within an hour on two idle cores (an estimate).
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+MOST_SHOWN = 160
+"""Characters of a value in a message."""
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -105,7 +108,8 @@ def _shown(name: str, value: Any) -> str:
     if name == "curriculum.history" and isinstance(value, list):
         value = value[-1] if value else "empty"
     text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}… ({len(text)} characters)"
+    size = f"{len(value)} entries: " if isinstance(value, list | dict) and len(text) > MOST_SHOWN else ""
+    return text if len(text) <= MOST_SHOWN else f"{size}{text[:MOST_SHOWN]}…"
 
 
 def _changes(*moments: Moment) -> str:

@@ -53,7 +53,7 @@ def assert_ranks_agree(
     *,
     script: Script = uneven,
     settings: Sequence[str] = (),
-    seconds: float = 120.0,
+    seconds: float = 60.0,
 ) -> None:
     """Rehearses with all rollouts on one rank, and with the same ones divided over two: real ones, a process each.
 
@@ -63,7 +63,7 @@ def assert_ranks_agree(
 
     Args:
         make_callback, steps, script, settings: as for `rehearse`; they travel to the processes by cloudpickle.
-        seconds: how long the ranks may take.
+        seconds: how long the ranks may take, once their processes have started.
 
     Raises:
         AssertionError: something differs, or a rank does not come to the end; it says at which step, and what to do.

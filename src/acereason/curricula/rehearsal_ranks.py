@@ -71,6 +71,11 @@ class Pair:
             self.processes.append(_start(rank, theirs.fileno(), Path(self.folder.name)))
             theirs.close()
             self.pipes.append(ours)
+        for rank, pipe in enumerate(self.pipes):
+            started = self._receive(rank) if pipe.poll(START_SECONDS) else Report(error="it took too long")
+            if started.error:
+                self.close()
+                raise RuntimeError(f"rank {rank} of a rehearsal did not start: {started.error}")
 
     def rehearse(self, job: bytes, seconds: float) -> Callable[[], list[Report]]:
         """Begins a rehearsal and returns what waits for its end.
@@ -103,7 +108,7 @@ class Pair:
             report: Report = self.pipes[rank].recv()
         except (EOFError, OSError):
             words = (Path(self.folder.name) / f"rank-{rank}").read_text(errors="replace")
-            return Report(error=f"the process ended\n{words[-2000:]}")
+            return Report(error=f"the process ended\n{words[-2000:]}".strip())
         return report
 
     @property
@@ -188,6 +193,7 @@ def serve(pipe: str, store: str) -> None:
     rank = int(os.environ["RANK"])
     limit = timedelta(seconds=START_SECONDS)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=RANKS, timeout=limit)
+    connection.send(Report())
     while True:
         try:
             received = connection.recv_bytes()
