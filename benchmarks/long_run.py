@@ -76,7 +76,13 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "train.py", "recipe=laptop_math", f"run.root={folder}", f"trainer.devices={arguments.ranks}"]
+        command = [
+            sys.executable,
+            "train.py",
+            "recipe=laptop_math",
+            f"run.root={folder}",
+            f"trainer.devices={arguments.ranks}",
+        ]
         command += [*SETTINGS, f"trainer.max_steps={arguments.steps}", *arguments.words]
         log = Path(folder) / "log.txt"
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}

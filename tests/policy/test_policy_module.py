@@ -193,7 +193,7 @@ def test_three_updates_in_a_row_that_are_not_finite_end_the_run(tmp_path: Path) 
 def test_the_learning_rate_warms_up_and_then_follows_the_curriculum(tmp_path: Path) -> None:
     def halve_after_step_5(trainer: Trainer, module: Any) -> None:
         if module.curriculum.step == 5:
-            module.curriculum.learning_rate /= 2
+            module.curriculum.change("a test", "to see it", learning_rate=module.curriculum.learning_rate / 2)
 
     config = tiny_config(tmp_path, "trainer.max_steps=6", "optimizer.warmup_steps=4")
     run = fit(config, engine=ScriptedEngine(two_answers), judge=seven, callbacks=[Then(halve_after_step_5)])

@@ -56,8 +56,9 @@ def assert_same_run(resumed: Fitted, whole: Fitted) -> None:
 
 def colder(trainer: Trainer, module: Any) -> None:
     """What `finished_run` does to its curriculum after each step."""
-    module.curriculum.change("a test", "to see it", temperature=module.curriculum.temperature - 0.05)
-    module.curriculum.solve_rates["p"] = module.curriculum.step / 4
+    curriculum = module.curriculum
+    rates = {"p": curriculum.step / 4}
+    curriculum.change("a test", "to see it", temperature=curriculum.temperature - 0.05, solve_rates=rates)
 
 
 def as_finished_run(root: Path, *overrides: str) -> Config:
