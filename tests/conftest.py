@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 
+import few_threads  # noqa: F401
 import pytest
 from tiny_runs import Fitted, Then, fit, tiny_config
 from transformers import AutoModelForCausalLM
