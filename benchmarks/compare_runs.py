@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 NOT_COMPARED = ("time/", "throughput/")
 FILES = ("curriculum.jsonl", "rollouts/*", "solve_rates/*", "export/*", "stages/*/*")
@@ -62,13 +63,19 @@ def differences(ours: Path, theirs: Path) -> list[str]:
 def _first_difference(ours: Points, theirs: Points) -> str:
     for mine, other in zip(ours, theirs, strict=False):
         if mine != other:
-            return f"step {mine[0]} {mine[1]!r} against step {other[0]} {other[1]!r}"
+            return f"{_said(*mine)} against {_said(*other)}"
     return f"{len(ours)} points against {len(theirs)}"
+
+
+def _said(step: int, content: bytes) -> str:
+    value = Summary.Value.FromString(content)
+    return f"step {step}: {value.simple_value if value.HasField('simple_value') else content!r}"
 
 
 def _first_line(ours: Any, theirs: Any) -> str:
     """Of text, the first line that differs."""
-    if not isinstance(ours, bytes):
-        return "other rows"
-    pairs = zip(ours.splitlines(), theirs.splitlines(), strict=False)
-    return next((f"{mine!r} against {other!r}" for mine, other in pairs if mine != other), "other lengths")
+    try:
+        pairs = list(zip(ours.decode().splitlines(), theirs.decode().splitlines(), strict=False))
+    except (AttributeError, UnicodeDecodeError):
+        return "other content"
+    return next((f"{mine} against {other}" for mine, other in pairs if mine != other), "other lengths")

@@ -31,7 +31,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kills import Moment, Run, report, run_with_kills
 
-STAGES = ("short", "longer", "code", "longest")
+STAGES = {"short": 3, "longer": 4, "code": 5, "longest": 4}
+"""Stages, and after how many of their steps they are killed at the latest."""
 SETTINGS = """\
 recipe=laptop_math
 trainer.accelerator=cpu
@@ -50,7 +51,7 @@ optimizer.warmup_steps=3
 engine.max_num_seqs=16
 evaluation.samples_per_problem=2
 evaluation.every_n_steps=5
-checkpoint.every_n_steps=3
+checkpoint.every_n_steps=1
 log.progress_bar=false
 callbacks.stages.class_path=callbacks.stage_switch.StageSwitch
 callbacks.hard.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter
@@ -108,7 +109,7 @@ def is_exporting_at_last(run: Run) -> bool:
 
 def at_end(number: int, doing: str) -> Callable[[Run], bool]:
     """Whether the end of a stage is being `evaluated`, `exported` or `saved`."""
-    name = STAGES[number]
+    name = list(STAGES)[number]
 
     def holds(run: Run) -> bool:
         if place(run)[0] != number + 1 or (doing == "evaluated" and run.wrote(f"stages/{name}")):
@@ -121,7 +122,7 @@ def at_end(number: int, doing: str) -> Callable[[Run], bool]:
 
 def within(number: int, draw: random.Random) -> Callable[[Run], None]:
     """Waits for a random moment of a stage, or a later one when it is over."""
-    steps, seconds = draw.randrange(1, 4), draw.random() / 3
+    steps, seconds = draw.randint(1, list(STAGES.values())[number]), draw.random() / 3
 
     def wait(run: Run) -> None:
         run.wait_for(lambda: place(run) >= (number, steps))
@@ -138,7 +139,7 @@ def moments(kills: int, draw: random.Random) -> list[Moment]:
 
     def ending(number: int, doing: str) -> tuple[int, int, Moment]:
         holds = at_end(number, doing)
-        return number, 2, Moment(f"while the end of {STAGES[number]} is {doing}", waits(holds), holds)
+        return number, 2, Moment(f"while the end of {list(STAGES)[number]} is {doing}", waits(holds), holds)
 
     def random_one(number: int, name: str, was_hit: Callable[[Run], bool]) -> tuple[int, int, Moment]:
         return number, 1, Moment(name, within(number, draw), was_hit)

@@ -193,8 +193,8 @@ def run_with_kills(root: Path, ranks: int, words: Sequence[str], chosen: Sequenc
             raise SystemExit(f"the run was not killed {moment.name}: too late")
         saved = sorted(path.name for path in (run.folder / "checkpoints").glob("*"))
         print(f"killed {moment.name} in step {run.steps_done()}; checkpoints: {' '.join(saved) or 'none'}", flush=True)
-    last = Run(root, "killed", ranks, words)
-    last.finish()
+    with Run(root, "killed", ranks, words) as last:
+        last.finish()
     return last
 
 
@@ -220,8 +220,8 @@ def main() -> int:
     arguments = parser.parse_args()
     words = [*SETTINGS, f"trainer.max_steps={arguments.steps}", *arguments.words]
     with tempfile.TemporaryDirectory() as folder:
-        whole = Run(Path(folder), "whole", arguments.ranks, words)
-        whole.finish()
+        with Run(Path(folder), "whole", arguments.ranks, words) as whole:
+            whole.finish()
         chosen = moments(arguments.kills, arguments.steps, random.Random(arguments.seed))
         return report(run_with_kills(Path(folder), arguments.ranks, words, chosen), whole, arguments.ranks)
 

@@ -188,7 +188,7 @@ def test_callbacks_decide_the_numbers_too(tmp_path: Path) -> None:
 
 def test_more_problems_decide_the_numbers_too(tmp_path: Path) -> None:
     path, now = checkpoint(tmp_path, 3), compose(["more_problems.code.levels=[1,2]"])
-    with pytest.raises(UserError, match=r"more_problems\.code\.levels=\[1, 2\] \(the checkpoint has \[1, 3\]\)"):
+    with pytest.raises(UserError, match=r"more_problems\.code\.levels=\[1, 2\] \(the checkpoint has \[1, 4\]\)"):
         check_fits(now, path)
 
 
