@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kills import Moment, Run, report, run_with_kills
 
-STAGES = {"short": 3, "longer": 4, "code": 5, "longest": 4}
+STAGES = {"short": 3, "longer": 6, "code": 6, "longest": 4}
 """Stages, and after how many of their steps they are killed at the latest."""
 SETTINGS = """\
 recipe=laptop_math
@@ -75,7 +75,7 @@ def words(learning_rate: float) -> list[str]:
     stages = [
         "name: short, domain: math, max_response_tokens: 32, ends: {steps: 5}",
         f"name: longer, max_response_tokens: 48, learning_rate: {2 * learning_rate}, ends: {{epochs: 2}}",
-        "name: code, domain: code, max_response_tokens: 40, temperature: 0.8, ends: {steps: 7}",
+        "name: code, domain: code, max_response_tokens: 40, temperature: 0.8, ends: {steps: 8}",
         "name: longest, domain: math, max_response_tokens: 64, temperature: 1.0, warmup_steps: 2, "
         f"learning_rate: {learning_rate}, ends: {{plateau: {plateau}, steps: 9}}",
     ]
@@ -122,7 +122,7 @@ def at_end(number: int, doing: str) -> Callable[[Run], bool]:
 
 def within(number: int, draw: random.Random) -> Callable[[Run], None]:
     """Waits for a random moment of a stage, or a later one when it is over."""
-    steps, seconds = draw.randint(1, list(STAGES.values())[number]), draw.random() / 3
+    steps, seconds = draw.randint(1, list(STAGES.values())[number]), draw.random() / 5
 
     def wait(run: Run) -> None:
         run.wait_for(lambda: place(run) >= (number, steps))

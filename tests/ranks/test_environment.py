@@ -183,6 +183,13 @@ def test_broken_variables_of_torchrun_are_named(variables: dict[str, str], messa
     assert refusal().startswith(message)
 
 
+def test_restarts_in_a_store_that_outlives_the_ranks_are_refused() -> None:
+    os.environ.update(TORCHRUN | {"TORCHELASTIC_MAX_RESTARTS": "3", "TORCHELASTIC_USE_AGENT_STORE": "True"})
+    assert refusal().startswith("torchrun --max-restarts=3: restarted ranks would not find each other; start torchrun")
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+    assert find_place().launcher == "torchrun"
+
+
 def test_a_missing_variable_is_named() -> None:
     os.environ.update(RANK="1", WORLD_SIZE="4", MASTER_ADDR="a", MASTER_PORT="1")
     assert refusal().startswith("LOCAL_WORLD_SIZE is not set though other variables of the launcher are")

@@ -53,7 +53,9 @@ def find_place() -> Place:
     if os.environ.get(LAUNCHED):
         return _usual("acereason")
     if os.environ.get("TORCHELASTIC_RUN_ID"):
-        return _usual("torchrun")
+        place = _usual("torchrun")
+        _check_restarts(place)
+        return place
     named = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     if _is_srun_task() and (not named or _one_rank() or _agrees_with_slurm()):
         return _slurm()
@@ -132,6 +134,16 @@ def _usual(launcher: str) -> Place:
     place = Place(rank, _number("LOCAL_RANK"), world, local_world, _number("GROUP_RANK"), launcher)
     _check(place, ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK"))
     return place
+
+
+def _check_restarts(place: Place) -> None:
+    """In the store that torchrun itself keeps, restarted ranks would follow what those before them left there."""
+    restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    if place.world_size > 1 and restarts != "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise UserError(
+            f"torchrun --max-restarts={restarts}: restarted ranks would not find each other; start torchrun with "
+            "--rdzv-backend=c10d and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment"
+        )
 
 
 def _one_rank() -> bool:
