@@ -11,7 +11,7 @@ from acereason.config import Config
 from acereason.curricula import hard_prompts
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.epoch_rates import EpochRates
-from acereason.curricula.hard_prompt_checks import check_left, check_refilter
+from acereason.curricula.hard_prompt_checks import check_left, check_pools, check_refilter
 from acereason.curricula.solve_rate_files import SolveRate
 from acereason.curriculum import Curriculum
 from acereason.rollout.rollout import RolloutBatch
@@ -52,12 +52,16 @@ class HardPromptRefilter(CurriculumCallback):
         """Each setting by itself, and what it needs of the others."""
         check_refilter(self, config, others)
 
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Makes sure, before the first step, that there are problems enough of its levels, and known ones."""
+        check_pools(self, trainer, pl_module)
+
     def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
         """Refilters when it is time; a run that is killed in here goes on with what is left to measure."""
         curriculum, data = module.curriculum, trainer.datamodule  # type: ignore[attr-defined]
         if curriculum.step == self.filtered_at or not self._is_due(curriculum):
             return
-        before = hard_prompts.present_pool(data)
+        before = data.pool_ids()
         pool = hard_prompts.of_levels(data, before, self.levels)
         rates = self._solve_rates(trainer, module, pool)
         kept = [problem_id for problem_id in pool if self._is_kept(rates.get(problem_id))]

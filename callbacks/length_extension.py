@@ -93,10 +93,10 @@ class LengthExtension(CurriculumCallback):
         done = curriculum.step - (curriculum.stage_since if self.stages else 0)
         if done in (self.at_steps or ()):
             why.append(f"step {done}")
-        if self.plateau:
-            value = measured(self.plateau.metric, self.setting("plateau.metric"), trainer, module)
-            if self.plateau.update(value):
-                why.append(str(self.plateau))
+        if plateau := self.plateau:
+            value, step = measured(plateau.metric, self.setting("plateau.metric"), trainer, module)
+            if plateau.update(value, step):
+                why.append(str(plateau))
         if self.truncated_above is not None:
             is_above = module.metrics["response/truncated"] > self.truncated_above
             self.truncated_steps = self.truncated_steps + 1 if is_above else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import AdvantageKind, Config
+from acereason.config import Config
 from acereason.curricula.arguments import check_choice, check_choices, check_rising, read_mapping
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.stages import stage_names
@@ -41,19 +41,16 @@ class SamplingSchedule(CurriculumCallback):
         check_choices(self.stages, stage_names(config, others), self.setting("stages"))
         if isinstance(self.points, str) or not isinstance(self.points, Sequence) or not self.points:
             raise UserError(f"{self.setting('points')}={shown(self.points)}: needs a list, such as {EXAMPLE}")
-        points = [self._read(place, config) for place in range(len(self.points))]
+        points = [self._read(place) for place in range(len(self.points))]
         check_rising([point["at"] for point in points], 0, self.setting("points[…].at"))
 
-    def _read(self, place: int, config: Config) -> dict[str, Any]:
+    def _read(self, place: int) -> dict[str, Any]:
         setting = self.setting(f"points[{place}]")
         point = read_mapping(self.points[place], ["at", *VALUES], setting)
         if len(point) < 2 or "at" not in point:
             raise UserError(f"{setting}={shown(point)}: needs at, and at least one of {', '.join(VALUES)}")
         for name in point.keys() & set(VALUES):
             check_value(name, point[name], f"{setting}.{name}={shown(point[name])}")
-        if point.get("rollouts_per_prompt") == 1 and config.grpo.advantage is not AdvantageKind.group_mean:
-            compares = f"grpo.advantage={config.grpo.advantage.value} compares the responses of a group"
-            raise UserError(f"{setting}.rollouts_per_prompt=1: {compares}; sample at least 2")
         return point
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -10,8 +10,9 @@ from lightning.pytorch import Callback, Trainer
 from acereason.config import Config
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import check_metric, measured
-from acereason.curricula.stages import Stage, check_stage, filled, read_stages
+from acereason.curricula.stages import Stage, check_stage, filled, leads, read_stages
 from acereason.errors import UserError
+from acereason.settings import shown
 
 
 class StageSwitch(CurriculumCallback):
@@ -32,9 +33,18 @@ class StageSwitch(CurriculumCallback):
         self.reset_optimizer = reset_optimizer
         self.number = -1
         self.epochs = 0
+        self.saved: dict[str, Any] = {}
 
     def check(self, config: Config, others: Sequence[Callback]) -> None:
         """Each stage by itself; whether it has problems is seen when they are loaded."""
+        if not isinstance(self.reset_optimizer, bool):
+            given = f"{self.setting('reset_optimizer')}={shown(self.reset_optimizer)}"
+            raise UserError(f"{given}: must be true or false")
+        first = next(other for other in others if leads(other))
+        if first is not self:
+            name = getattr(first, "name", type(first).__name__)
+            twice = f"callbacks.{name} leads through stages already; callbacks.{name}=null turns it off"
+            raise UserError(f"{self.setting('stages')}: {twice}")
         for number, stage in enumerate(filled(self.stages, config)):
             setting = self.setting(f"stages[{number}]")
             check_stage(stage, setting, config)
@@ -46,31 +56,49 @@ class StageSwitch(CurriculumCallback):
         return max(stage.max_response_tokens or 0 for stage in self.stages)
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Makes sure, before the first step, that every stage has problems."""
+        """Makes sure, before the first step, that every stage has problems enough."""
         for number, each in enumerate(filled(self.stages, pl_module.config)):
-            self._pool(trainer, number, each, each.domain)
+            found, needed = len(self._pool(trainer, number, each, each.domain)), each.prompts_per_step or 0
+            if found < needed:
+                has = f"stage {each.name} has {found} problems, fewer than the {needed} of a step"
+                raise UserError(f"{self.setting(f'stages[{number}]')}: {has}")
 
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
-        """The first stage of a fresh run."""
+        """The first stage of a fresh run; of one that goes on with other settings, what they change at once."""
         if self.number < 0:
             self._begin(trainer, module, "the run begins")
+        elif self.saved:
+            self._take_over(trainer, module, self.saved)
+            self._end_when_due(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Ends the stage when it is time."""
-        stage, steps = self.stages[self.number], module.curriculum.step - module.curriculum.stage_since
         module.metrics["curriculum/stage"] = float(self.number)
         self.epochs += batch.ends_epoch
-        reached = {
-            f"{steps} steps": steps == stage.ends.steps,
-            f"{self.epochs} epochs": self.epochs == stage.ends.epochs,
-        }
-        if plateau := stage.ends.plateau:
+        if plateau := self.stages[self.number].ends.plateau:
             setting = self.setting(f"stages[{self.number}].ends.plateau.metric")
-            is_flat = plateau.update(measured(plateau.metric, setting, trainer, module))
-            reached[f"{plateau}"] = is_flat
+            plateau.update(*measured(plateau.metric, setting, trainer, module))
+        self._end_when_due(trainer, module)
+
+    def _end_when_due(self, trainer: Trainer, module: Any) -> None:
+        stage, steps = self.stages[self.number], module.curriculum.step - module.curriculum.stage_since
+        ends, plateau = stage.ends, stage.ends.plateau
+        reached = {
+            f"{steps} steps": ends.steps is not None and steps >= ends.steps,
+            f"{self.epochs} epochs": ends.epochs is not None and self.epochs >= ends.epochs,
+            f"{plateau}": plateau is not None and plateau.is_flat,
+        }
         reasons = [reason for reason, holds in reached.items() if holds]
         if reasons:
             self._begin(trainer, module, f"{stage.name} ends after {' and '.join(reasons)}")
+
+    def _take_over(self, trainer: Trainer, module: Any, saved: dict[str, Any]) -> None:
+        """What the present stage has set otherwise since the checkpoint was saved."""
+        stage = self.stages[self.number]
+        values = {name: value for name, value in stage.values().items() if value != saved["values"].get(name)}
+        if (stage.problems, stage.domain) != (saved["problems"], saved["values"].get("domain")):
+            values["pool"] = self._pool(trainer, self.number, stage, stage.domain or module.curriculum.domain)
+        module.curriculum.change(self.name, f"{stage.name} has other settings now", **values)
 
     def _begin(self, trainer: Trainer, module: Any, why: str) -> None:
         if self.number + 1 == len(self.stages):
@@ -94,13 +122,22 @@ class StageSwitch(CurriculumCallback):
         return pool
 
     def state_dict(self) -> dict[str, Any]:
-        """Which stage it is, its epochs, and what its plateau has seen."""
-        plateau = self.stages[self.number].ends.plateau
-        return {"number": self.number, "epochs": self.epochs, "plateau": plateau.state_dict() if plateau else None}
+        """Which stage it is and what it set, its epochs, and what its plateau has seen."""
+        stage = self.stages[self.number]
+        plateau = stage.ends.plateau.state_dict() if stage.ends.plateau else None
+        return {"values": stage.values(), "problems": stage.problems, "epochs": self.epochs, "plateau": plateau}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back."""
-        self.number, self.epochs = state_dict["number"], state_dict["epochs"]
+        """Takes them back.
+
+        Raises:
+            UserError: the list has no stage of that name any more.
+        """
+        names, name = [stage.name for stage in self.stages], state_dict["values"]["stage"]
+        if name not in names:
+            gone = f"the checkpoint was saved in stage {name}, which is not among {', '.join(names)}"
+            raise UserError(f"{self.setting('stages')}: {gone}; keep its name")
+        self.number, self.epochs, self.saved = names.index(name), state_dict["epochs"], state_dict
         plateau = self.stages[self.number].ends.plateau
         if plateau and state_dict["plateau"]:
             plateau.load_state_dict(state_dict["plateau"])

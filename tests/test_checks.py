@@ -36,8 +36,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("optimizer.beta2=1", "optimizer.beta2=1.0: must be at least 0 and below 1"),
         (
             "curriculum.rollouts_per_prompt=1",
-            "curriculum.rollouts_per_prompt=1: grpo.advantage=group_std compares the responses of a group; "
-            "sample at least 2",
+            "curriculum.rollouts_per_prompt=1: GRPO compares the responses of a group; sample at least 2",
         ),
         (
             "grpo.updates_per_batch=3",

@@ -126,7 +126,7 @@ def _difficulty(scale: float) -> Ablation:
         ),
         panels=(
             Panel("mean reward of the step", "reward/mean", window=5),
-            Panel("share of groups that teach (mixed)", "reward/mixed", window=5),
+            Panel("mixed groups (share)", "reward/mixed", window=5),
             Panel("held-out pass@1", "eval/pass@1"),
         ),
         columns=(

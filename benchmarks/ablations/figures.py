@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -19,6 +20,9 @@ from benchmarks.ablations.ablation import Ablation, Over, Panel
 
 Scalars = Mapping[str, Curve]
 """What a run logged: (step, value) by tag."""
+
+PANEL_WIDTH = 4.3
+"""Inches."""
 
 AXES: dict[Over, tuple[str, str, float]] = {
     "steps": ("rollout step", "", 1.0),
@@ -75,8 +79,10 @@ def draw(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]], path: Path) 
         runs: the runs of each arm by its name, one a seed.
         path: file to write.
     """
-    count = len(ablation.panels)
-    figure, axes = plt.subplots(1, count, figsize=(4.3 * count, 3.6), layout="constrained", squeeze=False)
+    count, width = len(ablation.panels), PANEL_WIDTH * len(ablation.panels)
+    columns = legend_columns([arm.label for arm in ablation.arms], width)
+    height = 3.4 + 0.2 * math.ceil(len(ablation.arms) / columns)
+    figure, axes = plt.subplots(1, count, figsize=(width, height), layout="constrained", squeeze=False)
     for axis, panel in zip(axes.flat, ablation.panels, strict=True):
         for number, arm in enumerate(ablation.arms):
             _line(axis, band(runs[arm.name], panel), arm.label, f"C{number}")
@@ -84,7 +90,7 @@ def draw(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]], path: Path) 
         axis.set_ylabel(panel.title)
         axis.grid(alpha=0.3)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2 if len(labels) > 3 else len(labels), fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
     seeds = min(len(runs[arm.name]) for arm in ablation.arms)
     figure.suptitle(
         f"{ablation.name} (after {ablation.paper}): mean ± standard deviation of {seeds} seeds", fontsize=11
@@ -92,6 +98,12 @@ def draw(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]], path: Path) 
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     plt.close(figure)
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """How many labels fit beside each other into a figure of so many inches."""
+    widest = max(map(len, labels)) * 0.075 + 0.6
+    return max(1, min(len(labels), int(width / widest)))
 
 
 def _line(axis: Axes, line: Band, label: str, colour: str) -> None:

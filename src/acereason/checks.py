@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from acereason.callback_lookup import check_callbacks
-from acereason.config import AdvantageKind, Config, ProblemsConfig
+from acereason.config import Config, ProblemsConfig
+from acereason.curriculum import check_value
 from acereason.errors import UserError
 from acereason.known_models import KNOWN_MODELS
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
@@ -122,12 +123,8 @@ def _range_words(value: float, allowed: str) -> str:
 
 
 def _check_batch(config: Config) -> None:
-    group, advantage = config.curriculum.rollouts_per_prompt, config.grpo.advantage
-    if group == 1 and advantage is not AdvantageKind.group_mean:
-        raise UserError(
-            f"curriculum.rollouts_per_prompt=1: grpo.advantage={advantage.value} compares the responses of a group; "
-            "sample at least 2"
-        )
+    group = config.curriculum.rollouts_per_prompt
+    check_value("rollouts_per_prompt", group, f"curriculum.rollouts_per_prompt={group}")
     prompts, updates = config.curriculum.prompts_per_step, config.grpo.updates_per_batch
     ranks = config.trainer.ranks
     where = f"{ranks} ranks (trainer.devices × trainer.num_nodes)"

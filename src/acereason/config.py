@@ -268,7 +268,7 @@ class EvaluationConfig:
     top_p: float = 0.95
     """Nucleus sampling of evaluation (paper: 0.95)."""
     max_response_tokens: int = 0
-    """Longest response in evaluation (paper: 32,768); 0 takes the curriculum's."""
+    """Longest response in evaluation (paper: 32,768); 0 takes the longest that training may ask for."""
 
 
 @dataclass

@@ -1,15 +1,19 @@
 """The hard-prompt refilter keeps what it says, in every mode, and a run that was killed in it keeps the same."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import tiny_runs
 from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import Fitted, fit, problems, prompts, tiny_config, tokenizer
+from tiny_runs import MODEL, Fitted, fit, problems, prompts, tiny_config, tokenizer
 
 from acereason.config import Config
 from acereason.curricula import solve_rates
@@ -205,6 +209,81 @@ def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
         assert (resumed.folder / path).read_bytes() == (uninterrupted.folder / path).read_bytes()
 
 
+# Evaluation of 4 × 2, refilter of 8 × 4 in chunks of 8; nothing is saved before it is over.
+@pytest.mark.parametrize(
+    ("error", "stop_after", "again"),
+    [(Killed, 8 + 1, 32), (Killed, 8 + 17, 16), (StopRequested, 8 + 17, 16), (Killed, 8 + 32 + 5, 0)],
+    ids=["killed at its start", "killed in it", "asked to leave in it", "killed after it"],
+)
+def test_a_run_that_was_interrupted_before_its_first_step_goes_on_with_what_was_measured(
+    uninterrupted: Fitted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    stop_after: int,
+    again: int,
+) -> None:
+    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    config = resumable(tmp_path)
+    config.ckpt = "auto"
+    with pytest.raises(error):
+        fit_with_clock(config, Quarters(stop_after, error))
+    assert not (tmp_path / "tiny" / "checkpoints").exists()
+    cut_back(tmp_path / "tiny", 0)
+    engine = Quarters()
+    resumed = fit_with_clock(config, engine)
+    # Two evaluations, four steps, and the refilter at step 2, besides what was left of the first.
+    assert len(engine.asked) == again + 2 * 8 + 4 * 8 + 6 * 4
+    assert resumed.policy.curriculum == uninterrupted.policy.curriculum
+    assert drawn(resumed) == drawn(uninterrupted)
+    assert histograms(resumed) == histograms(uninterrupted)
+    for name in ("step-000000.parquet", "step-000002.parquet"):
+        path = Path("solve_rates") / name
+        assert (resumed.folder / path).read_bytes() == (uninterrupted.folder / path).read_bytes()
+
+
+def other_weights(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(Path(config.model.path) / "model.safetensors", (1, 1))
+
+
+def other_path(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.model.path = str(shutil.copytree(config.model.path, f"{config.model.path}-2"))
+
+
+def other_answers(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = [replace(problem, answer="1234") for problem in problems(12)]
+    monkeypatch.setattr(tiny_runs, "problems", lambda count: changed[:count])
+
+
+def other_quantization(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.engine.options = {"quantization": "fp8"}
+
+
+def nothing_else(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [(other_weights, 32), (other_path, 32), (other_answers, 32), (other_quantization, 32), (nothing_else, 16)],
+)
+def test_what_was_measured_of_another_policy_or_of_other_problems_is_measured_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Config, pytest.MonkeyPatch], None],
+    again: int,
+) -> None:
+    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    config = config_of(tmp_path, "ckpt=auto", "trainer.max_steps=1", keep_solved_at_most=3)
+    config.model.path = str(shutil.copytree(MODEL, tmp_path / "model"))
+    with pytest.raises(StopRequested):
+        fit(config, engine=Quarters(17), judge=is_seven)
+    change(config, monkeypatch)
+    engine = Quarters()
+    fit(config, engine=engine, judge=is_seven)
+    assert len(engine.asked) == again + 8
+
+
 def test_after_an_epoch_what_every_rollout_solved_goes_and_what_was_not_drawn_stays(tmp_path: Path) -> None:
     overrides = ("trainer.max_steps=5", "curriculum.prompts_per_step=3")
     run = fit(config_of(tmp_path, *overrides, mode="rollouts"), engine=Quarters(), judge=is_seven)
@@ -345,6 +424,8 @@ def check(root: Path, others: Sequence[Callback] = (), **arguments: Any) -> None
         ({"stages": "math"}, "stages=math: must be a list, so [math]"),
         ({"mode": "known"}, "mode=known: a refilter without solve rates; give callbacks.hard.init_args.rates=… or use"),
         ({"mode": "known", "rates": "no.parquet"}, "rates=no.parquet: no such file"),
+        ({"stages": None}, "stages=null: must be a list"),
+        ({"rates": 5}, "rates=5: must be the path of a Parquet file"),
         ({"rates": "some.parquet"}, "rates=some.parquet: mode=measure finds its own; use mode=known"),
         ({"mode": "levels"}, "mode=levels: needs callbacks.hard.init_args.levels, such as [3, 8]"),
         ({"levels": [5, 3]}, "levels=[5, 3]: must be the lowest and the highest level"),
@@ -364,6 +445,9 @@ def test_what_can_work_is_not_refused(tmp_path: Path) -> None:
     check(tmp_path, mode="known", others=[HardPromptRefilter(stages=["math"])])
     switch = StageSwitch([{"name": "a", "ends": {"steps": 1}}, {"name": "b", "ends": {"steps": 1}}])
     check(tmp_path, stages=["b"], others=[switch])
+    check(tmp_path, mode="known", stages=["b"], others=[switch, HardPromptRefilter(stages=["a"])])
+    with pytest.raises(UserError, match="without solve rates, as others find them in later stages only"):
+        check(tmp_path, mode="known", stages=["a"], others=[switch, HardPromptRefilter(stages=["b"])])
     with pytest.raises(UserError, match=r"no c; valid: a, b$"):
         check(tmp_path, stages=["c"], others=[switch])
 

@@ -136,7 +136,7 @@ def test_a_run_that_is_killed_in_its_rollouts_changes_nothing_twice() -> None:
         ),
         (
             {"points": [{"at": 0, "rollouts_per_prompt": 1}]},
-            "points[0].rollouts_per_prompt=1: grpo.advantage=group_std compares the responses of a group; sample at",
+            "points[0].rollouts_per_prompt=1: GRPO compares the responses of a group; sample at least 2",
         ),
         ({"points": PAPER, "stages": ["mth"]}, "stages=['mth']: no mth; did you mean math?"),
     ],
@@ -145,11 +145,6 @@ def test_what_cannot_work_is_refused(tmp_path: Path, arguments: dict[str, Any], 
     with pytest.raises(UserError) as caught:
         from_settings(tmp_path, "sampling", PATH, **{"points": PAPER, **arguments})
     assert str(caught.value).replace('"', "'").startswith(f"callbacks.sampling.init_args.{message}")
-
-
-def test_one_rollout_a_prompt_will_do_for_an_advantage_without_a_group(tmp_path: Path) -> None:
-    points = [{"at": 0, "rollouts_per_prompt": 1}]
-    from_settings(tmp_path, "sampling", PATH, "grpo.advantage=group_mean", points=points)
 
 
 def test_its_file_in_conf_turns_it_on(tmp_path: Path) -> None:

@@ -78,6 +78,16 @@ def test_a_switch_evaluates_exports_saves_and_leaves_the_last_steps_to_the_end(t
     assert [(line["step"], line["what"], line["after"]) for line in lines] == changes(done)
 
 
+def test_all_evaluations_have_the_limit_of_the_longest_stage(tmp_path: Path) -> None:
+    stages = (
+        "[{name: a, max_response_tokens: 1, ends: {steps: 1}}, {name: b, max_response_tokens: 5, ends: {steps: 1}}]"
+    )
+    done = run(tmp_path, stages, whole=True)
+    lengths = {step: result.metrics()["eval/length_mean"] for step, result in done.evaluation.results.items()}
+    assert lengths.keys() == {0, 1, 2}
+    assert all(1 < length <= 5 for length in lengths.values())
+
+
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_stage_begins_with_a_fresh_optimizer_unless_told_otherwise(tmp_path: Path, reset: bool) -> None:
     seen: list[tuple[int, float, float]] = []
@@ -109,6 +119,53 @@ def test_a_run_goes_on_in_the_middle_of_a_stage_as_if_it_had_not_stopped(tmp_pat
     assert part.policy.curriculum == whole.policy.curriculum
     assert part.folder.joinpath("curriculum.jsonl").read_text() == whole.folder.joinpath("curriculum.jsonl").read_text()
     assert all(torch.equal(tensor, whole.weights()[name]) for name, tensor in part.weights().items())
+
+
+@pytest.mark.parametrize(
+    ("stages", "history"),
+    [
+        # A third stage for a run that was over.
+        (
+            "[{name: a, ends: {steps: 2}}, {name: b, ends: {steps: 3}}, {name: c, ends: {steps: 1}}]",
+            [(2, "b"), (5, "c")],
+        ),
+        # A stage that is over by the new settings.
+        (
+            "[{name: a, ends: {steps: 2}}, {name: b, ends: {steps: 1}}, {name: c, ends: {steps: 1}}]",
+            [(2, "b"), (5, "c")],
+        ),
+        # One more before the stage in which it was saved.
+        (
+            "[{name: a, ends: {steps: 2}}, {name: x, ends: {steps: 1}}, {name: b, ends: {steps: 4}}, "
+            "{name: c, ends: {steps: 1}}]",
+            [(2, "b"), (6, "c")],
+        ),
+    ],
+)
+def test_a_run_goes_on_with_another_list_of_stages(tmp_path: Path, stages: str, history: list[Any]) -> None:
+    run(tmp_path, "[{name: a, ends: {steps: 2}}, {name: b, ends: {steps: 3}}]", whole=True)
+    done = run(tmp_path, stages, "ckpt=last", "ckpt_changes=true", whole=True)
+    assert [(step, name) for step, what, name in changes(done) if what == "stage"][1:] == history
+    assert done.policy.curriculum.step == history[-1][0] + 1
+
+
+def test_what_a_stage_sets_otherwise_holds_at_once_when_a_run_goes_on(tmp_path: Path) -> None:
+    run(tmp_path, "[{name: a, temperature: 0.9, ends: {steps: 4}}]", "trainer.max_steps=2", whole=True)
+    stages = "[{name: a, temperature: 0.8, levels: [2, 2], ends: {steps: 4}}]"
+    done = run(tmp_path, stages, "ckpt=last", "ckpt_changes=true", whole=True)
+    assert changes(done)[-2:] == [(2, "temperature", 0.8), (2, "pool", "4 problems")]
+    assert (done.policy.curriculum.stage_since, done.policy.curriculum.step) == (0, 4)
+
+
+def test_a_run_whose_stage_is_gone_does_not_go_on(tmp_path: Path) -> None:
+    run(tmp_path, "[{name: a, ends: {steps: 4}}]", "trainer.max_steps=2", whole=True)
+    with pytest.raises(UserError, match="saved in stage a, which is not among x, y; keep its name"):
+        run(
+            tmp_path,
+            "[{name: x, ends: {steps: 4}}, {name: y, ends: {steps: 4}}]",
+            *("ckpt=last", "ckpt_changes=true"),
+            whole=True,
+        )
 
 
 def test_what_a_stage_leaves_out_stays_as_it_was(tmp_path: Path) -> None:
@@ -144,9 +201,12 @@ BAD = {
     "[{name: a, temperature: 0, ends: {steps: 1}}]": f"{SETTING}[0].temperature=0: must be a number above 0",
     "[{name: a, length: 9, ends: {steps: 1}}]": f"{SETTING}[0].length=9: no such setting; valid: name",
     "[{name: a, max_response_tokens: 4096, ends: {steps: 1}}]": "callbacks.stages: max_response_tokens=4096: ",
-    "[{name: a, rollouts_per_prompt: 1, ends: {steps: 1}}]": f"{SETTING}[0].rollouts_per_prompt=1: grpo.advantage=",
+    "[{name: a, rollouts_per_prompt: 1, ends: {steps: 1}}]": f"{SETTING}[0].rollouts_per_prompt=1: GRPO compares",
     "[{name: a, ends: {plateau: {metric: reward, patience: 1}}}]": f"{SETTING}[0].ends.plateau.metric=reward: no such",
     "[{name: a, ends: {plateau: {metric: reward/mean}}}]": f"{SETTING}[0].ends.plateau",
+    "[{name: a, source: [x], ends: {steps: 1}}]": f'{SETTING}[0].source=["x"]: must be the name of a source',
+    "[{name: ../a, ends: {steps: 1}}]": f"{SETTING}[0].name=../a: must do as the name of a folder",
+    "[{name: .., ends: {steps: 1}}]": f"{SETTING}[0].name=..: must do as the name of a folder",
 }
 
 
@@ -156,6 +216,27 @@ def test_a_bad_list_of_stages_is_one_clear_line(tmp_path: Path, stages: str) -> 
         user_callbacks(config(tmp_path, stages))
     assert str(caught.value).startswith(BAD[stages])
     assert "\n" not in str(caught.value)
+
+
+def test_a_second_list_of_stages_is_refused(tmp_path: Path) -> None:
+    mine = "callbacks.mine.class_path=callbacks.stage_switch.StageSwitch"
+    stages = "[{name: a, ends: {steps: 1}}]"
+    with pytest.raises(UserError) as caught:
+        user_callbacks(config(tmp_path, stages, mine, f"callbacks.mine.init_args.stages={stages}"))
+    turned_off = "callbacks.stages leads through stages already; callbacks.stages=null turns it off"
+    assert str(caught.value) == f"callbacks.mine.init_args.stages: {turned_off}"
+
+
+def test_whether_the_optimizer_is_reset_is_true_or_false(tmp_path: Path) -> None:
+    setting = "callbacks.stages.init_args.reset_optimizer"
+    with pytest.raises(UserError, match=rf"{setting}=no: "):
+        user_callbacks(config(tmp_path, "[{name: a, ends: {steps: 1}}]", f"{setting}='no'"))
+
+
+def test_a_stage_with_fewer_problems_than_a_step_is_told_before_the_first_step(tmp_path: Path) -> None:
+    stages = "[{name: a, ends: {steps: 1}}, {name: b, prompts_per_step: 10, ends: {steps: 1}}]"
+    with pytest.raises(UserError, match=r"stages\[1\]: stage b has 8 problems, fewer than the 10 of a step"):
+        run(tmp_path, stages)
 
 
 def test_a_stage_without_problems_is_told_before_the_first_step(tmp_path: Path) -> None:

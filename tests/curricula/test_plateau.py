@@ -11,12 +11,12 @@ from tiny_runs import fit, tiny_config
 
 from acereason.config import Config, DomainName, ProblemsConfig
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curricula.plateau import Plateau, check_metric, measured, metrics_of
+from acereason.curricula.plateau import EVALUATED_AT, Plateau, check_metric, measured, metrics_of
 from acereason.errors import UserError
 
 
 def decisions(plateau: Plateau, values: list[float]) -> list[bool]:
-    return [plateau.update(value) for value in values]
+    return [plateau.update(value, (plateau.seen or 0) + 1) for value in values]
 
 
 def test_it_says_so_after_enough_updates_without_a_rise() -> None:
@@ -48,11 +48,18 @@ def test_a_running_mean_waits_until_it_is_whole_and_evens_noise_out() -> None:
     assert plateau.best == 1
 
 
+def test_what_it_has_seen_already_counts_once() -> None:
+    plateau = Plateau("eval/pass@1", patience=2)
+    seen = [plateau.update(0.5, step) for step in (0, 0, 0, 4, 4, 4, 8, 8)]
+    assert seen == [False] * 6 + [True] * 2
+    assert str(plateau).startswith("eval/pass@1 has not risen by more than 0 for 2 evaluations")
+
+
 def test_reset_forgets_all() -> None:
     plateau = Plateau("reward/mean", patience=1, window=2)
     decisions(plateau, [0.9, 0.9, 0.9])
     plateau.reset()
-    assert plateau.state_dict() == {"recent": [], "best": None, "stale": 0}
+    assert plateau.state_dict() == {"recent": [], "best": None, "stale": 0, "seen": None}
     assert decisions(plateau, [0.1, 0.1, 0.1]) == [False, False, True]
 
 
@@ -69,9 +76,9 @@ def test_its_state_is_its_whole_memory(cut: int) -> None:
 
 def test_a_state_is_a_copy() -> None:
     plateau = Plateau("reward/mean", patience=2, window=3)
-    plateau.update(0.5)
+    plateau.update(0.5, 1)
     state = plateau.state_dict()
-    plateau.update(0.6)
+    plateau.update(0.6, 2)
     assert state["recent"] == [0.5]
 
 
@@ -110,7 +117,7 @@ def test_the_known_metrics_are_those_that_a_run_has(tmp_path: Path, overrides: l
     config = tiny_config(tmp_path, "trainer.max_steps=1", "evaluation.samples_per_problem=1", *overrides)
     finished = fit(config, whole=True)
     evaluated = finished.evaluation.metrics
-    logged = {name for name in finished.recorder.metrics[-1] if name != "throughput/mfu"}
+    logged = {name for name in finished.recorder.metrics[-1] if name not in ("throughput/mfu", EVALUATED_AT)}
     assert set(metrics_of(config)) == logged | set(evaluated)
 
 
@@ -120,6 +127,11 @@ def test_evaluations_of_two_domains_have_metrics_of_each(tmp_path: Path) -> None
     names = metrics_of(config)
     assert {"eval/pass@1", "eval/math_pass@1", "eval/code_pass@1", "eval/code_length_mean"} <= set(names)
     assert "eval/length_mean" not in names
+
+
+def test_evaluations_at_switches_alone_are_no_metric_to_wait_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x=eval/pass@1: nothing is evaluated on the way with evaluation.every_n_step"):
+        check_metric("eval/pass@1", "x", tiny_config(tmp_path, "evaluation.every_n_steps=0"), [])
 
 
 def test_without_held_out_problems_there_is_nothing_of_an_evaluation(tmp_path: Path) -> None:
@@ -154,7 +166,10 @@ def test_what_a_callback_logs_is_there_for_those_that_come_after_it(config: Conf
 def test_the_value_is_that_of_the_step_before_that_of_the_last_evaluation() -> None:
     module = SimpleNamespace(metrics={"reward/mean": 0.5}, curriculum=SimpleNamespace(step=7))
     trainer: Any = SimpleNamespace(callback_metrics={"reward/mean": 0.4, "eval/pass@1": 0.3})
-    assert measured("reward/mean", "x", trainer, module) == 0.5
-    assert measured("eval/pass@1", "x", trainer, module) == 0.3
+    assert measured("reward/mean", "x", trainer, module) == (0.5, 7)
+    assert measured("eval/pass@1", "x", trainer, module) == (0.3, 7)
+    trainer.callback_metrics["evaluated_at"] = 4
+    assert measured("eval/pass@1", "x", trainer, module) == (0.3, 4)
+    assert measured("reward/mean", "x", trainer, module) == (0.5, 7)
     with pytest.raises(UserError, match=r"x=a/b: not there after 7 steps; a callback that logs it must stand before"):
         measured("a/b", "x", trainer, module)

@@ -119,7 +119,7 @@ APART = {
     "stop": (lambda t, m, b: setattr(t, "should_stop", t.is_global_zero), "trainer.should_stop"),
     "metrics": (lambda t, m, b: m.metrics.update(mine=b.rewards.mean().item()), "module.metrics['mine']"),
     "reset": (lambda t, m, b: t.is_global_zero and m.reset_optimizer(), "module.reset_optimizer()"),
-    "chance": (lambda t, m, b: colder(m, random.random() > 0.5), "curriculum.temperature"),
+    "chance": (lambda t, m, b: m.curriculum.change("mine", "", top_p=1 - random.random() / 2), "curriculum.top_p"),
     "process": (lambda t, m, b: colder(m, True, f"in {os.getpid()}"), "curriculum.history"),
     "set order": (lambda t, m, b: m.curriculum.change("mine", "", pool=list(set(t.datamodule.problems))), ".pool"),
 }

@@ -129,8 +129,10 @@ def test_a_measurement_that_was_over_is_not_made_again(tmp_path: Path) -> None:
         Measurement(7, 3, 5, HOW.sampling),
         Measurement(7, 3, 4, Sampling(max_tokens=2, temperature=0.9)),
         Measurement(7, 3, 4, HOW.sampling, judging="another time limit"),
+        Measurement(7, 3, 4, HOW.sampling, initial_policy="another model"),
+        Measurement(7, 3, 4, HOW.sampling, problems="other tests"),
     ],
-    ids=["seed", "attempts", "sampling", "judging"],
+    ids=["seed", "attempts", "sampling", "judging", "policy", "problems"],
 )
 def test_chunks_of_another_measurement_are_not_taken(tmp_path: Path, other: Measurement) -> None:
     measure(Attempts().engines, PROMPTS, HOW, SolveRateFiles(tmp_path), chunk=3)
@@ -160,16 +162,17 @@ def test_a_torn_file_is_none(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize(
     ("step", "left"),
     [
-        (0, []),
-        (6, []),
-        (7, ["step-000007-part-0000.parquet"]),
-        (8, ["step-000007-part-0000.parquet", "step-000008.parquet"]),
+        (0, ["step-000000-part-0000.parquet"]),
+        (6, ["step-000000-part-0000.parquet"]),
+        (7, ["step-000000-part-0000.parquet", "step-000007-part-0000.parquet"]),
+        (8, ["step-000000-part-0000.parquet", "step-000007-part-0000.parquet", "step-000008.parquet"]),
     ],
 )
 def test_a_run_that_goes_on_keeps_the_solve_rates_of_its_own_policy_and_earlier_ones(
     tmp_path: Path, step: int, left: list[str]
 ) -> None:
     rate = SolveRate("p", "math", None, 4, 1, 0.25)
+    SolveRateFiles(tmp_path).add(0, "key", [rate])
     SolveRateFiles(tmp_path).add(7, "key", [rate])
     SolveRateFiles(tmp_path).finish(8, "key", [rate], {"p"})
     cut_back(tmp_path, step)

@@ -239,6 +239,12 @@ def test_a_model_on_the_hub_is_not_looked_up(tmp_path: Path) -> None:
     )
 
 
+def test_a_model_of_another_kind_has_no_estimate(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"n_embd": 8, "vocab_size": 9}')
+    last = plan_lines(tiny_config(tmp_path, f"model.path={tmp_path}"))[-1]
+    assert last.endswith(" (of another kind: its memory is not estimated)")
+
+
 @pytest.mark.parametrize("module", ["torch", "transformers", "lightning"])
 def test_planning_loads_nothing_heavy(module: str) -> None:
     code = f"import acereason.run.plan, acereason.compose, sys; sys.exit({module!r} in sys.modules)"

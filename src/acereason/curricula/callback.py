@@ -55,5 +55,6 @@ class CurriculumCallback(Callback):
         """Called before the prompts of a step are chosen, after the checkpoint of the step before.
 
         What it changes holds for this very step. Work that takes long belongs here: a run that is killed in it goes on
-        from that checkpoint.
+        from that checkpoint. One that is stopped in the rollouts calls it again for the same step: it must come to the
+        same.
         """

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 from acereason.config import Config
 from acereason.curricula.arguments import check_choice, check_choices, check_whole
+from acereason.curricula.hard_prompts import known
 from acereason.curricula.histograms import histogram
 from acereason.curricula.solve_rate_files import SolveRate, read_rates
-from acereason.curricula.stages import read_levels, stage_names
+from acereason.curricula.stages import read_levels, stage_names, stages_of_run
 from acereason.errors import UserError
 from acereason.settings import shown
 
@@ -42,7 +43,28 @@ def check_refilter(refilter: Any, config: Config, others: Sequence[Callback]) ->
         )
     check_choices(refilter.stages, stage_names(config, others), refilter.setting("stages"))
     _check_levels(refilter)
-    _check_rates(refilter, others)
+    _check_rates(refilter, config, others)
+
+
+def check_pools(refilter: Any, trainer: Trainer, module: Any) -> None:
+    """Makes sure, once problems are loaded, that each of its stages has enough of its levels, and some that are known.
+
+    Raises:
+        UserError: one has not.
+    """
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    for stage in stages_of_run(module.config, trainer.callbacks):  # type: ignore[attr-defined]
+        if refilter.stages and stage.name not in refilter.stages:
+            continue
+        pool = data.problem_ids(stage.domain, stage.source or "", stage.levels)
+        left = set(pool) & set(data.problem_ids(stage.domain, levels=refilter.levels))
+        if refilter.levels is not None and len(left) < (stage.prompts_per_step or 0):
+            raise UserError(
+                f"{refilter.setting('levels')}={shown(list(refilter.levels))} leaves {len(left)} of {len(pool)} "
+                f"problems of stage {stage.name}, fewer than the {stage.prompts_per_step} of a step: take more levels"
+            )
+        if refilter.rates:
+            known(trainer, module, list(left), refilter.rates, refilter.setting("rates"))
 
 
 def _check_levels(refilter: Any) -> None:
@@ -57,7 +79,9 @@ def _check_levels(refilter: Any) -> None:
         )
 
 
-def _check_rates(refilter: Any, others: Sequence[Callback]) -> None:
+def _check_rates(refilter: Any, config: Config, others: Sequence[Callback]) -> None:
+    if not isinstance(refilter.rates, str):
+        raise UserError(f"{refilter.setting('rates')}={shown(refilter.rates)}: must be the path of a Parquet file")
     if refilter.rates:
         if refilter.mode != "known":
             raise UserError(
@@ -65,12 +89,23 @@ def _check_rates(refilter: Any, others: Sequence[Callback]) -> None:
             )
         read_rates(Path(refilter.rates), refilter.setting("rates"))
     elif refilter.mode == "known":
-        found = any(getattr(other, "mode", "") in FINDS_RATES for other in others if isinstance(other, type(refilter)))
-        if not found:
+        names, finders = stage_names(config, others), [other for other in others if _finds_rates(refilter, other)]
+        begins, *found = [_begins(each, names) for each in (refilter, *finders)]
+        if not any(first <= begins for first in found):
+            later = ", as others find them in later stages only" if found else ""
             raise UserError(
-                f"{refilter.setting('mode')}=known: a refilter without solve rates; give "
+                f"{refilter.setting('mode')}=known: a refilter without solve rates{later}; give "
                 f"{refilter.setting('rates')}=… or use mode=measure"
             )
+
+
+def _begins(refilter: Any, names: Sequence[str]) -> int:
+    """Number of the first stage that it works in; what it names wrongly is told by its own check."""
+    return min((number for number, name in enumerate(names) if name in (refilter.stages or names)), default=0)
+
+
+def _finds_rates(refilter: Any, other: Any) -> bool:
+    return isinstance(other, type(refilter)) and other.mode in FINDS_RATES
 
 
 def check_left(refilter: Any, before: int, kept: int, rates: Mapping[str, SolveRate], needed: int) -> None:

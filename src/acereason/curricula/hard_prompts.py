@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +17,10 @@ from acereason.curricula.progress import shown_progress
 from acereason.curricula.solve_rate_files import SolveRate, SolveRateFiles, read_rates
 from acereason.curricula.solve_rates import Measurement, measure
 from acereason.errors import UserError
+from acereason.rollout.collect import Prompt
 from acereason.rollout.data import RolloutDataModule
 from acereason.rollout.engine import Sampling
 from acereason.run.build import run_folder
-
-
-def present_pool(data: RolloutDataModule) -> list[str]:
-    """Ids of the problems that are drawn from now."""
-    pool = data.curriculum.pool
-    return data.problem_ids(data.curriculum.domain) if pool is None else pool
 
 
 def of_levels(data: RolloutDataModule, ids: Sequence[str], levels: Sequence[int] | None) -> list[str]:
@@ -39,8 +35,29 @@ def measurement(module: Any, attempts: int) -> Measurement:
     curriculum = module.curriculum
     sampling = Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p)
     # How many verifiers there are decides nothing, and a run that goes on may have others.
-    judging = (replace(config.rewards, workers=0), config.sandbox, config.engine.name, config.engine.dtype)
-    return Measurement(curriculum.step, config.seed, attempts, sampling, repr(judging))
+    engine = (config.engine.name, config.engine.dtype, config.engine.options)
+    judging = repr((replace(config.rewards, workers=0), config.sandbox, *engine))
+    data: RolloutDataModule = module.trainer.datamodule
+    problems = _digest([data.prompts[problem_id] for problem_id in data.problem_ids(curriculum.domain)])
+    return Measurement(curriculum.step, config.seed, attempts, sampling, judging, _initial_policy(module), problems)
+
+
+def _initial_policy(module: Any) -> str:
+    """`model.path` with the size and the time of each file that decides a weight; empty once a step is done."""
+    if module.curriculum.step:
+        return ""
+    paths = sorted(path for path in module.model.folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return repr((module.config.model.path, files))
+
+
+def _digest(prompts: Sequence[Prompt]) -> str:
+    """Differs where a token of a prompt, a gold answer or a test does."""
+    digest = hashlib.blake2b(digest_size=16)
+    for prompt in prompts:
+        digest.update(repr(prompt).encode())
+        digest.update(prompt.problem.tests.packed)
+    return digest.hexdigest()
 
 
 def measure_now(trainer: Trainer, module: Any, ids: Sequence[str], attempts: int) -> dict[str, SolveRate]:

@@ -28,7 +28,8 @@ class Plateau:
         patience: updates without a rise.
         min_gain: what the mean has to gain on its best, in the metric's unit.
         window: values of the running mean; before there are so many, nothing is decided.
-        recent, best, stale: the last values, the best mean, and the updates since; its whole memory.
+        recent, best, stale, seen: the last values, the best mean, the updates since, and the step of the last value;
+            its whole memory.
     """
 
     metric: str
@@ -38,6 +39,7 @@ class Plateau:
     recent: list[float] = field(default_factory=list, init=False, compare=False)
     best: float | None = field(default=None, init=False, compare=False)
     stale: int = field(default=0, init=False, compare=False)
+    seen: int | None = field(default=None, init=False, compare=False)
 
     @classmethod
     def read(cls, value: Any, setting: str) -> Plateau:
@@ -58,9 +60,16 @@ class Plateau:
         check_number(plateau.min_gain, "[0, inf)", f"{setting}.min_gain")
         return plateau
 
-    def update(self, value: float) -> bool:
-        """Takes one more value; True once the mean has not risen for `patience` updates."""
-        self.recent = [*self.recent, value][-self.window :]
+    @property
+    def is_flat(self) -> bool:
+        """Whether the mean has not risen for `patience` updates."""
+        return self.stale >= self.patience
+
+    def update(self, value: float, step: int) -> bool:
+        """Takes one more value, measured after `step` steps, unless it has it already; says whether it `is_flat`."""
+        if step == self.seen:
+            return self.is_flat
+        self.seen, self.recent = step, [*self.recent, value][-self.window :]
         if len(self.recent) < self.window:
             return False
         mean = sum(self.recent) / self.window
@@ -68,26 +77,32 @@ class Plateau:
             self.best, self.stale = mean, 0
         else:
             self.stale += 1
-        return self.stale >= self.patience
+        return self.is_flat
 
     def reset(self) -> None:
         """Forgets what it has seen."""
-        self.recent, self.best, self.stale = [], None, 0
+        self.recent, self.best, self.stale, self.seen = [], None, 0, None
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data for a checkpoint."""
-        return {"recent": list(self.recent), "best": self.best, "stale": self.stale}
+        return {"recent": list(self.recent), "best": self.best, "stale": self.stale, "seen": self.seen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes it back."""
-        self.recent, self.best, self.stale = list(state["recent"]), state["best"], state["stale"]
+        self.recent, self.best = list(state["recent"]), state["best"]
+        self.stale, self.seen = state["stale"], state["seen"]
 
     def __str__(self) -> str:
         """In words, for the reason of a change."""
         best = "" if self.best is None else f", best {self.best:.4g}"
-        return f"{self.metric} has not risen by more than {self.min_gain:g} for {self.stale} steps{best}"
+        times = "evaluations" if self.metric.startswith(EVALUATED) else "steps"
+        return f"{self.metric} has not risen by more than {self.min_gain:g} for {self.stale} {times}{best}"
 
 
+EVALUATED = "eval/"
+"""Begins the names of metrics that are new after an evaluation only."""
+EVALUATED_AT = "evaluated_at"
+"""In `trainer.callback_metrics`: the step of the newest evaluation."""
 STEP_METRICS = (
     *("reward/mean", "reward/solved_all", "reward/solved_none", "reward/mixed", "reward/unjudged"),
     *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
@@ -130,6 +145,8 @@ def check_metric(
     Raises:
         UserError: it will not.
     """
+    if metric in metrics_of(config) and metric.startswith(EVALUATED) and config.evaluation.every_n_steps == 0:
+        raise UserError(f"{setting}={metric}: nothing is evaluated on the way with evaluation.every_n_steps=0")
     logged = [(name, callback) for callback in callbacks for name in getattr(callback, "logs", ())]
     known = [*metrics_of(config), *(name for name, _ in logged)]
     if metric not in known:
@@ -141,15 +158,17 @@ def check_metric(
         raise UserError(f"{setting}={shown(metric)}: comes from callbacks.{first}, which must stand before this one")
 
 
-def measured(metric: str, setting: str, trainer: Trainer, module: Any) -> float:
-    """The newest value of a metric, after a step: of that step or of the last evaluation.
+def measured(metric: str, setting: str, trainer: Trainer, module: Any) -> tuple[float, int]:
+    """The newest value of a metric, after a step, and the step that it was measured after: of the last evaluation, too.
 
     Raises:
         UserError: there is none.
     """
+    step = module.curriculum.step
     for metrics in (module.metrics, trainer.callback_metrics):
         if metric in metrics:
-            return float(metrics[metric])
+            is_of_evaluation = metric.startswith(EVALUATED)
+            return float(metrics[metric]), int(metrics.get(EVALUATED_AT, step)) if is_of_evaluation else step
     after = f"after {module.curriculum.step} steps"
     raise UserError(
         f"{setting}={metric}: not there {after}; a callback that logs it must stand before the one that reads it"

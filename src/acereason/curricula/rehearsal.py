@@ -13,7 +13,7 @@ responses are is made up by a script. There is no policy and no engine: a callba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from acereason.curricula.moments import Difference, Moment, first_difference
 from acereason.curricula.rehearsal_ranks import Report, job, pair
@@ -86,6 +86,8 @@ def assert_resumes(
 ) -> None:
     """Rehearses to the end, then again from the checkpoint of each step with new callbacks.
 
+    And again from what a stop during the rollouts of each step saves: `on_rollouts_start` runs twice for that step.
+
     Args:
         make_callback, steps, script, settings: as for `rehearse`.
 
@@ -94,18 +96,24 @@ def assert_resumes(
     """
     config = small_config(steps, settings)
     whole = RehearsedRun(make_callback, config, script).run()
-    for number, checkpoint in enumerate(whole.saved[:-1]):
-        step = number + 1
+    for step, checkpoint, where, way_out in _interruptions(whole):
         resumed = RehearsedRun(make_callback, config, script)
         try:
             resumed.run(checkpoint)
         except Exception as error:
-            raise AssertionError(f"resumed from the checkpoint of step {step}: {error!r}\n{_IN_STATE}") from error
+            raise AssertionError(f"{where}: {error!r}\n{way_out}") from error
         later = resumed.moments[1:]  # a run that was not interrupted has no start here
         expected = [moment for moment in whole.moments if _is_after(moment, step)]
         if difference := first_difference(expected, later):
-            where = f"when resumed from the checkpoint of step {step}"
-            raise AssertionError(_told(difference, "in the run that was not interrupted", where, _IN_STATE))
+            raise AssertionError(_told(difference, "in the run that was not interrupted", f"when {where}", way_out))
+
+
+def _interruptions(whole: RehearsedRun) -> Iterator[tuple[int, bytes, str, str]]:
+    """Of each its step, what it saves, what it is called, and what to do where it makes a difference."""
+    for step, checkpoint in enumerate(whole.saved[:-1], 1):
+        yield step, checkpoint, f"resumed from the checkpoint of step {step}", _IN_STATE
+    for step, checkpoint in enumerate(whole.stopped[1:], 1):  # a stop in the first rollouts saves nothing
+        yield step, checkpoint, f"stopped in the rollouts of step {step} and resumed", _TWICE
 
 
 def _is_after(moment: Moment, step: int) -> bool:
@@ -120,6 +128,11 @@ _SAME_ON_ALL = (
 _IN_STATE = (
     "A callback's whole memory belongs into state_dict() and load_state_dict(), or into the curriculum; "
     "module.metrics and trainer.callback_metrics are empty until the first step after a resume."
+)
+_TWICE = (
+    "A stop while rollouts are made saves what on_rollouts_start has changed, and calls it again for the same step: it "
+    "must come to the same. Set a value that follows from the step instead of adding to the present one, or note in "
+    "state_dict() at which step it was done, as callbacks/hard_prompt_refilter.py does."
 )
 
 

@@ -136,6 +136,7 @@ class RehearsedRun:
         config, curriculum, module, data, trainer: as in a run.
         moments: what was seen after each hook.
         saved: the checkpoint after each step.
+        stopped: what a stop during the rollouts of each step saves.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class RehearsedRun:
         self.watch = watch
         self.moments: list[Moment] = []
         self.saved: list[bytes] = []
+        self.stopped: list[bytes] = []
 
     def run(self, checkpoint: bytes | None = None) -> RehearsedRun:
         """From the beginning or from a checkpoint to the last step, or to the one at which a callback stops it."""
@@ -180,8 +182,10 @@ class RehearsedRun:
         return self
 
     def _step(self, step: int) -> None:
-        batch = self.data.on_before_batch_transfer(step, 0)
+        self.data.start_rollouts()
         self._see("on_rollouts_start", {})
+        self.stopped.append(self._save())
+        batch = self.data.make_batch(step)
         self._call("on_train_batch_start", batch, step)
         self.module.step(batch)
         measured = dict(self.module.metrics)

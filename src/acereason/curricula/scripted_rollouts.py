@@ -143,7 +143,7 @@ class ScriptedData(RolloutDataModule):
             0.0,
             epoch,
             ends_epoch,
-            len(self._pool()),
+            len(self.pool_ids()),
         )
 
     def validate(self) -> HeldOutResults | None:

@@ -19,7 +19,7 @@ HANDS_A_CHUNK = 4
 
 @dataclass(frozen=True)
 class Measurement:
-    """What decides a measured solve rate, besides the policy's weights.
+    """What decides a measured solve rate; after step 0 besides the weights, which are those of the step's checkpoint.
 
     Attributes:
         step: rollout steps done.
@@ -27,6 +27,8 @@ class Measurement:
         attempts: responses to each problem (paper: 16).
         sampling: how they are sampled.
         judging: the settings that decide what is right, as text.
+        initial_policy: where the weights are from at step 0, as text.
+        problems: a digest of the problems that may be asked, their prompts and their tests.
     """
 
     step: int
@@ -34,9 +36,11 @@ class Measurement:
     attempts: int
     sampling: Sampling
     judging: str = ""
+    initial_policy: str = ""
+    problems: str = ""
 
     def key(self) -> str:
-        """Tells results of this measurement from those of another; which problems it asks does not count."""
+        """Tells results of this measurement from those of another; which of `problems` it asks does not count."""
         return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
     def seed_of(self, problem: Problem, attempt: int) -> int:

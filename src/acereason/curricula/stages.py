@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback
 
-from acereason.config import AdvantageKind, Config
+from acereason.config import Config
 from acereason.curricula.arguments import check_whole, is_whole, read_mapping
 from acereason.curricula.plateau import Plateau
 from acereason.curriculum import check_value
@@ -31,6 +32,11 @@ class Ends:
     epochs: int | None = None
     plateau: Plateau | None = None
 
+    @property
+    def at_least(self) -> int:
+        """Steps that the stage takes, as far as they are known before."""
+        return self.steps if self.steps and not self.epochs and not self.plateau else 1
+
     def __str__(self) -> str:
         """In words, such as `400 steps or a plateau of reward/mean`."""
         parts = [f"{number} {unit}" for number, unit in ((self.steps, "steps"), (self.epochs, "epochs")) if number]
@@ -39,7 +45,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage; what is None stays as the stage before had it.
+    """One stage; what is None stays as the stage before had it, but for `source` and `levels`.
 
     Attributes:
         name: unlike that of any other.
@@ -67,6 +73,11 @@ class Stage:
     learning_rate: float | None = None
     warmup_steps: int | None = None
 
+    @property
+    def problems(self) -> list[Any]:
+        """What chooses its problems of the domain, as plain data."""
+        return [self.source, list(self.levels) if self.levels else None]
+
     def values(self) -> dict[str, Any]:
         """What it gives the curriculum, by name; its pool is for the data module to find."""
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
@@ -93,6 +104,9 @@ def read_stages(value: Any, setting: str) -> list[Stage]:
     stages = [_read_stage(entry, f"{setting}[{number}]") for number, entry in enumerate(value)]
     names = [stage.name for stage in stages]
     for number, name in enumerate(names):
+        if name in (".", "..") or Path(name).name != name:
+            raise UserError(f"{setting}[{number}].name={shown(name)}: must do as the name of a folder")
+    for number, name in enumerate(names):
         if name in names[:number]:
             raise UserError(f"{setting}[{number}].name={name}: an earlier stage has this name; give each its own")
     return stages
@@ -105,6 +119,8 @@ def _read_stage(value: Any, setting: str) -> Stage:
     for name in _CURRICULUM:
         if entry.get(name) is not None:
             check_value(name, entry[name], f"{setting}.{name}={shown(entry[name])}")
+    if not isinstance(entry.get("source", ""), str | None):
+        raise UserError(f"{setting}.source={shown(entry['source'])}: must be the name of a source of problems")
     levels = entry.get("levels")
     if levels is not None:
         entry["levels"] = read_levels(levels, f"{setting}.levels")
@@ -150,10 +166,6 @@ def check_stage(stage: Stage, setting: str, config: Config) -> None:
     if not any(source.domain.value == stage.domain for source in chosen):
         where = f"source {stage.source}" if stage.source else "any source of problems; add one to more_problems"
         raise UserError(f"{setting}.domain={stage.domain}: not the domain of {where}")
-    advantage = config.grpo.advantage
-    if stage.rollouts_per_prompt == 1 and advantage is not AdvantageKind.group_mean:
-        compares = f"grpo.advantage={advantage.value} compares the responses of a group; sample at least 2"
-        raise UserError(f"{setting}.rollouts_per_prompt=1: {compares}")
     ranks, updates = config.trainer.ranks, config.grpo.updates_per_batch
     for words, number in {f"over {ranks} ranks": ranks, f"into {updates} updates": updates}.items():
         if (stage.prompts_per_step or 0) % number:
@@ -162,8 +174,24 @@ def check_stage(stage: Stage, setting: str, config: Config) -> None:
 
 def stage_names(config: Config, others: Sequence[Callback]) -> list[str]:
     """Names of the stages that a run has: those of its stage switch, else the one of the settings."""
-    entries = [entry for other in others for entry in getattr(other, "stages", ())]
-    return [entry.name for entry in entries if isinstance(entry, Stage)] or [config.curriculum.stage]
+    return [stage.name for stage in stages_of_run(config, others)]
+
+
+def stages_of_run(config: Config, callbacks: Iterable[Any]) -> list[Stage]:
+    """The stages that a run goes through, `filled`; one where no callback leads it through some."""
+    alone = Stage(config.curriculum.stage, Ends(steps=config.trainer.max_steps))
+    return filled(stages_of(callbacks) or [alone], config)
+
+
+def stages_of(callbacks: Iterable[Any]) -> list[Stage]:
+    """The stages of the callback that leads a run through some; empty without one."""
+    return next((callback.stages for callback in callbacks if leads(callback)), [])
+
+
+def leads(callback: Any) -> bool:
+    """Whether a callback leads a run through stages; `stages` of another kind may mean anything."""
+    stages = getattr(callback, "stages", None)
+    return isinstance(stages, list) and bool(stages) and all(isinstance(stage, Stage) for stage in stages)
 
 
 def read_levels(value: Any, setting: str) -> tuple[int, int]:

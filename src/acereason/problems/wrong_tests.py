@@ -16,31 +16,32 @@ from acereason.problems.problem import Problem
 def with_wrong_tests(problems: list[Problem], config: ProblemsConfig) -> list[Problem]:
     """The problems, some of them with wrong tests: always the same ones, by a hash of the seed and the problem's id.
 
-    Of `false_negatives` the last test expects something else, so that right programs fail; of `false_positives` only
-    the first test is left, so that wrong programs pass.
+    Of `false_negatives` the last test expects something else, so that right programs fail; of `false_positives`, which
+    are others, only the first test is left, so that wrong programs pass.
 
     Raises:
-        UserError: problems without tests.
+        UserError: problems without tests, or shares that are more than all problems together.
     """
-    spoilt = _spoilt(problems, config.false_negatives, _failing, f"false negative/{config.seed}")
-    return _spoilt(spoilt, config.false_positives, _weak, f"false positive/{config.seed}")
-
-
-def _spoilt(
-    problems: list[Problem], share: float, spoil: Callable[[CodeTests], Sequence[CodeTest]], salt: str
-) -> list[Problem]:
-    if not share:
-        return problems
+    negatives, positives = config.false_negatives, config.false_positives
+    if negatives + positives > 1:
+        shares = f"problems.false_negatives={negatives} false_positives={positives}"
+        raise UserError(f"{shares}: must not be more than 1 together, as no problem is of both; lower one")
     result = []
     for problem in problems:
-        if _place(salt, problem.id) >= share:
-            result.append(problem)
-        elif problem.tests:
-            result.append(replace(problem, tests=CodeTests.pack(spoil(problem.tests))))
+        if _place(f"false negative/{config.seed}", problem.id) < negatives:
+            result.append(_spoilt(problem, _failing, f"problems.false_negatives={negatives}"))
+        # Of those that the first share leaves, so many that they are the second share of all.
+        elif _place(f"false positive/{config.seed}", problem.id) * (1 - negatives) < positives:
+            result.append(_spoilt(problem, _weak, f"problems.false_positives={positives}"))
         else:
-            name = salt.partition("/")[0].replace(" ", "_") + "s"
-            raise UserError(f"problems.{name}={share}: problem {problem.id!r} has no tests of input and output")
+            result.append(problem)
     return result
+
+
+def _spoilt(problem: Problem, spoil: Callable[[CodeTests], Sequence[CodeTest]], setting: str) -> Problem:
+    if not problem.tests:
+        raise UserError(f"{setting}: problem {problem.id!r} has no tests of input and output")
+    return replace(problem, tests=CodeTests.pack(spoil(problem.tests)))
 
 
 def _place(salt: str, problem_id: str) -> float:
@@ -58,7 +59,7 @@ def _weak(tests: CodeTests) -> Sequence[CodeTest]:
 
 
 def _another(output: Any) -> Any:
-    """An output that is not this one."""
+    """An output that no judge takes for this one: as text it has a word more, since digits more may be tolerated."""
     if isinstance(output, str):
-        return output.rstrip() + "1"
+        return output.rstrip() + " 1"
     return output + 1 if isinstance(output, int) and not isinstance(output, bool) else [output]

@@ -28,6 +28,7 @@ from acereason.rollout.collect import Phase, Prompt, check_lengths, make_prompt
 from acereason.rollout.engine import Engine, Sampling, never
 from acereason.rollout.rollout import RolloutBatch, rollout_seed
 from acereason.rollout.shared import SharedEngines
+from acereason.settings import shown
 
 
 class StepNumbers(Dataset[int]):
@@ -96,7 +97,7 @@ class RolloutDataModule(LightningDataModule):
         curriculum: what to draw and how to sample, read afresh at each step.
         problems: all training problems by id.
         sources: ids of the training problems of each source by its name.
-        prompts: of training and held-out problems by id, once `setup` has run.
+        prompts: of training and held-out problems by id, once `setup` has run; draw from `problem_ids` instead.
         engine, pool, tokenizer, engines: there once `setup` has run.
         lengths: mean response length, tokens, of each problem when it was last trained on.
     """
@@ -129,6 +130,7 @@ class RolloutDataModule(LightningDataModule):
         longest = (config.curriculum.max_response_tokens, config.evaluation.max_response_tokens, longest_response)
         self._longest_response = max(longest)
         self._synced_step: int | None = None
+        self._checked_pool: tuple[list[str], str] | None = None
 
     def setup(self, stage: str) -> None:
         """Tokenises the prompts, starts the verifiers and the engine, once."""
@@ -165,13 +167,14 @@ class RolloutDataModule(LightningDataModule):
         context = settings.max_model_len or model_context(path)
         check_lengths(list(self.prompts.values()), self._longest_response, context)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        longest_prompt = max(len(prompt.ids) for prompt in self.prompts.values())
         if settings.name == EngineName.transformers:
             from acereason.rollout.transformers_engine import TransformersEngine
 
+            self.curriculum.hold_at_most(context - longest_prompt)
             return TransformersEngine(path, settings, device)
         from acereason.rollout.vllm_engine import VLLMEngine
 
-        longest_prompt = max(len(prompt.ids) for prompt in self.prompts.values())
         length = settings.max_model_len or min(context, longest_prompt + self._longest_response)
         self.curriculum.hold_at_most(length - longest_prompt)
         return VLLMEngine(path, settings, length, device, engine_ranks.summed)
@@ -185,10 +188,14 @@ class RolloutDataModule(LightningDataModule):
 
     def on_before_batch_transfer(self, batch: int, dataloader_idx: int) -> RolloutBatch:
         """The rollouts of the step that is next, sampled with the weights as they are now."""
+        self.start_rollouts()
+        return self.make_batch(self.curriculum.step)
+
+    def start_rollouts(self) -> None:
+        """Calls `on_rollouts_start` of the callbacks, in their order."""
         for callback in self.trainer.callbacks if self.trainer else []:  # type: ignore[attr-defined]
             if hook := getattr(callback, "on_rollouts_start", None):
                 hook(self.trainer, self.trainer.lightning_module)  # type: ignore[union-attr]
-        return self.make_batch(self.curriculum.step)
 
     def make_batch(self, step: int) -> RolloutBatch:
         """Syncs the engine, draws the step's prompts, samples, verifies, and computes advantages.
@@ -228,7 +235,7 @@ class RolloutDataModule(LightningDataModule):
             collected.idle,
             epoch,
             ends_epoch,
-            len(self._pool()),
+            len(self.pool_ids()),
         )
 
     def _chosen(self, step: int) -> tuple[list[str], int, bool]:
@@ -237,12 +244,41 @@ class RolloutDataModule(LightningDataModule):
         if curriculum.prompts_per_step % world:
             prompts = f"curriculum.prompts_per_step={curriculum.prompts_per_step}"
             raise UserError(f"{prompts}: does not divide over {world} ranks")
-        return choose_prompts(self._pool(), self.config.seed, step, curriculum.prompts_per_step, curriculum.pool_since)
+        ids, count = self.pool_ids(), curriculum.prompts_per_step
+        return choose_prompts(ids, self.config.seed, step, count, curriculum.pool_since)
 
-    def _pool(self) -> list[str]:
-        """Ids of the problems that prompts are drawn from now."""
-        pool = self.curriculum.pool
-        return self.problem_ids(self.curriculum.domain) if pool is None else pool
+    def pool_ids(self) -> list[str]:
+        """Ids of the problems that prompts are drawn from now.
+
+        Raises:
+            UserError: a callback's pool has one that cannot be trained on, or one twice.
+        """
+        pool, domain = self.curriculum.pool, self.curriculum.domain
+        if pool is None:
+            return self.problem_ids(domain)
+        if self._checked_pool != (pool, domain):
+            self._check_pool(pool, domain)
+            self._checked_pool = list(pool), domain
+        return list(pool)
+
+    def _check_pool(self, pool: list[str], domain: str) -> None:
+        seen: set[str] = set()
+        for problem_id in pool:
+            fault = self._fault(problem_id, domain) or ("there twice" if problem_id in seen else "")
+            if fault:
+                changes = [change for change in self.curriculum.history if change.what in ("pool", "domain")]
+                who = f" (by {changes[-1].who})" if changes else ""
+                way = f'draw from trainer.datamodule.problem_ids("{domain}"), each id once'
+                raise UserError(f"curriculum.pool{who}: {shown(problem_id)!r} is {fault}; {way}")
+            seen.add(problem_id)
+
+    def _fault(self, problem_id: str, domain: str) -> str:
+        """What is wrong with an id to draw, in words; empty when nothing is."""
+        problem = self.problems.get(problem_id) if isinstance(problem_id, str) else None
+        if problem is None:
+            is_held_out = any(problem.id == problem_id for problem in self.held_out)
+            return "held out, for evaluation alone" if is_held_out else "no problem of this run"
+        return "" if problem.domain == domain else f"a {problem.domain} problem, but curriculum.domain is {domain}"
 
     def problem_ids(self, domain: str, source: str = "", levels: Sequence[int] | None = None) -> list[str]:
         """Ids of training problems, in the order of their sources.
@@ -277,7 +313,8 @@ class RolloutDataModule(LightningDataModule):
             return None
         self.sync_engine()
         settings = self.config.evaluation
-        length = settings.max_response_tokens or self.curriculum.max_response_tokens
+        # One limit for the whole run: else a longer one alone would look like a better policy.
+        length = settings.max_response_tokens or self._longest_response
         domains = dict.fromkeys(problem.domain for problem in self.held_out)
         return HeldOutResults(
             {

@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from acereason.curricula.plateau import EVALUATED_AT
 from acereason.evaluation.evaluate import HeldOutResults
 from acereason.rollout.data import RolloutDataModule
 from acereason.rollout.rollout import Rollout, RolloutBatch
@@ -42,7 +43,8 @@ class HeldOutEvaluation(Callback):
     Attributes:
         results: what was found, by rollout step.
         due_step: the step whose evaluation has begun and not ended; a run that stops there does it when it goes on.
-        metrics: the newest scalars; a resumed run has them for callbacks that look at them.
+        metrics, step: the newest scalars, and the step that they are of; a resumed run has them for callbacks that look
+            at them.
     """
 
     def __init__(self, every_n_steps: int) -> None:
@@ -50,6 +52,7 @@ class HeldOutEvaluation(Callback):
         self.results: dict[int, HeldOutResults] = {}
         self.due_step: int | None = None
         self.metrics: dict[str, float] = {}
+        self.step = 0
 
     def on_train_start(self, trainer: Trainer, module: Any) -> None:
         """The policy before training, or where a stop cut its evaluation short."""
@@ -64,11 +67,11 @@ class HeldOutEvaluation(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The newest scalars, and the evaluation that is still to be made."""
-        return {"due_step": self.due_step, "metrics": self.metrics}
+        return {"due_step": self.due_step, "metrics": self.metrics, "step": self.step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them back."""
-        self.due_step, self.metrics = state_dict["due_step"], state_dict["metrics"]
+        self.due_step, self.metrics, self.step = state_dict["due_step"], state_dict["metrics"], state_dict["step"]
 
     def _evaluate(self, trainer: Trainer, module: Any) -> None:
         data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
@@ -80,13 +83,14 @@ class HeldOutEvaluation(Callback):
         # Without the rollouts: those of long responses would fill the memory of a long run.
         domains = {domain: replace(each, groups=[]) for domain, each in result.domains.items()}
         self.results[module.curriculum.step] = HeldOutResults(domains)
-        self.metrics = result.metrics()
+        self.metrics, self.step = result.metrics(), module.curriculum.step
         self._show(trainer)
         if module.logger is not None:
             module.logger.log_metrics(self.metrics, step=module.curriculum.step)
 
     def _show(self, trainer: Trainer) -> None:
-        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self.metrics.items()})
+        shown = {**self.metrics, EVALUATED_AT: self.step} if self.metrics else {}
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in shown.items()})
 
 
 class RolloutWriter(Callback):

@@ -27,14 +27,15 @@ def cut_back(folder: Path, step: int) -> None:
 
     Args:
         folder: of the run; it need not be there.
-        step: rollout steps of the checkpoint that the run goes on from; 0 starts afresh and keeps nothing.
+        step: rollout steps of the checkpoint that the run goes on from; 0 starts afresh and keeps nothing but the
+            solve rates of the initial policy.
     """
     for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _cut_files(folder / "rollouts", step)
-    # The solve rates of the policy after N steps are measured when those of the checkpoint are saved already: a
-    # measurement that was cut short goes on.
-    _cut_files(folder / SOLVE_RATES, step + 1 if step else 0)
+    # The policy after N steps is measured when it is saved already, the initial one before anything is: a measurement
+    # that was cut short goes on. Files of another one are never taken (`Measurement.key`).
+    _cut_files(folder / SOLVE_RATES, step + 1)
     events = folder / "events"
     for path in events.glob(f"*{PARTIAL}"):
         path.unlink()

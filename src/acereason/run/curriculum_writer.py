@@ -41,15 +41,15 @@ class CurriculumWriter(Callback):
         """The history that a checkpoint brought, and what the first stage has set."""
         self._write_file(trainer, module)
 
-    def on_train_batch_start(self, trainer: Trainer, module: Any, *_: object) -> None:
-        """What was changed before the step's rollouts.
+    def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
+        """What was changed before the step's rollouts: ranks that share them out have to count them alike.
 
         TensorBoard gets it after the step: a run that is killed in between makes the change again, and its mark.
         """
         self._write_file(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
-        """What was changed since the last step."""
+        """What was changed since the rollouts, before it is evaluated and saved."""
         self._write_file(trainer, module)
         history = module.curriculum.history
         new, self.written = history[self.written :], len(history)

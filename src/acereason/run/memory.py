@@ -46,10 +46,13 @@ class Shape:
 
     @classmethod
     def of_model(cls, path: str) -> Shape | None:
-        """Of `model.path`: from its folder, or as it is known of a hub name; None where it is neither."""
+        """Of `model.path`: from its folder, or known by its hub name; None where it is neither or of another kind."""
         file = Path(path) / "config.json"
         values = json.loads(file.read_text()) if file.exists() else KNOWN_MODELS.get(path)
-        return cls.of(values) if values else None
+        try:
+            return cls.of(values) if values else None
+        except KeyError:
+            return None
 
     @property
     def kv_width(self) -> int:

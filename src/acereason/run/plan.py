@@ -116,6 +116,8 @@ def _rank_lines(config: Config) -> list[str]:
 def _model_lines(config: Config, longest: int, largest_step: int) -> list[str]:
     shape = Shape.of_model(config.model.path)
     if shape is None:
-        return [f"model        {config.model.path} (on the hub; not looked up)"]
+        is_here = Path(config.model.path).exists()
+        why = "of another kind: its memory is not estimated" if is_here else "on the hub; not looked up"
+        return [f"model        {config.model.path} ({why})"]
     line = f"model        {config.model.path}, {shape.parameters:,} parameters"
     return [line, *memory_lines(config, shape, longest, largest_step)]

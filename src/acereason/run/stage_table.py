@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from acereason.config import Config
 
 if TYPE_CHECKING:
-    from acereason.curricula.stages import Stage
+    from acereason.curricula.stages import Ends, Stage
 
 HEADINGS = ("name", "problems", "tokens", "batch", "temp.", "lr", "tokens a step", "ends after")
 
@@ -47,10 +47,13 @@ class PlannedStage:
         return [self.name, self.problems, *numbers, self.ends]
 
 
-def stages_of(callbacks: Iterable[Any]) -> list[Stage]:
-    """The stages of the callback that leads a run through some; empty without one."""
-    found = [callback.stages for callback in callbacks if hasattr(callback, "stages")]
-    return next((list(stages) for stages in found if stages and hasattr(stages[0], "ends")), [])
+def stages_of(callbacks: Sequence[Any]) -> list[Stage]:
+    """The stages of the callback that leads a run through some; empty without one, and then nothing is imported."""
+    if not callbacks:
+        return []
+    from acereason.curricula import stages
+
+    return stages.stages_of(callbacks)
 
 
 def planned_stages(config: Config, stages: Sequence[Stage]) -> list[PlannedStage]:
@@ -66,13 +69,23 @@ def planned_stages(config: Config, stages: Sequence[Stage]) -> list[PlannedStage
         first.learning_rate,
         f"{config.trainer.max_steps:,} steps",
     )
-    domain, planned = config.problems.domain.value, []
+    domain, planned, begins = config.problems.domain.value, [], 0
     for stage in stages:
         domain = stage.domain or domain
         values = {name: value for name, value in stage.values().items() if hasattr(now, name)}
-        now = replace(now, **values, name=stage.name, problems=_problems(stage, domain), ends=str(stage.ends))
+        ends = _ends(stage.ends, begins, config.trainer.max_steps)
+        now = replace(now, **values, name=stage.name, problems=_problems(stage, domain), ends=ends)
         planned.append(now)
+        begins += stage.ends.at_least
     return planned or [now]
+
+
+def _ends(ends: Ends, begins: int, max_steps: int) -> str:
+    """In words, for a stage that begins after `begins` steps at the earliest."""
+    if begins >= max_steps:
+        return f"does not begin: trainer.max_steps={max_steps}"
+    comes_first = f", or trainer.max_steps={max_steps}" if begins + ends.at_least > max_steps else ""
+    return f"{ends}{comes_first}"
 
 
 def _problems(stage: Stage, domain: str) -> str:

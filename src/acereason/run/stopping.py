@@ -41,9 +41,15 @@ def say_goodbye(step: int, rank: int, lifeline: Lifeline) -> None:
     """Rank 0 says where the run stands and queues the job again if that was asked for."""
     if rank:
         return
-    print(f"stopped by {lifeline.stop_signal} after {step} rollout steps, saved: ckpt=last goes on", flush=True)
+    print(f"stopped by {lifeline.stop_signal} after {step} rollout steps, {_way_on(step)}", flush=True)
     job = os.environ.get("SLURM_JOB_ID")
     if lifeline.requeue and job:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
         if done.returncode:
             print(f"scontrol requeue {job} did not work: {done.stderr.strip()}", file=sys.stderr, flush=True)
+
+
+def _way_on(step: int) -> str:
+    if step:
+        return "saved: ckpt=last goes on"
+    return "no checkpoint yet: ckpt=auto with the same run.name begins again and keeps the solve rates measured so far"

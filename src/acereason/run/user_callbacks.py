@@ -26,6 +26,7 @@ def user_callbacks(config: Config) -> list[Callback]:
     if not config.callbacks:
         return []
     callbacks = _made(config.callbacks)
+    _check_states(dict(zip(config.callbacks, callbacks, strict=True)))
     for callback in callbacks:
         if check := getattr(callback, "check", None):
             check(config, callbacks)
@@ -70,6 +71,20 @@ def _made(entries: dict[str, CallbackConfig]) -> list[Callback]:
             raise UserError(f"callbacks.{name}.init_args={entry.init_args}: {error}") from error
         callbacks.append(callback)
     return callbacks
+
+
+def _check_states(callbacks: dict[str, Callback]) -> None:
+    """Lightning keeps states apart by class and key."""
+    from lightning.pytorch import Callback
+
+    owners: dict[str, str] = {}
+    for name, callback in callbacks.items():
+        if type(callback).state_dict is Callback.state_dict:
+            continue
+        owner = owners.setdefault(callback.state_key, name)
+        if owner != name:
+            way = "derive the class from acereason.curricula.callback.CurriculumCallback"
+            raise UserError(f"callbacks.{name}: its state could not be told from that of callbacks.{owner}; {way}")
 
 
 def _imported(name: str) -> ModuleType:
