@@ -32,8 +32,8 @@ def overrides(ablation: Ablation, arm: Arm) -> list[str]:
 @pytest.mark.parametrize(("ablation", "arm"), ARMS, ids=name_of)
 def test_every_arm_composes_and_can_start(ablation: Ablation, arm: Arm) -> None:
     config = compose(overrides(ablation, arm))
-    check(config)
-    user_callbacks(config)
+    assert check(config) == []
+    assert len(user_callbacks(config)) == len(config.callbacks)
 
 
 def test_the_math_training_that_others_start_from_can_start() -> None:

@@ -19,7 +19,7 @@ from acereason.config import Config
 from acereason.curricula import solve_rates
 from acereason.errors import StopRequested, UserError
 from acereason.problems.problem import Problem
-from acereason.rollout.data import choose_prompts
+from acereason.rollout.draw import choose_prompts
 from acereason.rollout.engine import Generation, Request, Sampling
 from acereason.rollout.scripted_engine import ScriptedEngine
 from acereason.run.continuation import cut_back

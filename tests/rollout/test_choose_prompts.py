@@ -2,7 +2,7 @@
 
 import pytest
 
-from acereason.rollout.data import choose_prompts
+from acereason.rollout.draw import choose_prompts
 from acereason.rollout.rollout import rollout_seed
 
 IDS = [f"p{i}" for i in range(12)]

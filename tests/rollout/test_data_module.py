@@ -12,7 +12,8 @@ from acereason import grpo
 from acereason.config import AdvantageKind
 from acereason.curriculum import Curriculum
 from acereason.errors import UserError
-from acereason.rollout.data import RolloutDataModule, choose_prompts, model_context, shuffled
+from acereason.rollout.data import RolloutDataModule, model_context, shuffled
+from acereason.rollout.draw import choose_prompts
 from acereason.rollout.engine import Request
 from acereason.rollout.rollout import RolloutBatch
 from acereason.rollout.scripted_engine import ScriptedEngine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,10 +24,10 @@ from acereason.ranks.collectives import gather, rank_and_world
 from acereason.ranks.queue import EngineRanks, Store, WorkQueue
 from acereason.rewards.pool import VerifierPool
 from acereason.rollout.collect import Phase, Prompt, check_lengths, make_prompt
+from acereason.rollout.draw import check_pool, choose_prompts
 from acereason.rollout.engine import Engine, Sampling, never
 from acereason.rollout.rollout import RolloutBatch, rollout_seed
 from acereason.rollout.shared import SharedEngines
-from acereason.settings import shown
 
 
 class StepNumbers(Dataset[int]):
@@ -42,39 +41,6 @@ class StepNumbers(Dataset[int]):
 
     def __getitem__(self, index: int) -> int:
         return self.steps[index]
-
-
-def choose_prompts(ids: list[str], seed: int, step: int, count: int, since: int = 0) -> tuple[list[str], int, bool]:
-    """The problems of one rollout step: epoch after epoch, each in a fresh order, never one twice in a step.
-
-    A pure function of its arguments, so that a resumed run draws what the uninterrupted one did.
-
-    Args:
-        ids: what to draw from.
-        seed: of the run.
-        step: rollout step.
-        count: problems a step.
-        since: step at which the first epoch over these problems began.
-
-    Returns:
-        The problems, how many epochs are complete before this step, and whether it is the last of its own.
-
-    Raises:
-        UserError: fewer problems than the step takes.
-    """
-    if len(ids) < count:
-        raise UserError(
-            f"curriculum.prompts_per_step={count} is more than the {len(ids)} problems to draw from: lower it, "
-            "give more problems, or filter fewer out"
-        )
-    steps_per_epoch = len(ids) // count
-    epoch, position = divmod(step - since, steps_per_epoch)
-
-    def place(problem_id: str) -> bytes:
-        return hashlib.blake2b(f"{seed}/{since + epoch}/{problem_id}".encode(), digest_size=8).digest()
-
-    chosen = sorted(ids, key=place)[position * count : (position + 1) * count]
-    return chosen, epoch, position == steps_per_epoch - 1
 
 
 class RolloutDataModule(LightningDataModule):
@@ -257,28 +223,9 @@ class RolloutDataModule(LightningDataModule):
         if pool is None:
             return self.problem_ids(domain)
         if self._checked_pool != (pool, domain):
-            self._check_pool(pool, domain)
+            check_pool(self.curriculum, self.problems, self.held_out)
             self._checked_pool = list(pool), domain
         return list(pool)
-
-    def _check_pool(self, pool: list[str], domain: str) -> None:
-        seen: set[str] = set()
-        for problem_id in pool:
-            fault = self._fault(problem_id, domain) or ("there twice" if problem_id in seen else "")
-            if fault:
-                changes = [change for change in self.curriculum.history if change.what in ("pool", "domain")]
-                who = f" (by {changes[-1].who})" if changes else ""
-                way = f'draw from trainer.datamodule.problem_ids("{domain}"), each id once'
-                raise UserError(f"curriculum.pool{who}: {shown(problem_id)!r} is {fault}; {way}")
-            seen.add(problem_id)
-
-    def _fault(self, problem_id: str, domain: str) -> str:
-        """What is wrong with an id to draw, in words; empty when nothing is."""
-        problem = self.problems.get(problem_id) if isinstance(problem_id, str) else None
-        if problem is None:
-            is_held_out = any(problem.id == problem_id for problem in self.held_out)
-            return "held out, for evaluation alone" if is_held_out else "no problem of this run"
-        return "" if problem.domain == domain else f"a {problem.domain} problem, but curriculum.domain is {domain}"
 
     def problem_ids(self, domain: str, source: str = "", levels: Sequence[int] | None = None) -> list[str]:
         """Ids of training problems, in the order of their sources.

@@ -1,0 +1,72 @@
+"""Which problems a rollout step asks, and which ones it may ask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from acereason.curriculum import Curriculum
+from acereason.errors import UserError
+from acereason.problems.problem import Problem
+from acereason.settings import shown
+
+
+def choose_prompts(ids: list[str], seed: int, step: int, count: int, since: int = 0) -> tuple[list[str], int, bool]:
+    """The problems of one rollout step: epoch after epoch, each in a fresh order, never one twice in a step.
+
+    A pure function of its arguments, so that a resumed run draws what the uninterrupted one did.
+
+    Args:
+        ids: what to draw from.
+        seed: of the run.
+        step: rollout step.
+        count: problems a step.
+        since: step at which the first epoch over these problems began.
+
+    Returns:
+        The problems, how many epochs are complete before this step, and whether it is the last of its own.
+
+    Raises:
+        UserError: fewer problems than the step takes.
+    """
+    if len(ids) < count:
+        raise UserError(
+            f"curriculum.prompts_per_step={count} is more than the {len(ids)} problems to draw from: lower it, "
+            "give more problems, or filter fewer out"
+        )
+    steps_per_epoch = len(ids) // count
+    epoch, position = divmod(step - since, steps_per_epoch)
+
+    def place(problem_id: str) -> bytes:
+        return hashlib.blake2b(f"{seed}/{since + epoch}/{problem_id}".encode(), digest_size=8).digest()
+
+    chosen = sorted(ids, key=place)[position * count : (position + 1) * count]
+    return chosen, epoch, position == steps_per_epoch - 1
+
+
+def check_pool(curriculum: Curriculum, problems: Mapping[str, Problem], held_out: Sequence[Problem]) -> None:
+    """Makes sure that a curriculum's pool can be trained on.
+
+    Args:
+        curriculum: with a pool.
+        problems: all training problems by id.
+        held_out: problems for evaluation alone.
+
+    Raises:
+        UserError: it has an id that is held out, unknown, of another domain, or there twice.
+    """
+    domain, seen, evaluated = curriculum.domain, set[str](), [problem.id for problem in held_out]
+    for problem_id in curriculum.pool or ():
+        problem = problems.get(problem_id) if isinstance(problem_id, str) else None
+        if problem is None:
+            fault = "held out, for evaluation alone" if problem_id in evaluated else "no problem of this run"
+        elif problem.domain != domain:
+            fault = f"a {problem.domain} problem, but curriculum.domain is {domain}"
+        else:
+            fault = "there twice" if problem_id in seen else ""
+        if fault:
+            changes = [change for change in curriculum.history if change.what in ("pool", "domain")]
+            who = f" (by {changes[-1].who})" if changes else ""
+            way = f'draw from trainer.datamodule.problem_ids("{domain}"), each id once'
+            raise UserError(f"curriculum.pool{who}: {shown(problem_id)!r} is {fault}; {way}")
+        seen.add(problem_id)
