@@ -35,7 +35,7 @@ ablations: install ## Repeat the paper's ablations in small; ARGS="updates --see
 
 .PHONY: test
 test: install ## Run the tests; ARGS="tests/test_grpo.py -k advantage" picks some
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: install ## Check style, formatting and types

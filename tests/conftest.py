@@ -1,14 +1,43 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import few_threads  # noqa: F401
 import pytest
 from tiny_runs import Fitted, Then, fit, tiny_config
 from transformers import AutoModelForCausalLM
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from acereason.compose import save
 from acereason.config import ModelConfig
 from acereason.policy.model import PolicyModel
 from acereason.rewards.pool import VerifierPool
+
+WHOLE_RUNS = (
+    *("test_curriculum_kills", "test_kills", "test_deaths", "test_many_ranks", "test_train_run", "test_train_code"),
+    *("test_user_callback", "test_curriculum_writer", "test_curriculum_page", "test_recipes", "test_gone_launcher"),
+)
+"""Files whose tests start `train.py`, most of them on several ranks."""
+
+
+def is_whole_run(path: str) -> bool:
+    return Path(path).stem in WHOLE_RUNS
+
+
+class Scheduling(LoadScopeScheduling):
+    """Of two workers (`make test`) one takes whole runs, one after the other; other files go to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "whole runs" if is_whole_run(path) else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not is_whole_run(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -186,11 +186,12 @@ def check_value(name: str, value: Any, said: str) -> None:
 def _problem(name: str, value: Any) -> str:
     """What is wrong with a value, in words; empty when nothing is."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if name == "rollouts_per_prompt" and value == 1:
-        return "GRPO compares the responses of a group; sample at least 2"
     if name in (*_WHOLE, "warmup_steps"):
         low = 1 if name in _WHOLE else 0
-        return "" if isinstance(value, int) and is_number and value >= low else f"must be a whole number from {low}"
+        if not (isinstance(value, int) and is_number and value >= low):
+            return f"must be a whole number from {low}"
+        is_alone = name == "rollouts_per_prompt" and value == 1
+        return "GRPO compares the responses of a group; sample at least 2" if is_alone else ""
     if name in ("temperature", "learning_rate"):
         low_too = name == "learning_rate"
         fits = is_number and (value > 0 or (low_too and value == 0))
