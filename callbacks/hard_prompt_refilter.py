@@ -62,7 +62,7 @@ class HardPromptRefilter(CurriculumCallback):
         if curriculum.step == self.filtered_at or not self._is_due(curriculum):
             return
         before = data.pool_ids()
-        pool = hard_prompts.of_levels(data, before, self.levels)
+        pool = hard_prompts.of_levels(data, before, curriculum.domain, self.levels)
         rates = self._solve_rates(trainer, module, pool)
         kept = [problem_id for problem_id in pool if self._is_kept(rates.get(problem_id))]
         check_left(self, len(before), len(kept), rates, curriculum.prompts_per_step)

@@ -1,111 +1,20 @@
-"""The hard-prompt refilter keeps what it says, in every mode, and a run that was killed in it keeps the same."""
+"""The hard-prompt refilter keeps what it says, in every mode."""
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import tiny_runs
-from lightning.pytorch import Callback, Trainer
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import MODEL, Fitted, fit, problems, prompts, tiny_config, tokenizer
+from lightning.pytorch import Callback
+from refiltering import IDS, SOLVED, Quarters, config_of, drawn, histograms, is_seven, table
+from tiny_runs import fit, problems, tiny_config
 
-from acereason.config import Config
-from acereason.curricula import solve_rates
-from acereason.errors import StopRequested, UserError
-from acereason.problems.problem import Problem
+from acereason.errors import UserError
 from acereason.rollout.draw import choose_prompts
-from acereason.rollout.engine import Generation, Request, Sampling
-from acereason.rollout.scripted_engine import ScriptedEngine
-from acereason.run.continuation import cut_back
 from callbacks.hard_prompt_refilter import HardPromptRefilter
 from callbacks.stage_switch import StageSwitch
-
-IDS = [problem.id for problem in problems(8)]
-SOLVED = dict(zip(IDS, [0, 1, 2, 3, 4, 4, 1, 2], strict=True))
-"""How many of every four responses are right."""
-PROBLEM_OF = {prompt.ids: prompt.problem.id for prompt in prompts(8)}
-
-
-class Quarters:
-    """An engine that solves each problem as often as `SOLVED` says, from step 2 of a `Clock` on once more.
-
-    One can have it stop in the middle.
-    """
-
-    def __init__(self, stop_after: int | None = None, error: type[BaseException] = StopRequested) -> None:
-        self.engine = ScriptedEngine(self.answer)
-        self.stop_after, self.error = stop_after, error
-        self.asked: list[str] = []
-        self.step = 0
-
-    def answer(self, request: Request) -> list[int]:
-        problem_id = PROBLEM_OF.get(request.prompt_ids, "")
-        self.asked.append(problem_id)
-        if len(self.asked) == self.stop_after:
-            raise self.error
-        solved = SOLVED.get(problem_id, 0) + (self.step >= 2)
-        return tokenizer().encode("7" if request.id % 4 < solved else "88")
-
-    def generate(self, requests: Iterable[Request], sampling: Sampling, *rest: Any) -> Iterator[Generation]:
-        return self.engine.generate(requests, sampling, *rest)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-
-class Clock(Callback):
-    """Tells the engine how many steps are done."""
-
-    def __init__(self, engine: Quarters) -> None:
-        self.engine = engine
-
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
-        self.engine.step = module.curriculum.step
-
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
-        self.engine.step = module.curriculum.step
-
-
-def is_seven(problem: Problem, response: str) -> float:
-    return float(response == "7")
-
-
-def config_of(root: Path, *overrides: str, **arguments: Any) -> Config:
-    """A tiny run with a refilter `hard`."""
-    entries = {"attempts": 4, "keep_solved_at_most": 1, **arguments}
-    return tiny_config(
-        root,
-        "callbacks.hard.class_path=callbacks.hard_prompt_refilter.HardPromptRefilter",
-        *(f"callbacks.hard.init_args.{name}={value}" for name, value in entries.items()),
-        *overrides,
-    )
-
-
-def drawn(run: Fitted) -> list[set[str]]:
-    """The problems of each step."""
-    return [{group[0].problem.id for group in batch.groups} for batch in run.recorder.batches]
-
-
-def table(run: Fitted, step: int) -> list[dict[str, Any]]:
-    return pq.read_table(run.folder / "solve_rates" / f"step-{step:06d}.parquet").to_pylist()
-
-
-def histograms(run: Fitted) -> dict[str, list[tuple[int, list[float]]]]:
-    """Of every one in TensorBoard its step and its counts; bins without a problem are at its ends alone."""
-    events = EventAccumulator(str(run.folder / "events"), size_guidance={"histograms": 0}).Reload()
-    tags = events.Tags()["histograms"]
-    return {
-        tag.removeprefix("curriculum/solve_rates_"): [
-            (event.step, [count for count in event.histogram_value.bucket if count]) for event in events.Histograms(tag)
-        ]
-        for tag in tags
-    }
 
 
 def test_what_is_solved_too_often_goes_before_the_first_rollouts(tmp_path: Path) -> None:
@@ -143,145 +52,6 @@ def test_every_n_steps_it_measures_what_is_left(tmp_path: Path) -> None:
     run = fit(config, engine=engine, judge=is_seven)
     assert [len(table(run, step)) for step in (0, 2)] == [8, 6]
     assert len(engine.asked) == 8 * 4 + 6 * 4 + 3 * 8
-
-
-def resumable(root: Path) -> Config:
-    """Refilters at steps 0 and 2; saves at step 2 and at the end."""
-    overrides = ("trainer.max_steps=4", "checkpoint.every_n_steps=2", "curriculum.max_response_tokens=1")
-    return config_of(root, *overrides, every_n_steps=2, keep_solved_at_most=3)
-
-
-def fit_with_clock(config: Config, engine: Quarters) -> Fitted:
-    return fit(config, engine=engine, judge=is_seven, callbacks=[Clock(engine)], whole=True)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    return fit_with_clock(resumable(tmp_path_factory.mktemp("whole")), Quarters())
-
-
-class Killed(BaseException):
-    """Nothing is saved when it comes."""
-
-
-# Evaluation of 4 × 2, refilter of 8 × 4, steps 0 and 1 of 8 each, refilter of 6 × 4 in chunks of 8, step 2 of 8.
-@pytest.mark.parametrize(
-    ("error", "stop_after", "again"),
-    [
-        (Killed, 56 + 1, 24),
-        (Killed, 56 + 17, 8),
-        (Killed, 56 + 24 + 5, 0),
-        (StopRequested, 56 + 17, 8),
-        (StopRequested, 56 + 24 + 5, 0),
-    ],
-    ids=["killed at its start", "killed in it", "killed after it", "asked to leave in it", "asked to leave after it"],
-)
-def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
-    uninterrupted: Fitted,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    error: type[BaseException],
-    stop_after: int,
-    again: int,
-) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
-    config = resumable(tmp_path)
-    # One that is asked to leave saves there and then; one that is killed had to save before.
-    config.checkpoint.every_n_steps = 0 if error is StopRequested else 2
-    with pytest.raises(error):
-        fit_with_clock(config, Quarters(stop_after, error))
-    assert [path.name for path in (tmp_path / "tiny" / "checkpoints").iterdir()] == ["step-000002"]
-    cut_back(tmp_path / "tiny", 2)
-    config.ckpt = "last"
-    engine = Quarters()
-    resumed = fit_with_clock(config, engine)
-    assert len(engine.asked) == again + 2 * 8 + 4 * 2  # the refilter's rest, two steps, an evaluation
-    assert resumed.policy.curriculum == uninterrupted.policy.curriculum
-    assert resumed.policy.curriculum.pool == [IDS[0], IDS[1], IDS[2], IDS[6], IDS[7]]
-    assert drawn(resumed) == drawn(uninterrupted)[2:]
-    assert histograms(resumed) == histograms(uninterrupted)
-    assert sorted(histograms(resumed)) == ["after", "before"]
-    names = ["step-000000.parquet", "step-000002.parquet"]
-    for run in (resumed, uninterrupted):
-        assert sorted(path.name for path in (run.folder / "solve_rates").iterdir()) == names
-    for name in names:
-        path = Path("solve_rates") / name
-        assert (resumed.folder / path).read_bytes() == (uninterrupted.folder / path).read_bytes()
-
-
-# Evaluation of 4 × 2, refilter of 8 × 4 in chunks of 8; nothing is saved before it is over.
-@pytest.mark.parametrize(
-    ("error", "stop_after", "again"),
-    [(Killed, 8 + 1, 32), (Killed, 8 + 17, 16), (StopRequested, 8 + 17, 16), (Killed, 8 + 32 + 5, 0)],
-    ids=["killed at its start", "killed in it", "asked to leave in it", "killed after it"],
-)
-def test_a_run_that_was_interrupted_before_its_first_step_goes_on_with_what_was_measured(
-    uninterrupted: Fitted,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    error: type[BaseException],
-    stop_after: int,
-    again: int,
-) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
-    config = resumable(tmp_path)
-    config.ckpt = "auto"
-    with pytest.raises(error):
-        fit_with_clock(config, Quarters(stop_after, error))
-    assert not (tmp_path / "tiny" / "checkpoints").exists()
-    cut_back(tmp_path / "tiny", 0)
-    engine = Quarters()
-    resumed = fit_with_clock(config, engine)
-    # Two evaluations, four steps, and the refilter at step 2, besides what was left of the first.
-    assert len(engine.asked) == again + 2 * 8 + 4 * 8 + 6 * 4
-    assert resumed.policy.curriculum == uninterrupted.policy.curriculum
-    assert drawn(resumed) == drawn(uninterrupted)
-    assert histograms(resumed) == histograms(uninterrupted)
-    for name in ("step-000000.parquet", "step-000002.parquet"):
-        path = Path("solve_rates") / name
-        assert (resumed.folder / path).read_bytes() == (uninterrupted.folder / path).read_bytes()
-
-
-def other_weights(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.utime(Path(config.model.path) / "model.safetensors", (1, 1))
-
-
-def other_path(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    config.model.path = str(shutil.copytree(config.model.path, f"{config.model.path}-2"))
-
-
-def other_answers(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = [replace(problem, answer="1234") for problem in problems(12)]
-    monkeypatch.setattr(tiny_runs, "problems", lambda count: changed[:count])
-
-
-def other_quantization(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    config.engine.options = {"quantization": "fp8"}
-
-
-def nothing_else(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("change", "again"),
-    [(other_weights, 32), (other_path, 32), (other_answers, 32), (other_quantization, 32), (nothing_else, 16)],
-)
-def test_what_was_measured_of_another_policy_or_of_other_problems_is_measured_again(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[[Config, pytest.MonkeyPatch], None],
-    again: int,
-) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
-    config = config_of(tmp_path, "ckpt=auto", "trainer.max_steps=1", keep_solved_at_most=3)
-    config.model.path = str(shutil.copytree(MODEL, tmp_path / "model"))
-    with pytest.raises(StopRequested):
-        fit(config, engine=Quarters(17), judge=is_seven)
-    change(config, monkeypatch)
-    engine = Quarters()
-    fit(config, engine=engine, judge=is_seven)
-    assert len(engine.asked) == again + 8
 
 
 def test_after_an_epoch_what_every_rollout_solved_goes_and_what_was_not_drawn_stays(tmp_path: Path) -> None:

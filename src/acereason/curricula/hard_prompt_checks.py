@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 
 from acereason.config import Config
 from acereason.curricula.arguments import check_choice, check_choices, check_whole
-from acereason.curricula.hard_prompts import known
+from acereason.curricula.hard_prompts import known, of_levels
 from acereason.curricula.histograms import histogram
 from acereason.curricula.solve_rate_files import SolveRate, read_rates
 from acereason.curricula.stages import read_levels, stage_names, stages_of_run
@@ -57,14 +57,14 @@ def check_pools(refilter: Any, trainer: Trainer, module: Any) -> None:
         if refilter.stages and stage.name not in refilter.stages:
             continue
         pool = data.problem_ids(stage.domain, stage.source or "", stage.levels)
-        left = set(pool) & set(data.problem_ids(stage.domain, levels=refilter.levels))
+        left = of_levels(data, pool, stage.domain or "", refilter.levels)
         if refilter.levels is not None and len(left) < (stage.prompts_per_step or 0):
             raise UserError(
                 f"{refilter.setting('levels')}={shown(list(refilter.levels))} leaves {len(left)} of {len(pool)} "
                 f"problems of stage {stage.name}, fewer than the {stage.prompts_per_step} of a step: take more levels"
             )
         if refilter.rates:
-            known(trainer, module, list(left), refilter.rates, refilter.setting("rates"))
+            known(trainer, module, left, refilter.rates, refilter.setting("rates"))
 
 
 def _check_levels(refilter: Any) -> None:

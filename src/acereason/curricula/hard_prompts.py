@@ -23,9 +23,9 @@ from acereason.rollout.engine import Sampling
 from acereason.run.build import run_folder
 
 
-def of_levels(data: RolloutDataModule, ids: Sequence[str], levels: Sequence[int] | None) -> list[str]:
+def of_levels(data: RolloutDataModule, ids: Sequence[str], domain: str, levels: Sequence[int] | None) -> list[str]:
     """Those from the lowest to the highest of `levels`; None leaves all, also those without a level."""
-    among = set(data.problem_ids(data.curriculum.domain, levels=levels))
+    among = set(data.problem_ids(domain, levels=levels))
     return [problem_id for problem_id in ids if levels is None or problem_id in among]
 
 
