@@ -38,9 +38,10 @@ test: install ## Run the tests; ARGS="tests/test_grpo.py -k advantage" picks som
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
-lint: install ## Check style, formatting and types
+lint: install ## Check style, formatting, floors and types
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo 'Formatting differs in the files above: make format'; exit 1; }
+	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
 .PHONY: format

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import sys
 
-from acereason.checks import check
-from acereason.compose import compose
+from acereason.config.compose import compose
+from acereason.config.help import print_help
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.distributed.environment import Place, resolve_ranks
+from acereason.distributed.launcher import start_ranks
+from acereason.distributed.lifeline import Lifeline
+from acereason.planning.checks import check
+from acereason.planning.plan import print_plan
 from acereason.problems.loaders import load_sources
-from acereason.ranks.environment import Place, resolve_ranks
-from acereason.ranks.launcher import start_ranks
-from acereason.ranks.lifeline import Lifeline
-from acereason.run.outcome import run_to_the_end
-from acereason.run.plan import print_plan
-from acereason.run.user_callbacks import user_callbacks
-from acereason.settings_help import print_help
+from acereason.training.checkpoint_files import check_resume
+from acereason.training.outcome import run_to_the_end
 
 
 def run(place: Place, lifeline: Lifeline) -> int:
@@ -27,6 +28,7 @@ def run(place: Place, lifeline: Lifeline) -> int:
     config = compose(words)
     resolve_ranks(config, place)
     missing = check(config)
+    check_resume(config)
     callbacks = user_callbacks(config)
     if config.validate_only:
         print_plan(config, callbacks, missing)
@@ -34,7 +36,7 @@ def run(place: Place, lifeline: Lifeline) -> int:
     problems, held_out = load_sources(config)
     if config.trainer.ranks > place.world_size:
         return start_ranks(config, words)
-    from acereason.run.train import train
+    from acereason.training.train import train
 
     train(config, callbacks, problems, held_out, place, lifeline)
     return 0

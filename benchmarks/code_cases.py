@@ -26,11 +26,11 @@ from math_leaks import resident, status
 from process_tree import adopt_orphans, bury_the_dead, command, generations, machine
 
 import acereason
-from acereason.config import SandboxConfig
-from acereason.problems.code_forms import code_form
+from acereason.config.schema import SandboxConfig
+from acereason.problems.formats.code_forms import code_form
 from acereason.problems.problem import Problem
-from acereason.problems.sources import open_rows
-from acereason.rewards.pool import VerifierPool
+from acereason.problems.rows import open_rows
+from acereason.verifiers.pool.pool import VerifierPool
 
 POOL_MEMORY_MIB = 2048
 POOL_GENERATIONS = 3

@@ -25,8 +25,8 @@ from code_hostile import hostile
 from code_programs import Item, harmless
 from process_tree import adopt_orphans, bury_the_dead, command, generations, parents, workers
 
-from acereason.config import SandboxConfig
-from acereason.rewards.pool import VerifierPool
+from acereason.config.schema import SandboxConfig
+from acereason.verifiers.pool.pool import VerifierPool
 
 WAIT_SECONDS = 600.0
 POOL_MEMORY_MIB = 2048

@@ -29,8 +29,8 @@ from code_programs import Item, harmless
 from math_leaks import resident, status
 from process_tree import adopt_orphans, bury_the_dead, command, descriptors, generations, machine, workers
 
-from acereason.config import SandboxConfig
-from acereason.rewards.pool import VerifierPool
+from acereason.config.schema import SandboxConfig
+from acereason.verifiers.pool.pool import VerifierPool
 
 BATCH = 250
 WAIT_SECONDS = 600.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from acereason.problems.code_tests import CodeTests
 from acereason.problems.problem import CodeTest, Problem
-from acereason.rewards.verifier import Verdict
+from acereason.verifiers.verifier import Verdict
 
 
 @dataclass(frozen=True)

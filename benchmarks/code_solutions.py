@@ -31,12 +31,12 @@ from typing import Any
 from code_mutants import mutant
 from code_plain import Outcome, PlainRuns
 
-from acereason.config import DomainName, ProblemsConfig, SandboxConfig
-from acereason.problems.mapping import to_problem
+from acereason.config.schema import DomainName, ProblemsConfig, SandboxConfig
+from acereason.problems.formats.fields import to_problem
 from acereason.problems.problem import Problem
-from acereason.problems.sources import open_rows
-from acereason.rewards.pool import VerifierPool
-from acereason.rewards.verifier import Verdict
+from acereason.problems.rows import open_rows
+from acereason.verifiers.pool.pool import VerifierPool
+from acereason.verifiers.verifier import Verdict
 
 TIMEOUT_SECONDS, MEMORY_MIB = 60.0, 2048
 LEETCODE_NAMES = Path(__file__).with_name("leetcode_names.py").read_text(encoding="utf-8")

@@ -42,9 +42,9 @@ from unittest.mock import patch
 
 from code_programs import call_problem, stdin_problem
 
-from acereason.config import SandboxConfig
+from acereason.config.schema import SandboxConfig
 from acereason.problems.problem import Problem
-from acereason.rewards.pool import VerifierPool
+from acereason.verifiers.pool.pool import VerifierPool
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS, MEMORY_MIB = 60.0, 2048

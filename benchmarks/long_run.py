@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from acereason.run.report import read_scalars
+from acereason.training.curves import read_scalars
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = [

@@ -28,9 +28,9 @@ from statistics import mean
 from math_speed import respelled
 
 from acereason.problems.problem import Problem
-from acereason.rewards.math.compare import decide
-from acereason.rewards.pool import VerifierPool
-from acereason.rewards.verifier import Verdict
+from acereason.verifiers.math.compare import decide
+from acereason.verifiers.pool.pool import VerifierPool
+from acereason.verifiers.verifier import Verdict
 
 TIMEOUT_SECONDS, MEMORY_MIB = 5.0, 2048
 RESPONSE_CHARS = 120_000

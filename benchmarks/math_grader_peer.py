@@ -37,7 +37,7 @@ DESCRIBED = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-ru
 
 def ours() -> Grade:
     """This project's verifier, as a worker of the pool calls it."""
-    from acereason.rewards.math.verifier import MathVerifier, judge_answer
+    from acereason.verifiers.math.verifier import MathVerifier, judge_answer
 
     MathVerifier().warm_up()
 
@@ -50,7 +50,7 @@ def ours() -> Grade:
 
 def forget() -> None:
     """Empties our own verifier's caches, so that no judgement gains from an earlier one; peers keep theirs."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("acereason.rewards")]
+    modules = [module for name, module in sys.modules.items() if name.startswith("acereason.verifiers")]
     for thing in [thing for module in modules for thing in vars(module).values()]:
         # What takes no arguments holds tables, not judgements.
         if hasattr(thing, "cache_clear") and inspect.signature(thing).parameters:

@@ -32,7 +32,7 @@ from pathlib import Path
 from math_hostile import Item, items
 
 from acereason.problems.problem import Problem
-from acereason.rewards.pool import VerifierPool
+from acereason.verifiers.pool.pool import VerifierPool
 
 BATCH = 500
 WAIT_SECONDS = 600.0

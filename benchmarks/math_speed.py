@@ -33,9 +33,9 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from acereason.problems.problem import Problem
-from acereason.rewards.math.verifier import extract_answer
-from acereason.rewards.pool import VerifierPool
-from acereason.rewards.verifier import Verdict
+from acereason.verifiers.math.verifier import extract_answer
+from acereason.verifiers.pool.pool import VerifierPool
+from acereason.verifiers.verifier import Verdict
 
 CHARS_A_TOKEN = 4
 SOLUTION_TOKENS = 600

@@ -29,13 +29,13 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoTokenizer
 
-from acereason.config import Config, DType, ModelConfig
-from acereason.curriculum import Curriculum
+from acereason.config.schema import Config, DType, ModelConfig
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.loading import INDEX_FILE, skeleton
 from acereason.policy.model import PolicyModel
 from acereason.policy.module import PolicyModule
-from acereason.run.export import KEY_PREFIX, export_checkpoint
+from acereason.rollout.curriculum import Curriculum
+from acereason.training.export import KEY_PREFIX, export_checkpoint
 
 GB = 1e9
 MISSED = "MISSED"

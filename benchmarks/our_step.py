@@ -23,18 +23,18 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
-from acereason.compose import compose
-from acereason.config import Config
-from acereason.curriculum import Curriculum
+from acereason.config.compose import compose
+from acereason.config.schema import Config
+from acereason.distributed.environment import claim_alone
+from acereason.engines.collect import Prompt
+from acereason.engines.engine import Engine, Generation, Request, Sampling
 from acereason.policy.module import PolicyModule
 from acereason.problems.problem import Problem
-from acereason.ranks.environment import claim_alone
-from acereason.rewards.verifier import Verdict
-from acereason.rollout.collect import Prompt
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.data import RolloutDataModule
-from acereason.rollout.engine import Engine, Generation, Request, Sampling
-from acereason.rollout.rollout import RolloutBatch
-from acereason.run.build import quiet
+from acereason.training.build import quiet
+from acereason.verifiers.verifier import Verdict
 
 
 class FullLength:

@@ -64,7 +64,7 @@ def command(process: int) -> str:
 
 def workers() -> list[int]:
     """The pool's worker processes."""
-    return [process for process in generations()[0] if "acereason.rewards.worker" in command(process)]
+    return [process for process in generations()[0] if "acereason.verifiers.pool.worker" in command(process)]
 
 
 def descriptors(process: int) -> int:

@@ -30,8 +30,8 @@ from statistics import mean, pstdev
 
 import numpy as np
 
-from acereason.ranks.collectives import share
-from acereason.rollout.shared import draw_order
+from acereason.distributed.collectives import share
+from acereason.engines.shared import draw_order
 
 # A 7B policy of Qwen2.5's shape in bfloat16 on one H100.
 WEIGHT_BYTES = 15.2e9  # 7.6e9 parameters

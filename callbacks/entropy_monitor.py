@@ -8,11 +8,11 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.schema import Config
 from acereason.curricula.arguments import check_choice, check_number, check_whole
 from acereason.curricula.callback import CurriculumCallback
+from acereason.curricula.entropy import temperature_factor
 from acereason.curricula.entropy_watch import EntropyWatch, spread
-from acereason.curricula.trend import temperature_factor
 from acereason.errors import UserError
 
 SAMPLED = ("stage", "domain", "pool", "max_response_tokens", "temperature", "top_p")

@@ -7,14 +7,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.schema import Config
 from acereason.curricula import hard_prompts
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.epoch_rates import EpochRates
 from acereason.curricula.hard_prompt_checks import check_left, check_pools, check_refilter
-from acereason.curricula.solve_rate_files import SolveRate
-from acereason.curriculum import Curriculum
-from acereason.rollout.rollout import RolloutBatch
+from acereason.evaluation.attempt_files import SolveRate
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 
 
 class HardPromptRefilter(CurriculumCallback):

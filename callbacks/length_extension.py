@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.schema import Config
 from acereason.curricula.arguments import check_choices, check_number, check_rising, check_whole
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import Plateau, check_metric, measured

@@ -7,13 +7,13 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.fields import shown
+from acereason.config.schema import Config
 from acereason.curricula.arguments import check_choice, check_choices, check_rising, read_mapping
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.stages import stage_names
-from acereason.curriculum import check_value
 from acereason.errors import UserError
-from acereason.settings import shown
+from acereason.rollout.curriculum import check_value
 
 EXAMPLE = "[{at: 0, temperature: 0.6}, {at: 1, temperature: 0.8}]"
 VALUES = ("temperature", "top_p", "rollouts_per_prompt")

@@ -7,12 +7,12 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.fields import shown
+from acereason.config.schema import Config
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import check_metric, measured
 from acereason.curricula.stages import Stage, check_stage, filled, leads, read_stages
 from acereason.errors import UserError
-from acereason.settings import shown
 
 
 class StageSwitch(CurriculumCallback):

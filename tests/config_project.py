@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from acereason.checks import check
-from acereason.compose import compose
+from acereason.config.compose import compose
 from acereason.errors import UserError
+from acereason.planning.checks import check
 
 EXTENSION = "callbacks.x.class_path=callbacks.length_extension.LengthExtension"
 CALLBACK = """\

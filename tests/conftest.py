@@ -8,10 +8,10 @@ from transformers import AutoModelForCausalLM
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from acereason.compose import save
-from acereason.config import ModelConfig
+from acereason.config.compose import save
+from acereason.config.schema import ModelConfig
 from acereason.policy.model import PolicyModel
-from acereason.rewards.pool import VerifierPool
+from acereason.verifiers.pool.pool import VerifierPool
 
 WHOLE_RUNS = (
     *("test_curriculum_kills", "test_kills", "test_deaths", "test_many_ranks", "test_train_run", "test_train_code"),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from acereason.compose import compose
-from acereason.config import Config
+from acereason.config.compose import compose
+from acereason.config.schema import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ["acereason_7b", "acereason_14b"]

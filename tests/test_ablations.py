@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from acereason.checks import check
-from acereason.compose import compose
-from acereason.run.user_callbacks import user_callbacks
+from acereason.config.compose import compose
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.planning.checks import check
 from benchmarks.ablations.ablation import Ablation, Arm, Column, Panel
 from benchmarks.ablations.arms import START, ablations, math_start
 from benchmarks.ablations.figures import Band, Scalars, band, draw, smooth, summed

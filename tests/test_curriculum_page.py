@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from fresh_process import fresh_environment
 
-from acereason.compose import compose
-from acereason.curricula.plateau import STEP_METRICS, Plateau
+from acereason.config.compose import compose
+from acereason.curricula.plateau import Plateau
 from acereason.curricula.stages import Ends, Stage
-from acereason.curriculum import CHANGEABLE, Curriculum
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import CHANGEABLE, Curriculum
 from acereason.rollout.data import RolloutDataModule
-from acereason.rollout.rollout import RolloutBatch
+from acereason.rollout.metrics import STEP_METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "write_a_curriculum.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fresh_process import fresh_environment
 
-from acereason.run.report import read_scalars
+from acereason.training.curves import read_scalars
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHIN_SECONDS = 60
@@ -110,7 +110,7 @@ def test_a_killed_rank_takes_the_others_with_it_and_the_run_goes_on_from_its_che
 ) -> None:
     tree = start(trees, tmp_path, PLAIN, FOREVER)
     tree.wait_for_checkpoint(2)
-    workers = [pid for pid, command in tree.processes().items() if "acereason.rewards.worker" in command]
+    workers = [pid for pid, command in tree.processes().items() if "acereason.verifiers.pool.worker" in command]
     assert len(workers) == 4  # the verifiers of both ranks die with them
     os.kill(tree.rank(1), signal.SIGKILL)
     tree.wait_until_empty()

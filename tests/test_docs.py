@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from acereason.compose import compose
-from acereason.config import Config, ProblemsConfig
+from acereason.config.compose import compose
+from acereason.config.fields import hint_of, settings, type_hints
+from acereason.config.schema import Config, ProblemsConfig
 from acereason.errors import UserError
 from acereason.problems import prompts
+from acereason.problems.formats.fields import ANSWER_FIELDS, QUESTION_FIELDS
 from acereason.problems.laptop import Chain, chain_values, code_question, math_question, to_problem
 from acereason.problems.loaders import load_problems
-from acereason.problems.mapping import ANSWER_FIELDS, QUESTION_FIELDS
-from acereason.settings import hint_of, settings, type_hints
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "acereason"

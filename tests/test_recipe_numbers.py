@@ -9,9 +9,9 @@ import pytest
 import yaml
 from recipe_tables import RECIPES, ROOT, composed, table
 
-from acereason.config import Config
-from acereason.run.stage_table import planned_stages, stages_of
-from acereason.run.user_callbacks import user_callbacks
+from acereason.config.schema import Config
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.planning.stage_table import planned_stages, stages_of
 
 NAMES = ("class_path", "name")
 

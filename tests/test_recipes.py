@@ -12,12 +12,12 @@ from fresh_process import fresh_environment
 from omegaconf import OmegaConf
 from recipe_tables import RECIPES, ROOT, composed, table
 
-from acereason.checks import check
-from acereason.compose import compose
+from acereason.config.compose import compose
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.distributed.environment import Place, resolve_ranks
 from acereason.errors import UserError
-from acereason.ranks.environment import Place, resolve_ranks
-from acereason.run.plan import plan_lines
-from acereason.run.user_callbacks import user_callbacks
+from acereason.planning.checks import check
+from acereason.planning.plan import plan_lines
 
 CLUSTERS = sorted(path.stem for path in (ROOT / "conf" / "cluster").glob("*.yaml"))
 ALONE = Place(0, 0, 1, 1, 0, "")

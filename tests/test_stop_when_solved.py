@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tiny_runs import Fitted, fit, tiny_config, tokenizer
 
+from acereason.engines.engine import Request
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.problems.problem import Problem
-from acereason.rollout.engine import Request
-from acereason.rollout.scripted_engine import ScriptedEngine
 from callbacks.stop_when_solved import StopWhenSolved
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from acereason.run.report import read_scalars
+from acereason.training.curves import read_scalars
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 30
@@ -121,11 +121,11 @@ GREEDY = """
 import json, sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from acereason.config import EngineConfig, DType
+from acereason.config.schema import EngineConfig, DType
 from acereason.problems.laptop import laptop_problems
-from acereason.rollout.collect import make_prompt
-from acereason.rollout.engine import Request, Sampling
-from acereason.rollout.vllm_engine import VLLMEngine
+from acereason.engines.collect import make_prompt
+from acereason.engines.engine import Request, Sampling
+from acereason.engines.vllm_engine import VLLMEngine
 
 folder = sys.argv[1]
 tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -107,8 +107,8 @@ def test_a_folder_of_callbacks_hides_none_of_ours_be_it_a_package_or_not(project
     if package:
         (project / "callbacks" / "__init__.py").write_text("")
     code = (
-        "import sys; from acereason.checks import check; from acereason.compose import compose\n"
-        "from acereason.run.user_callbacks import user_callbacks\n"
+        "import sys; from acereason.planning.checks import check; from acereason.config.compose import compose\n"
+        "from acereason.curricula.user_callbacks import user_callbacks\n"
         "config = compose(sys.argv[1:]); check(config)\n"
         "print(*(type(callback).__module__ for callback in user_callbacks(config)))\n"
     )

@@ -11,26 +11,28 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from transformers import AutoTokenizer
 
-from acereason.compose import compose
-from acereason.config import Config, DType, EngineConfig
-from acereason.curriculum import Curriculum
+from acereason.config.compose import compose
+from acereason.config.schema import Config, DType, EngineConfig
+from acereason.curricula.user_callbacks import longest_response, user_callbacks
+from acereason.distributed.environment import claim_alone
+from acereason.engines.collect import Prompt, Submit, make_prompt
+from acereason.engines.engine import Engine, Generation
+from acereason.engines.queue import EngineRanks, WorkQueue
+from acereason.engines.rollout import Rollout
+from acereason.engines.shared import SharedEngines
+from acereason.engines.transformers_engine import TransformersEngine
 from acereason.policy.module import PolicyModule
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.problem import Problem
-from acereason.ranks.environment import claim_alone
-from acereason.ranks.queue import EngineRanks, WorkQueue
-from acereason.rewards.verifier import Verdict
-from acereason.rollout.collect import Prompt, Submit, make_prompt
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.data import RolloutDataModule
-from acereason.rollout.engine import Engine, Generation
-from acereason.rollout.rollout import Rollout, RolloutBatch
-from acereason.rollout.shared import SharedEngines
-from acereason.rollout.transformers_engine import TransformersEngine
-from acereason.run.build import build_trainer, quiet
-from acereason.run.callbacks import HeldOutEvaluation, RolloutWriter
-from acereason.run.checkpoint_files import find_checkpoint
-from acereason.run.checkpoints import Checkpoints
-from acereason.run.user_callbacks import longest_response, user_callbacks
+from acereason.training.build import build_trainer, quiet
+from acereason.training.checkpoint_files import find_checkpoint
+from acereason.training.checkpoints import Checkpoints
+from acereason.training.held_out import HeldOutEvaluation
+from acereason.training.writers import RolloutWriter
+from acereason.verifiers.verifier import Verdict
 
 MODEL = "models/laptop"
 CPU = torch.device("cpu")
@@ -204,6 +206,6 @@ def fit(
     data = RolloutDataModule(
         config, curriculum, sources, problems(12)[8:], engine, JudgeHere(judge), longest_response=longest
     )
-    folder = Path(config.run.root) / config.run.name
+    folder = config.run.folder
     trainer.fit(policy, data, ckpt_path=find_checkpoint(config.ckpt, folder / "checkpoints"), weights_only=False)
     return Fitted(config, policy, trainer, evaluation, recorder, folder)

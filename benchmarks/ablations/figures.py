@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from acereason.run.report import Curve
+from acereason.training.curves import Curve
 from benchmarks.ablations.ablation import Ablation, Over, Panel
 
 Scalars = Mapping[str, Curve]

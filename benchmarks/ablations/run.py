@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from acereason.run.report import read_scalars
+from acereason.training.curves import read_scalars
 from benchmarks.ablations.ablation import Ablation
 from benchmarks.ablations.arms import EVERY_RUN, START, ablations, math_start, starts_after_math
 from benchmarks.ablations.figures import Scalars, draw

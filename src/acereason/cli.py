@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
-from acereason.config import DType, RewardsConfig, SandboxConfig
+from acereason.config.schema import DType, RewardsConfig, SandboxConfig
 from acereason.errors import UserError
 
 USAGE = """usage: acereason COMMAND key=value ...
@@ -58,9 +58,9 @@ def export(words: list[str]) -> None:
     folder = _run_folder(values["run"])
     import torch
 
-    from acereason.compose import load_saved
-    from acereason.run.checkpoint_files import find_checkpoint
-    from acereason.run.export import export_checkpoint
+    from acereason.config.compose import load_saved
+    from acereason.training.checkpoint_files import find_checkpoint
+    from acereason.training.export import export_checkpoint
 
     checkpoint = find_checkpoint(values["ckpt"], folder / "checkpoints")
     if checkpoint is None:
@@ -74,7 +74,7 @@ def export(words: list[str]) -> None:
 def report(words: list[str]) -> None:
     """`acereason report`: draws a run's curves from its event files."""
     folder = _run_folder(_arguments(words, {"run": ""})["run"])
-    from acereason.run.report import write_curves
+    from acereason.training.curves import write_curves
 
     print(write_curves(folder))
 
@@ -84,8 +84,8 @@ def verify(words: list[str]) -> int:
     limits = {name: f"{value:g}" for name, value in vars(RewardsConfig()).items() if name != "shuffle"}
     sandbox, words = _sandbox_words(["sandbox.failing_first=false", *words])
     values = _arguments(words, {"domain": "math", "input": "", "output": ""} | limits)
-    from acereason.rewards.domains import check_domain
-    from acereason.rewards.verify_file import check_files
+    from acereason.evaluation.verify.verify_file import check_files
+    from acereason.verifiers.domains import check_domain
 
     check_domain(values["domain"])
     source, output = Path(values["input"]), Path(values["output"])
@@ -100,9 +100,9 @@ def verify(words: list[str]) -> int:
 def _verify(source: Path, output: Path, values: dict[str, str], sandbox: SandboxConfig) -> int:
     from rich.console import Console
 
+    from acereason.evaluation.verify.verify_file import verify_file
     from acereason.problems.problem import Domain
-    from acereason.rewards.pool import VerifierPool
-    from acereason.rewards.verify_file import verify_file
+    from acereason.verifiers.pool.pool import VerifierPool
 
     domain = cast(Domain, values["domain"])
     workers, memory_mib = (_number(values, name, int) for name in ("workers", "memory_mib"))
@@ -127,7 +127,7 @@ def sandbox(words: list[str]) -> int:
     _arguments(rest, {})
     from rich.console import Console
 
-    from acereason.rewards.sandbox.report import SandboxReport
+    from acereason.sandbox.report import SandboxReport
 
     report = SandboxReport(config)
     Console().print(report.table())

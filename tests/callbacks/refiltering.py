@@ -9,11 +9,11 @@ from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import Fitted, problems, prompts, tiny_config, tokenizer
 
-from acereason.config import Config
+from acereason.config.schema import Config
+from acereason.engines.engine import Generation, Request, Sampling
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.errors import StopRequested
 from acereason.problems.problem import Problem
-from acereason.rollout.engine import Generation, Request, Sampling
-from acereason.rollout.scripted_engine import ScriptedEngine
 
 IDS = [problem.id for problem in problems(8)]
 SOLVED = dict(zip(IDS, [0, 1, 2, 3, 4, 4, 1, 2], strict=True))

@@ -9,11 +9,11 @@ from typing import Any
 
 from tiny_runs import rollout, rollout_batch, tiny_config
 
-from acereason.config import Config
+from acereason.config.schema import Config
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curriculum import Curriculum
-from acereason.rollout.rollout import RolloutBatch
-from acereason.run.user_callbacks import user_callbacks
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 
 
 def curriculum(**values: Any) -> Curriculum:

@@ -13,12 +13,12 @@ import torch
 from stepping import Walk, curriculum, from_settings, settings
 from tiny_runs import fit, rollout, rollout_batch, tiny_config
 
+from acereason.curricula.entropy import NEVER
 from acereason.curricula.entropy_watch import spread
-from acereason.curricula.trend import NEVER
-from acereason.curriculum import Curriculum
+from acereason.curricula.user_callbacks import user_callbacks
 from acereason.errors import UserError
-from acereason.rollout.rollout import RolloutBatch
-from acereason.run.user_callbacks import user_callbacks
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from callbacks.entropy_monitor import EntropyMonitor
 
 PATH = "callbacks.entropy_monitor.EntropyMonitor"

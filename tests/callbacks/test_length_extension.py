@@ -8,10 +8,10 @@ from stepping import Walk, curriculum, from_settings, settings
 from tiny_runs import fit, tiny_config, tokenizer
 
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curriculum import Curriculum
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.errors import UserError
-from acereason.rollout.scripted_engine import ScriptedEngine
-from acereason.run.user_callbacks import user_callbacks
+from acereason.rollout.curriculum import Curriculum
 from callbacks.length_extension import LengthExtension
 
 PATH = "callbacks.length_extension.LengthExtension"

@@ -11,10 +11,10 @@ import tiny_runs
 from refiltering import IDS, Clock, Quarters, config_of, drawn, histograms, is_seven
 from tiny_runs import MODEL, Fitted, fit, problems
 
-from acereason.config import Config
-from acereason.curricula import solve_rates
+from acereason.config.schema import Config
 from acereason.errors import StopRequested
-from acereason.run.continuation import cut_back
+from acereason.evaluation import attempts as solve_rates
+from acereason.training.rewind import cut_back
 
 
 def resumable(root: Path) -> Config:

@@ -8,11 +8,11 @@ import pytest
 from stepping import Walk, curriculum, from_settings, settings
 from tiny_runs import fit, rollout, rollout_batch, tiny_config, tokenizer
 
-from acereason.curriculum import Curriculum
+from acereason.curricula.user_callbacks import user_callbacks
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.errors import UserError
-from acereason.rollout.rollout import RolloutBatch
-from acereason.rollout.scripted_engine import ScriptedEngine
-from acereason.run.user_callbacks import user_callbacks
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from callbacks.sampling_schedule import SamplingSchedule
 
 PATH = "callbacks.sampling_schedule.SamplingSchedule"

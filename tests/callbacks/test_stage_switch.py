@@ -10,10 +10,10 @@ from lightning.pytorch import Trainer
 from safetensors.torch import load_file
 from tiny_runs import Fitted, Then, fit, tiny_config
 
-from acereason.config import Config
+from acereason.config.schema import Config
 from acereason.curricula.stages import filled, read_stages
+from acereason.curricula.user_callbacks import user_callbacks
 from acereason.errors import UserError
-from acereason.run.user_callbacks import user_callbacks
 from callbacks.stage_switch import StageSwitch
 
 SETTING = "callbacks.stages.init_args.stages"

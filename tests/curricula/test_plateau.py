@@ -9,10 +9,11 @@ import pytest
 from lightning.pytorch import Callback
 from tiny_runs import fit, tiny_config
 
-from acereason.config import Config, DomainName, ProblemsConfig
+from acereason.config.schema import Config, DomainName, ProblemsConfig
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curricula.plateau import EVALUATED_AT, Plateau, check_metric, measured, metrics_of
+from acereason.curricula.plateau import Plateau, check_metric, measured, metrics_of
 from acereason.errors import UserError
+from acereason.rollout.metrics import EVALUATED_AT
 
 
 def decisions(plateau: Plateau, values: list[float]) -> list[bool]:

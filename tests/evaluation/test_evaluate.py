@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from tiny_runs import JudgeHere, alone, prompts, starts_with_a, tokenizer, transformers_engine
 
+from acereason.engines.engine import Engine, Request, Sampling
+from acereason.engines.rollout import rollout_seed
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults, evaluate
-from acereason.rollout.engine import Engine, Request, Sampling
-from acereason.rollout.rollout import rollout_seed
-from acereason.rollout.scripted_engine import ScriptedEngine
 
 
 def run(

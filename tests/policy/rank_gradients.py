@@ -12,10 +12,11 @@ import torch.distributed as dist
 from tiny_runs import prompts, rollout, rollout_batch
 from torch.distributed.device_mesh import init_device_mesh
 
-from acereason.config import DType, GRPOConfig, ModelConfig, Normalisation
+from acereason.config.schema import DType, GRPOConfig, ModelConfig, Normalisation
+from acereason.engines.rollout import Rollout
 from acereason.policy.model import PolicyModel
 from acereason.policy.update import accumulate_gradients, plan, responses_of, spread_over_ranks
-from acereason.rollout.rollout import Rollout, RolloutBatch
+from acereason.rollout.batch import RolloutBatch
 
 GROUPS, SIZE, MAX_TOKENS = 8, 4, 200
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from transformers import AutoModelForCausalLM
 
-from acereason.config import DType, ModelConfig
+from acereason.config.schema import DType, ModelConfig
 from acereason.errors import UserError
 from acereason.policy.model import PolicyModel, whole
 from acereason.policy.packing import ResponseTokens, pack

@@ -13,7 +13,7 @@ from fresh_process import fresh_environment
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from acereason.config import ModelConfig
+from acereason.config.schema import ModelConfig
 from acereason.errors import UserError
 from acereason.policy.model import PolicyModel
 

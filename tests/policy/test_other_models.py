@@ -7,7 +7,7 @@ import torch
 from tiny_runs import CPU
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from acereason.config import ModelConfig
+from acereason.config.schema import ModelConfig
 from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens, pack
 

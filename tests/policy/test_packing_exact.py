@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from acereason.config import GRPOConfig, ModelConfig, Normalisation
+from acereason.config.schema import GRPOConfig, ModelConfig, Normalisation
 from acereason.policy.attention import block_mask
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.model import PolicyModel

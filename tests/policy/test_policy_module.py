@@ -14,10 +14,10 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 
+from acereason.engines.engine import Generation, Request, Sampling
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.policy.module import NonFiniteGradientError
 from acereason.problems.problem import Problem
-from acereason.rollout.engine import Generation, Request, Sampling
-from acereason.rollout.scripted_engine import ScriptedEngine
 
 
 def initial_weights() -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fresh_process import fresh_environment
 
-from acereason.ranks.environment import free_port
+from acereason.distributed.environment import free_port
 
 TESTS = Path(__file__).resolve().parent.parent
 SCRIPT = str(TESTS / "policy" / "rank_gradients.py")

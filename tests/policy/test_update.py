@@ -9,7 +9,8 @@ from tiny_runs import CPU, prompts, rollout, rollout_batch
 from torch import Tensor
 
 from acereason import grpo
-from acereason.config import GRPOConfig, Normalisation
+from acereason.config.schema import GRPOConfig, Normalisation
+from acereason.engines.rollout import Rollout
 from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens
 from acereason.policy.update import (
@@ -21,7 +22,7 @@ from acereason.policy.update import (
     plan,
     responses_of,
 )
-from acereason.rollout.rollout import Rollout, RolloutBatch
+from acereason.rollout.batch import RolloutBatch
 
 GROUPS, SIZE = 4, 3
 

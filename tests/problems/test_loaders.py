@@ -5,7 +5,7 @@ import random
 import pytest
 from problem_files import jsonl, load, load_one, numbered, refusal
 
-from acereason.config import DomainName, ProblemsConfig
+from acereason.config.schema import DomainName, ProblemsConfig
 from acereason.problems.code_tests import CodeTest, CodeTests
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.loaders import load_problems, split_held_out, to_row, write_jsonl

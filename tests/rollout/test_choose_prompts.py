@@ -2,8 +2,8 @@
 
 import pytest
 
+from acereason.engines.rollout import rollout_seed
 from acereason.rollout.draw import choose_prompts
-from acereason.rollout.rollout import rollout_seed
 
 IDS = [f"p{i}" for i in range(12)]
 

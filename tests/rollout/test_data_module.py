@@ -9,14 +9,14 @@ from lightning.pytorch import Trainer
 from tiny_runs import Fitted, JudgeHere, Then, fit, problems, starts_with_a, tiny_config, tokenizer
 
 from acereason import grpo
-from acereason.config import AdvantageKind
-from acereason.curriculum import Curriculum
+from acereason.config.schema import AdvantageKind
+from acereason.engines.engine import Request
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.errors import UserError
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.data import RolloutDataModule, model_context, shuffled
 from acereason.rollout.draw import choose_prompts
-from acereason.rollout.engine import Request
-from acereason.rollout.rollout import RolloutBatch
-from acereason.rollout.scripted_engine import ScriptedEngine
 
 IDS = [problem.id for problem in problems(8)]
 

@@ -7,9 +7,9 @@ import pytest
 from lightning.pytorch import Trainer
 from tiny_runs import Then, fit, problems, tiny_config
 
-from acereason.curriculum import Curriculum
 from acereason.errors import UserError
 from acereason.problems.laptop import laptop_problems
+from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.data import RolloutDataModule
 
 MATH = [problem.id for problem in problems(8)]

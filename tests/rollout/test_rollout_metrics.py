@@ -5,8 +5,8 @@ import math
 import pytest
 from tiny_runs import CPU, rollout, rollout_batch
 
+from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.metrics import RolloutMetrics, step_metrics
-from acereason.rollout.rollout import RolloutBatch
 
 
 def three_groups() -> RolloutBatch:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from acereason.config.fields import nearest, shown
 from acereason.errors import UserError
-from acereason.settings import nearest, shown
 
 
 def read_mapping(value: Any, names: Sequence[str], setting: str) -> dict[str, Any]:

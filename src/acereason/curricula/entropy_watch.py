@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from acereason.curricula.trend import Trend, Way
-from acereason.ranks.collectives import gather
-from acereason.rollout.rollout import RolloutBatch
+from acereason.curricula.entropy import Trend, Way
+from acereason.distributed.collectives import gather
+from acereason.rollout.batch import RolloutBatch
 
 CLEAR = 4.0
 """Standard errors that the slope of a trend must differ from 0 by; noise alone has 2 or 3 again and again."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from acereason.curricula.solve_rate_files import SolveRate
-from acereason.curricula.solve_rates import count
-from acereason.rollout.rollout import RolloutBatch
+from acereason.evaluation.attempt_files import SolveRate
+from acereason.evaluation.attempts import count
+from acereason.rollout.batch import RolloutBatch
 
 
 class EpochRates:

@@ -8,14 +8,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.fields import shown
+from acereason.config.schema import Config
 from acereason.curricula.arguments import check_choice, check_choices, check_whole
 from acereason.curricula.hard_prompts import known, of_levels
 from acereason.curricula.histograms import histogram
-from acereason.curricula.solve_rate_files import SolveRate, read_rates
 from acereason.curricula.stages import read_levels, stage_names, stages_of_run
 from acereason.errors import UserError
-from acereason.settings import shown
+from acereason.evaluation.attempt_files import SolveRate, read_rates
 
 MODES = ("measure", "rollouts", "known", "levels")
 FINDS_RATES = ("measure", "rollouts")

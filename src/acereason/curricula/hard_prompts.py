@@ -11,16 +11,15 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from acereason.config import Config
+from acereason.config.schema import Config
 from acereason.curricula.histograms import draw
-from acereason.curricula.progress import shown_progress
-from acereason.curricula.solve_rate_files import SolveRate, SolveRateFiles, read_rates
-from acereason.curricula.solve_rates import Measurement, measure
+from acereason.engines.collect import Prompt
+from acereason.engines.engine import Sampling
 from acereason.errors import UserError
-from acereason.rollout.collect import Prompt
+from acereason.evaluation.attempt_files import SolveRate, SolveRateFiles, read_rates
+from acereason.evaluation.attempts import Measurement, measure
+from acereason.progress import shown_progress
 from acereason.rollout.data import RolloutDataModule
-from acereason.rollout.engine import Sampling
-from acereason.run.build import run_folder
 
 
 def of_levels(data: RolloutDataModule, ids: Sequence[str], domain: str, levels: Sequence[int] | None) -> list[str]:
@@ -103,4 +102,4 @@ def draw_once(trainer: Trainer, module: Any, filtered_at: int | None) -> None:
 
 def files(module: Any) -> SolveRateFiles:
     """The run's files of solve rates."""
-    return SolveRateFiles(run_folder(module.config))
+    return SolveRateFiles(module.config.run.folder)

@@ -8,13 +8,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from acereason.config import Config
+from acereason.config.fields import nearest, shown
+from acereason.config.schema import Config
 from acereason.curricula.arguments import check_number, check_whole, read_mapping
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
 from acereason.problems.loaders import sources
 from acereason.problems.problem import Domain
-from acereason.settings import nearest, shown
+from acereason.rollout.metrics import EVALUATED, EVALUATED_AT, STEP_METRICS
 
 
 @dataclass
@@ -97,23 +98,6 @@ class Plateau:
         best = "" if self.best is None else f", best {self.best:.4g}"
         times = "evaluations" if self.metric.startswith(EVALUATED) else "steps"
         return f"{self.metric} has not risen by more than {self.min_gain:g} for {self.stale} {times}{best}"
-
-
-EVALUATED = "eval/"
-"""Begins the names of metrics that are new after an evaluation only."""
-EVALUATED_AT = "evaluated_at"
-"""In `trainer.callback_metrics`: the step of the newest evaluation."""
-STEP_METRICS = (
-    *("reward/mean", "reward/solved_all", "reward/solved_none", "reward/mixed", "reward/unjudged"),
-    *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
-    *("policy/entropy", "policy/loss", "policy/grad_norm", "policy/lr", "policy/skipped_updates"),
-    *("rollout/logprob_gap_mean", "rollout/logprob_gap_max"),
-    *("time/sync", "time/generate", "time/verify_exposed", "time/train", "time/step"),
-    *("throughput/engine_idle", "throughput/tokens_per_second"),
-    *("curriculum/max_response_tokens", "curriculum/prompts_per_step", "curriculum/rollouts_per_prompt"),
-    *("curriculum/temperature", "curriculum/top_p", "curriculum/pool", "curriculum/epoch"),
-)
-"""What every rollout step logs; a test holds it against what one does. `throughput/mfu` needs a known device."""
 
 
 def metrics_of(config: Config) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-from acereason.config import Config
+from acereason.config.fields import nearest, shown
+from acereason.config.schema import Config
 from acereason.curricula.arguments import check_whole, is_whole, read_mapping
 from acereason.curricula.plateau import Plateau
-from acereason.curriculum import check_value
 from acereason.errors import UserError
 from acereason.problems.loaders import sources
-from acereason.settings import nearest, shown
+from acereason.rollout.curriculum import check_value
 
 
 @dataclass(frozen=True)

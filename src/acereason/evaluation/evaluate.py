@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from acereason import grpo
+from acereason.distributed.collectives import gather
+from acereason.engines.collect import Phase, Prompt
+from acereason.engines.engine import Sampling
+from acereason.engines.rollout import Rollout, rollout_seed
+from acereason.engines.shared import SharedEngines
+from acereason.evaluation.metrics import standard_error
 from acereason.problems.problem import Domain
-from acereason.ranks.collectives import gather
-from acereason.rollout.collect import Phase, Prompt
-from acereason.rollout.engine import Sampling
-from acereason.rollout.rollout import Rollout, rollout_seed
-from acereason.rollout.shared import SharedEngines
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def evaluate(
     rewards, lengths, truncated = responses.unbind(-1)
     return EvaluationResult(
         pass_at_1=rewards.mean().item(),
-        standard_error=grpo.standard_error(rewards.mean(dim=1)).item(),
+        standard_error=standard_error(rewards.mean(dim=1)).item(),
         length_mean=lengths.mean().item(),
         truncated=truncated.mean().item(),
         samples=samples,

@@ -20,9 +20,9 @@ from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from acereason.distributed.collectives import gather, rank_and_world
 from acereason.errors import UserError
 from acereason.policy import attention
-from acereason.ranks.collectives import gather, rank_and_world
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"

@@ -9,7 +9,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from acereason.config import DType, ModelConfig
+from acereason.config.schema import DType, ModelConfig
 from acereason.policy import attention
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.loading import fill, model_folder_of_all_ranks, skeleton

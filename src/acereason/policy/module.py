@@ -14,8 +14,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from acereason import grpo
-from acereason.config import Config
-from acereason.curriculum import Curriculum
+from acereason.config.schema import Config
+from acereason.distributed.collectives import gather
 from acereason.policy.model import PolicyModel, whole
 from acereason.policy.update import (
     GradientStats,
@@ -26,9 +26,9 @@ from acereason.policy.update import (
     spread_over_ranks,
     summed,
 )
-from acereason.ranks.collectives import gather
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.metrics import RolloutMetrics, curriculum_metrics, step_metrics
-from acereason.rollout.rollout import RolloutBatch
 
 PREFIX = "language_model."
 MAX_SKIPPED_UPDATES = 3

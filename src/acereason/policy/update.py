@@ -10,11 +10,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from acereason import grpo
-from acereason.config import GRPOConfig
+from acereason.config.schema import GRPOConfig
+from acereason.distributed.collectives import exchange, gather, rank_and_world
 from acereason.policy.packing import PackedBatch, ResponseTokens, micro_batches, pack
 from acereason.policy.spread import spread
-from acereason.ranks.collectives import exchange, gather, rank_and_world
-from acereason.rollout.rollout import RolloutBatch
+from acereason.rollout.batch import RolloutBatch
 
 EMPTY = ResponseTokens(-1, -1, (0,), (0,))
 """Work at no weight for a rank that has none left: it keeps the collectives of the sharded model in step."""

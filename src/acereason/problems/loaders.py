@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from acereason.config import Config, ProblemsConfig
+from acereason.config.schema import Config, ProblemsConfig
 from acereason.errors import UserError
+from acereason.problems.corrupt_tests import with_wrong_tests
+from acereason.problems.formats.fields import EmptyField, domain_of, to_problem
 from acereason.problems.json_values import json_text
 from acereason.problems.laptop import laptop_problems
-from acereason.problems.mapping import EmptyField, domain_of, to_problem
 from acereason.problems.problem import Problem
-from acereason.problems.sources import open_rows
-from acereason.problems.wrong_tests import with_wrong_tests
+from acereason.problems.rows import open_rows
 
 _log = logging.getLogger(__name__)
 

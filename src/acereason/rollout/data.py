@@ -15,19 +15,20 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer
 
 from acereason import grpo
-from acereason.config import Config, EngineName
-from acereason.curriculum import Curriculum
+from acereason.config.schema import Config, EngineName
+from acereason.distributed.collectives import gather, rank_and_world
+from acereason.engines.collect import Phase, Prompt, check_lengths, make_prompt
+from acereason.engines.engine import Engine, Sampling, never
+from acereason.engines.queue import EngineRanks, Store, WorkQueue
+from acereason.engines.rollout import rollout_seed
+from acereason.engines.shared import SharedEngines
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import HeldOutResults, evaluate
 from acereason.problems.problem import Problem
-from acereason.ranks.collectives import gather, rank_and_world
-from acereason.ranks.queue import EngineRanks, Store, WorkQueue
-from acereason.rewards.pool import VerifierPool
-from acereason.rollout.collect import Phase, Prompt, check_lengths, make_prompt
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.draw import check_pool, choose_prompts
-from acereason.rollout.engine import Engine, Sampling, never
-from acereason.rollout.rollout import RolloutBatch, rollout_seed
-from acereason.rollout.shared import SharedEngines
+from acereason.verifiers.pool.pool import VerifierPool
 
 
 class StepNumbers(Dataset[int]):
@@ -135,11 +136,11 @@ class RolloutDataModule(LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         longest_prompt = max(len(prompt.ids) for prompt in self.prompts.values())
         if settings.name == EngineName.transformers:
-            from acereason.rollout.transformers_engine import TransformersEngine
+            from acereason.engines.transformers_engine import TransformersEngine
 
             self.curriculum.hold_at_most(context - longest_prompt)
             return TransformersEngine(path, settings, device)
-        from acereason.rollout.vllm_engine import VLLMEngine
+        from acereason.engines.vllm_engine import VLLMEngine
 
         length = settings.max_model_len or min(context, longest_prompt + self._longest_response)
         self.curriculum.hold_at_most(length - longest_prompt)

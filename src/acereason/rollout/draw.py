@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
-from acereason.curriculum import Curriculum
+from acereason.config.fields import shown
 from acereason.errors import UserError
 from acereason.problems.problem import Problem
-from acereason.settings import shown
+from acereason.rollout.curriculum import Curriculum
+from acereason.seeds import hash64
 
 
 def choose_prompts(ids: list[str], seed: int, step: int, count: int, since: int = 0) -> tuple[list[str], int, bool]:
@@ -37,11 +37,8 @@ def choose_prompts(ids: list[str], seed: int, step: int, count: int, since: int 
     steps_per_epoch = len(ids) // count
     epoch, position = divmod(step - since, steps_per_epoch)
 
-    def place(problem_id: str) -> bytes:
-        return hashlib.blake2b(f"{seed}/{since + epoch}/{problem_id}".encode(), digest_size=8).digest()
-
-    chosen = sorted(ids, key=place)[position * count : (position + 1) * count]
-    return chosen, epoch, position == steps_per_epoch - 1
+    order = sorted(ids, key=lambda problem_id: hash64(seed, since + epoch, problem_id))
+    return order[position * count : (position + 1) * count], epoch, position == steps_per_epoch - 1
 
 
 def check_pool(curriculum: Curriculum, problems: Mapping[str, Problem], held_out: Sequence[Problem]) -> None:

@@ -6,8 +6,24 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from acereason.curriculum import Curriculum
-from acereason.rollout.rollout import RolloutBatch
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
+
+EVALUATED = "eval/"
+"""Begins the names of metrics that are new after an evaluation only."""
+EVALUATED_AT = "evaluated_at"
+"""In `trainer.callback_metrics`: the step of the newest evaluation."""
+STEP_METRICS = (
+    *("reward/mean", "reward/solved_all", "reward/solved_none", "reward/mixed", "reward/unjudged"),
+    *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
+    *("policy/entropy", "policy/loss", "policy/grad_norm", "policy/lr", "policy/skipped_updates"),
+    *("rollout/logprob_gap_mean", "rollout/logprob_gap_max"),
+    *("time/sync", "time/generate", "time/verify_exposed", "time/train", "time/step"),
+    *("throughput/engine_idle", "throughput/tokens_per_second"),
+    *("curriculum/max_response_tokens", "curriculum/prompts_per_step", "curriculum/rollouts_per_prompt"),
+    *("curriculum/temperature", "curriculum/top_p", "curriculum/pool", "curriculum/epoch"),
+)
+"""What every rollout step logs; a test holds it against what one does. `throughput/mfu` needs a known device."""
 
 
 class RolloutMetrics(Metric):

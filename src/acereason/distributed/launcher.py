@@ -1,0 +1,172 @@
+"""Starts the ranks of this node when plain python is asked for several, watches them, and ends them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from acereason.config.schema import Config
+from acereason.distributed.environment import LAUNCHED, check_port, free_port
+from acereason.distributed.lifeline import ENDED_BY_OTHERS, PARENT
+from acereason.distributed.stop_signals import STOP_SIGNALS
+
+GRACE_SECONDS = 20.0
+"""How long the other ranks have to end by themselves once one has failed."""
+POLL_SECONDS = 0.05
+
+
+def start_ranks(config: Config, words: Sequence[str], command: Sequence[str] = ()) -> int:
+    """Run `trainer.devices` ranks of this program and wait for them; the exit code of the whole.
+
+    SIGTERM, SIGUSR1 and SIGHUP are passed on to the ranks, which save and leave in their own time. The terminal's
+    Ctrl-C reaches them without us; a second one kills them.
+
+    Args:
+        config: `trainer.devices`, `trainer.port`, and `run.name`, on which all ranks must agree.
+        words: the command line of this program, for every rank.
+        command: what to run instead of this program, before the words.
+
+    Returns:
+        0 when all ranks ended with 0; 2 when one ended with 2 and so has told why; else 1, after a line on standard
+        error that names the rank which failed first.
+
+    Raises:
+        UserError: `trainer.port` cannot be used.
+    """
+    check_port(config.trainer.port)
+    line = [*(command or (sys.executable, sys.argv[0])), *words, f"run.name={config.run.name}"]
+    ranks = _Ranks()
+    with _signals(ranks.signals):
+        try:
+            shared = _shared_environment(config)
+            for rank in range(config.trainer.devices):
+                ranks.start(line, os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+        except BaseException:
+            ranks.kill()
+            raise
+        finally:
+            ranks.wait()
+    return ranks.report()
+
+
+class _Ranks:
+    """The processes, and the order in which they failed."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []  # received, to be passed on
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._failed: list[int] = []
+        self._killed: set[int] = set()  # by us
+        self._interrupts = 0
+
+    def start(self, line: Sequence[str], environment: dict[str, str]) -> None:
+        self._processes.append(subprocess.Popen(line, env=environment))
+
+    def wait(self) -> None:
+        """Wait for all to end; pass signals on, and kill those that stay long after one failed."""
+        kill_at = float("inf")
+        running = set(range(len(self._processes)))
+        while running:
+            for rank in [rank for rank in running if self._processes[rank].poll() is not None]:
+                running.remove(rank)
+                if self._processes[rank].returncode:
+                    self._failed.append(rank)
+                    kill_at = min(kill_at, time.monotonic() + GRACE_SECONDS)
+            self._pass_on()
+            if time.monotonic() > kill_at or self._interrupts > 1:
+                self.kill()
+            time.sleep(POLL_SECONDS if running else 0)
+
+    def kill(self) -> None:
+        """End what still runs."""
+        for rank, process in enumerate(self._processes):
+            if process.poll() is None:
+                self._killed.add(rank)
+                process.kill()
+
+    def report(self) -> int:
+        """The exit code of the whole; the last line on standard error names the cause, if no rank has."""
+        codes = [process.returncode for process in self._processes]
+        if not any(codes):
+            return 0
+        if 2 in codes:
+            return 2
+        if 1 in codes and not self._interrupts:
+            return 1  # that rank has said why, in what is to stay the last line
+        # Those that ended because of another, or by our hand, are the cause only where no other is left.
+        first = sorted(self._failed, key=lambda rank: (codes[rank] == ENDED_BY_OTHERS) + 2 * (rank in self._killed))[0]
+        cause = "interrupted (SIGINT)" if self._interrupts else f"rank {first} {self._ending(first)}"
+        others = "" if self._interrupts or len(codes) == 1 else "; the other ranks were ended"
+        sys.stdout.flush()
+        print(f"error: {cause}{others}; ckpt=last goes on from the newest checkpoint", file=sys.stderr, flush=True)
+        return 1
+
+    def _ending(self, rank: int) -> str:
+        code = self._processes[rank].returncode
+        if rank in self._killed:
+            return f"did not end within {GRACE_SECONDS:.0f} s and was killed"
+        return f"ended with code {code}" if code > 0 else f"was killed ({_name(-code)})"
+
+    def _pass_on(self) -> None:
+        while self.signals:
+            number = self.signals.pop(0)
+            if number == signal.SIGINT:
+                self._interrupts += 1
+                continue
+            for process in self._processes:
+                process.send_signal(number)
+
+
+def _shared_environment(config: Config) -> dict[str, str]:
+    """What all ranks have alike."""
+    devices = config.trainer.devices
+    return {
+        LAUNCHED: "1",
+        PARENT: str(os.getpid()),
+        "WORLD_SIZE": str(devices),
+        "LOCAL_WORLD_SIZE": str(devices),
+        "GROUP_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(config.trainer.port or free_port()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, _cores() // devices)),
+    }
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _signals(received: list[int]) -> Iterator[None]:
+    """Collect signals instead of ending by them; one that is ignored, as SIGHUP under nohup, stays so.
+
+    Functions, not SIG_IGN: the ranks would inherit that.
+    """
+
+    def collect(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGINT", *STOP_SIGNALS)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    taken = [number for number in numbers if before[number] is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, collect)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

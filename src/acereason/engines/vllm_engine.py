@@ -1,0 +1,210 @@
+"""vLLM inside the training process.
+
+Its API drifts: every call to it is in this file and in `vllm_weights.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
+from torch import Tensor
+
+from acereason.config.schema import EngineConfig
+from acereason.distributed.collectives import gather
+from acereason.engines.engine import Generation, Request, Sampling, never
+from acereason.engines.vllm_weights import sync_weights
+
+
+def _set_environment() -> None:
+    """What vLLM reads from the environment at import; the ranks are torchrun's where it set them."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # On the CPU, attention that splits its keys by the load of the batch makes log-probs differ in their last bit.
+    os.environ.setdefault("VLLM_CPU_ATTN_SPLIT_KV", "0")
+    for name, value in {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(find_free_network_port()),
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _name_shared_memory() -> str:
+    """Has vLLM name the memory that the ranks of an engine on the CPU exchange tensors in; returns a part of the name.
+
+    Its own name is the same for all runs: two of them, or one after one that was killed, would meet.
+    """
+    from vllm.distributed.device_communicators.cpu_communicator import _CPUSHMDistributed
+
+    name = f"acereason-{gather(secrets.token_hex(8))[0]}"
+
+    def group_name(communicator: Any) -> str:
+        return "-".join([name, communicator.unique_name, *map(str, communicator.ranks)])
+
+    _CPUSHMDistributed.make_group_name = staticmethod(group_name)
+    return name
+
+
+def _unlink_shared_memory(name: str) -> None:
+    """Takes the names away once all ranks have it mapped, so that a killed run leaves none of it behind."""
+    gather(None)
+    for path in Path("/dev/shm").glob(f"*{name}*"):
+        path.unlink(missing_ok=True)
+
+
+class VLLMEngine:
+    """A vLLM engine that shares its process, and its device, with the policy.
+
+    Requests are sampled one by one, each with its own seed, so that a response depends on nothing but the weights, its
+    prompt and its seed: not on the batch, nor on what was generated before. The ranks of a tensor-parallel engine run
+    the same requests in step; each of them calls every method alike.
+
+    Args:
+        model_path: folder or hub name of the initial policy.
+        config: settings.
+        max_model_len: longest prompt and response together, tokens.
+        device: the policy's.
+        summed: adds a CPU tensor up over the ranks of the engine.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        config: EngineConfig,
+        max_model_len: int,
+        device: torch.device,
+        summed: Callable[[Tensor], Tensor] = torch.clone,
+    ) -> None:
+        _set_environment()
+        from vllm import LLM
+
+        options: dict[str, Any] = {
+            "model": model_path,
+            "dtype": config.dtype.value,
+            "max_model_len": max_model_len,
+            "max_num_seqs": config.max_num_seqs,
+            "tensor_parallel_size": config.tensor_parallel_size,
+            "distributed_executor_backend": "external_launcher",
+            "logprobs_mode": "processed_logprobs",
+            "enable_prefix_caching": True,
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+            "seed": 0,
+        }
+        if device.type == "cpu":
+            # A seeded request whose prefill is split fails on the CPU (its generator cannot be wound back), so prompts
+            # are never split there; eager mode spares a compilation that does not pay for itself at this size.
+            options |= {
+                "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
+                "enforce_eager": True,
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(8192, max_model_len),
+            }
+        else:
+            options |= {"gpu_memory_utilization": config.gpu_memory_utilization, "enable_sleep_mode": True}
+        shared_memory = _name_shared_memory() if config.tensor_parallel_size > 1 and device.type == "cpu" else None
+        self._llm = LLM(**(options | config.options))
+        if shared_memory:
+            _unlink_shared_memory(shared_memory)
+        self._engine = self._llm.llm_engine
+        self._dtype = getattr(torch, config.dtype.value)
+        self._max_num_seqs = config.max_num_seqs
+        self._summed = summed
+        self._can_sleep, self._asleep = device.type == "cuda", False
+        self._requests_made = 0
+
+    def generate(
+        self,
+        requests: Iterable[Request],
+        sampling: Sampling,
+        concurrency: int | None = None,
+        should_stop: Callable[[], bool] = never,
+    ) -> Iterator[Generation]:
+        """See `Engine.generate`. Closing the iterator early aborts what is still running."""
+        self._wake()
+        waiting, numbers = iter(requests), dict[str, int]()
+        room = min(concurrency or self._max_num_seqs, self._max_num_seqs)
+        try:
+            while not should_stop():
+                while len(numbers) < room and (request := next(waiting, None)) is not None:
+                    numbers[self._add(request, sampling)] = request.id
+                if not numbers:
+                    return
+                for output in self._engine.step():
+                    if output.finished:
+                        yield _generation(numbers.pop(output.request_id), output.outputs[0])
+        finally:
+            if numbers:
+                self._engine.abort_request(list(numbers))
+
+    def _add(self, request: Request, sampling: Sampling) -> str:
+        """Hands a request to vLLM; returns the name it goes by there."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        name = str(self._requests_made)
+        self._requests_made += 1
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            ignore_eos=sampling.ignore_eos,
+            seed=request.seed,
+            logprobs=0,
+            flat_logprobs=True,
+            detokenize=False,
+            skip_clone=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        self._engine.add_request(name, {"prompt_token_ids": list(request.prompt_ids)}, parameters)
+        return name
+
+    def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """See `Engine.sync`. One tensor at a time: the whole model never exists twice outside the engine.
+
+        A sleeping engine gets its weights' memory back first and that of the cache only after the sync.
+
+        Raises:
+            WeightMismatchError: the engine does not have the weights it was sent.
+        """
+        if self._asleep:
+            self._llm.wake_up(tags=["weights"])
+        sync_weights(self._llm, weights, self._dtype, self._summed)
+        if self._asleep:
+            torch.cuda.empty_cache()
+            self._llm.wake_up(tags=["kv_cache"])
+            self._asleep = False
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM kept its prefix cache across a weight sync; requests were still running")
+
+    def sleep(self) -> None:
+        """See `Engine.sleep`: weights go to host memory, the cache is dropped. On the CPU nothing would be gained."""
+        if self._can_sleep and not self._asleep:
+            self._llm.sleep(level=1)
+            self._asleep = True
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._engine.engine_core.shutdown()
+
+
+def _generation(request_id: int, completion: Any) -> Generation:
+    logprobs = tuple(completion.logprobs.logprobs)
+    ids = tuple(completion.token_ids)
+    if len(logprobs) != len(ids):
+        raise RuntimeError(f"vLLM returned {len(logprobs)} log-probs for {len(ids)} tokens")
+    return Generation(request_id, ids, logprobs, completion.finish_reason == "length")

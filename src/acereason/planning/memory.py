@@ -1,0 +1,166 @@
+"""Memory of one rank, estimated from the settings and the model's config.json alone: no weights, no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acereason.config.known_models import KNOWN_MODELS
+from acereason.config.schema import Config, DType
+
+BYTES = {DType.float32: 4, DType.bfloat16: 2}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A dense decoder of the Llama and Qwen2 kind."""
+
+    width: int
+    layers: int
+    query_width: int
+    kv_heads: int
+    head_width: int
+    inner_width: int
+    vocabulary: int
+    tied: bool
+    biased: bool
+
+    @classmethod
+    def of(cls, model: dict[str, Any]) -> Shape:
+        """From a config.json."""
+        width, heads = model["hidden_size"], model["num_attention_heads"]
+        head_width = model.get("head_dim") or width // heads
+        return cls(
+            width,
+            model["num_hidden_layers"],
+            heads * head_width,
+            model.get("num_key_value_heads", heads),
+            head_width,
+            model["intermediate_size"],
+            model["vocab_size"],
+            bool(model.get("tie_word_embeddings")),
+            bool(model.get("attention_bias", model.get("model_type") == "qwen2")),
+        )
+
+    @classmethod
+    def of_model(cls, path: str) -> Shape | None:
+        """Of `model.path`: from its folder, or known by its hub name; None where it is neither or of another kind."""
+        file = Path(path) / "config.json"
+        values = json.loads(file.read_text()) if file.exists() else KNOWN_MODELS.get(path)
+        try:
+            return cls.of(values) if values else None
+        except KeyError:
+            return None
+
+    @property
+    def kv_width(self) -> int:
+        """Width of the keys, and of the values, of a token in one layer."""
+        return self.kv_heads * self.head_width
+
+    @property
+    def layer(self) -> int:
+        """Parameters of one layer."""
+        attention = 2 * self.width * self.query_width + 2 * self.width * self.kv_width
+        attention += (self.query_width + 2 * self.kv_width) if self.biased else 0
+        return attention + 3 * self.width * self.inner_width + 2 * self.width
+
+    @property
+    def root(self) -> int:
+        """Parameters outside the layers: embeddings, head, last norm."""
+        return self.vocabulary * self.width * (1 if self.tied else 2) + self.width
+
+    @property
+    def parameters(self) -> int:
+        """All parameters."""
+        return self.layers * self.layer + self.root
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes on one rank while the policy is trained, estimated; buffers of collectives and fragments come on top.
+
+    Attributes:
+        weights: float32 shards, of the reference policy as well where there is one.
+        optimizer: float32 shards of the two moments.
+        gradients: float32 shards; ranks add theirs up after every micro-batch.
+        gathered: in the compute type, what FSDP has gathered: the root, the layer at work and the next one.
+        gathered_gradients: of one layer: in the compute type as they come, and in float32 to be added up over ranks.
+            Those of the root come when activations and the head's chunk are gone.
+        activations: of one micro-batch, see `activation_bytes`.
+        head: a chunk's logits and the head's gradient, in float32 and in the compute type if that is another.
+    """
+
+    weights: float
+    optimizer: float
+    gradients: float
+    gathered: float
+    gathered_gradients: float
+    activations: float
+    head: float
+
+    @property
+    def total(self) -> float:
+        """All of it at the same time."""
+        return sum(vars(self).values())
+
+    @property
+    def kept(self) -> float:
+        """What stays while the engine generates."""
+        return self.weights + self.optimizer
+
+
+def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> TrainingMemory:
+    """The estimate for a policy of this shape.
+
+    Args:
+        config: settings.
+        shape: of the policy.
+        longest_response: tokens; one that is longer than a micro-batch is a micro-batch of its own.
+    """
+    model, shard = config.model, shape.parameters * 4 / (config.trainer.shard_ranks or config.trainer.ranks)
+    copies = 2 if config.grpo.kl_coefficient else 1
+    size = BYTES[model.compute_dtype]
+    head_size = 4 if size == 4 else 4 + size
+    return TrainingMemory(
+        weights=copies * shard,
+        optimizer=2 * shard,
+        gradients=shard,
+        gathered=size * (shape.root + min(2, shape.layers) * shape.layer),
+        gathered_gradients=(size + 4) * shape.layer,
+        activations=activation_bytes(config, shape, max(config.model.micro_batch_tokens, longest_response)),
+        head=head_size * shape.vocabulary * (model.head_chunk_tokens + shape.width),
+    )
+
+
+def activation_bytes(config: Config, shape: Shape, tokens: int) -> float:
+    """Bytes that the forward pass of a micro-batch of so many tokens keeps for the backward pass.
+
+    A token and layer keep s · (4w + 2q + 2k + 4m) + 8w bytes, with w, q, k, m the widths of residual stream, queries,
+    keys and feed-forward, and s the bytes of the compute type: each of two norms its result, before and after its
+    weight, and its float32 input; attention its queries, keys, values and result; the feed-forward four of its width.
+    With checkpointing every layer keeps its input, s · w, and one layer at a time all of the above. Assumes eager
+    layers as `transformers` has them, and attention that keeps no scores.
+    """
+    size = BYTES[config.model.compute_dtype]
+    saved = size * (4 * shape.width + 2 * shape.query_width + 2 * shape.kv_width + 4 * shape.inner_width)
+    layer = saved + 8 * shape.width
+    if config.model.activation_checkpointing:
+        return tokens * (shape.layers * size * shape.width + layer)
+    return tokens * shape.layers * layer
+
+
+@dataclass(frozen=True)
+class EngineMemory:
+    """Bytes on one rank of the engine's weights, and of the keys and values of one token."""
+
+    weights: float
+    kv_token: float
+
+
+def engine_memory(config: Config, shape: Shape) -> EngineMemory:
+    """Weights are split over the ranks of an engine; KV heads too, as long as there are enough of them."""
+    size, ranks = BYTES[config.engine.dtype], config.engine.tensor_parallel_size
+    kv_heads = max(shape.kv_heads / ranks, 1)
+    return EngineMemory(shape.parameters * size / ranks, 2 * shape.layers * kv_heads * shape.head_width * size)

@@ -1,0 +1,213 @@
+"""Which layers of isolation this machine allows, found out by making a zone with them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from acereason.config.schema import SandboxConfig
+from acereason.errors import UserError
+from acereason.sandbox import kernel, landlock, program, seccomp, zygote
+from acereason.sandbox.zone import START_SECONDS, NoZone, Zone, ZoneLost
+
+LAYERS = ("user_namespace", "namespaces", "landlock", "seccomp", "cgroup")
+"""What `sandbox.without` may name."""
+NAMESPACES = {
+    "mount": kernel.CLONE_NEWNS,
+    "pid": kernel.CLONE_NEWPID,
+    "network": kernel.CLONE_NEWNET,
+    "ipc": kernel.CLONE_NEWIPC,
+    "uts": kernel.CLONE_NEWUTS,
+    "cgroup": kernel.CLONE_NEWCGROUP,
+}
+OPTIONAL = tuple(SandboxConfig().packages)
+"""Packages that contest sites offer; programs that need one which is not installed here fail."""
+ROOT, USER, NONE = "root", "user", "none"
+"""Ways to come by namespaces: as root, by a user namespace, not at all."""
+SLACK_MIB = 1024
+"""Address space beyond the memory limit: stacks of threads and files are mapped that are never filled."""
+STACK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """The layers that zones are made with.
+
+    Attributes:
+        mode: how namespaces are come by.
+        user_namespace: whether programs are in a user namespace of their own.
+        landlock, seccomp: whether these kernel filters are in place.
+        refused: what was tried before and failed, with the kernel's reason.
+    """
+
+    mode: str
+    user_namespace: bool
+    landlock: bool
+    seccomp: bool
+    refused: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """Of file-system, network and process isolation, what cannot be had."""
+        if self.mode != NONE:
+            return []
+        return [*([] if self.landlock else ["file-system"]), *([] if self.seccomp else ["network", "process"])]
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The settings of the sandbox and what this machine makes of them, as every worker is told."""
+
+    config: SandboxConfig
+    isolation: Isolation
+
+    def text(self) -> str:
+        """All of it, for a command line."""
+        return json.dumps({"config": asdict(self.config), "isolation": asdict(self.isolation)})
+
+    @classmethod
+    def of_text(cls, text: str) -> Sandbox:
+        """What `text` wrote."""
+        fields = json.loads(text)
+        return cls(SandboxConfig(**fields["config"]), Isolation(**fields["isolation"]))
+
+
+def find_isolation(config: SandboxConfig) -> Isolation:
+    """The strongest isolation that works here, tried in order of strength, once for the same settings.
+
+    Raises:
+        UserError: programs would reach files, the network or other processes, and `sandbox.allow_weak` is not set.
+    """
+    return _found(json.dumps(asdict(config)))
+
+
+@lru_cache
+def _found(settings: str) -> Isolation:
+    config = SandboxConfig(**json.loads(settings))
+    check_sandbox(config)
+    refused: list[str] = []
+    for isolation in _candidates(config):
+        try:
+            with contextlib.closing(Zone(zone_settings(config, isolation))) as zone:
+                _run_something(zone, isolation)
+        except (NoZone, ZoneLost) as error:
+            refused.append(str(error))
+            continue
+        found = Isolation(**{**asdict(isolation), "refused": tuple(refused)})
+        if found.missing and not config.allow_weak:
+            raise UserError(_weak(found))
+        return found
+    raise UserError("no sandbox can be made here: " + "; ".join(refused))
+
+
+def _run_something(zone: Zone, isolation: Isolation) -> None:
+    """Have a program print a word: a kernel may grant the layers and not let a program run behind them."""
+    zone.prepare(program.job("stdin", "print('here')"))
+    running = zone.start(START_SECONDS, int(START_SECONDS))
+    with contextlib.closing(running):
+        running.ask(b"", START_SECONDS, len(program.READY))
+        ending = running.end(0)
+        if running.output(16) != b"here\n":
+            raise NoZone(f"no sandbox of mode {isolation.mode}: programs do not run (status {ending.status})")
+
+
+def _candidates(config: SandboxConfig) -> list[Isolation]:
+    without = set(config.without)
+    filters = (
+        landlock.abi() > 0 and "landlock" not in without,
+        seccomp.available() and "seccomp" not in without,
+    )
+    own_user, spaces = "user_namespace" not in without, "namespaces" not in without
+    candidates = []
+    if os.geteuid() == 0 and spaces:
+        candidates += [Isolation(ROOT, True, *filters)] if own_user else []
+        candidates += [Isolation(ROOT, False, *filters)]
+    if own_user and spaces:
+        candidates += [Isolation(USER, True, *filters)]
+    return [*candidates, Isolation(NONE, False, *filters)]
+
+
+def _weak(isolation: Isolation) -> str:
+    tried = "; ".join(isolation.refused) or "namespaces are left out by sandbox.without"
+    return (
+        f"code rewards need {', '.join(isolation.missing)} isolation, which cannot be had here ({tried}); allow user "
+        "namespaces or run as root, use a kernel with Landlock and seccomp, or set sandbox.allow_weak=true to run "
+        "programs that can do what you can; see `acereason sandbox`"
+    )
+
+
+def check_sandbox(config: SandboxConfig) -> None:
+    """Refuse settings that cannot work.
+
+    Raises:
+        UserError: the setting, its value and the way out.
+    """
+    for name in config.without:
+        if name not in LAYERS:
+            raise UserError(f"sandbox.without: there is no layer {name}; there are {', '.join(LAYERS)}")
+    for name in config.packages:
+        if name not in OPTIONAL and importlib.util.find_spec(name) is None:
+            raise UserError(f"sandbox.packages: {name} is not installed; install it or leave it out")
+    for name in ("time_limit_seconds", "total_time_limit_seconds", "memory_mib", "output_mib", "tmp_mib"):
+        if not 0 < getattr(config, name) < math.inf:
+            raise UserError(f"sandbox.{name}={getattr(config, name)}: must be above 0, and finite")
+    if config.processes < 8:
+        raise UserError(f"sandbox.processes={config.processes}: must be at least 8")
+    if config.memory_mib < 64:
+        raise UserError(f"sandbox.memory_mib={config.memory_mib}: the interpreter needs 64")
+
+
+def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a zygote is told.
+
+    Args:
+        preload: packages that it imports before it forks, so that programs need not.
+    """
+    folders = [folder for name in config.packages for folder in package_folders(name)]
+    mebibyte = 2**20
+    limits = {
+        "AS": (config.memory_mib + SLACK_MIB) * mebibyte,
+        "FSIZE": config.output_mib * mebibyte,
+        "CORE": 1,  # so that a machine that pipes cores to a program does not start it; with 0 it would
+        **dict.fromkeys(("MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE"), 0),
+        "STACK": STACK_BYTES,
+    }
+    if isolation.mode != NONE:
+        limits["NPROC"] = config.processes
+    return {
+        "mode": isolation.mode,
+        "user_namespace": isolation.user_namespace,
+        "namespaces": 0 if isolation.mode == NONE else sum(NAMESPACES.values()),
+        "landlock": isolation.landlock,
+        "seccomp": isolation.seccomp,
+        "cgroup": "cgroup" not in config.without,
+        "packages": folders,
+        "roots": sorted({os.path.dirname(folder) for folder in folders}),
+        "preload": list(preload),
+        "limits": limits,
+        "processes": config.processes,
+        "memory_bytes": config.memory_mib * mebibyte,
+        "tmp_mib": config.tmp_mib,
+        "user": zygote.PROGRAM_ID if isolation.user_namespace else zygote.FIRST_ID + os.getpid(),
+    }
+
+
+def package_folders(name: str) -> list[str]:
+    """The folder of an installed package and that of its shared libraries; none where it is not installed."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        return []
+    if not spec.submodule_search_locations:
+        raise UserError(
+            f"sandbox.packages: {name} is a single file; only packages in a folder of their own can be given"
+        )
+    folder = Path(spec.origin).resolve().parent
+    libraries = folder.with_name(f"{name}.libs")
+    return [str(folder), *([str(libraries)] if libraries.is_dir() else [])]

@@ -1,0 +1,326 @@
+"""What runs in a fork of the zygote: the program, its calls, or the tests that come as source.
+
+Everything here shares its process with what a model wrote, so nothing here is believed: the judge compares what comes
+back. The status only tells apart why a program failed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import builtins
+import contextlib
+import io
+import json
+import marshal
+import os
+import resource
+import struct
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+from acereason.sandbox import wire
+
+JOB = 3
+"""File descriptor of the job, closed before the program begins."""
+CHANNEL = 1000
+"""File descriptor of the socket to the judge, for calls and examiners."""
+HEAD = struct.Struct("<qq")
+"""Of a job: its bytes, then those of the code behind it, 0 until a first fork has compiled it."""
+READY, SPENT = b"r", b"s"
+"""After a run of the program: whether the process can take another."""
+SPENT_KIB = 1 << 18
+"""A process that once had so much memory makes way for a fresh one."""
+RECURSION_LIMIT = 50_000
+"""As LiveCodeBench sets it."""
+UNCONFINED, EXCEPTION, SYNTAX, MEMORY, NO_FUNCTION = 100, 101, 102, 103, 104
+"""Exit statuses."""
+MESSAGE = struct.Struct("<I")
+"""Before each message on the channel: its bytes."""
+
+
+def job(mode: str, source: str, prelude: str = "", entry: str | None = None, iterators: bool = False) -> dict[str, Any]:
+    """What a zone is told to run, and what `main` is given.
+
+    Args:
+        mode: `stdin`, `call` or `examine`.
+        source: the program, or the tests of an examiner.
+        prelude: what stands before it.
+        entry: name of the function that tests call.
+        iterators: whether iterators that the function returns are run.
+    """
+    source = source.removeprefix("\ufeff")  # of a file that begins so
+    return {"mode": mode, "source": source, "prelude": prelude, "entry": entry, "iterators": iterators}
+
+
+def main(job: dict[str, Any]) -> int:
+    """Run a job in this process; returns the exit status."""
+    try:
+        code = _compiled(job)
+    except MemoryError:
+        return MEMORY
+    except Exception:  # whatever the compiler raises, the text is no program
+        return SYNTAX
+    os.close(JOB)
+    try:
+        if job["mode"] == "stdin":
+            return _serve_runs(code, job)
+        module = fresh_module("solution" if job["mode"] == "call" else "__main__")
+        return _serve_calls(code, job, module) if job["mode"] == "call" else _examine(code, job, module)
+    except MemoryError:
+        return MEMORY
+    except BaseException:
+        return EXCEPTION
+
+
+def read_job() -> dict[str, Any]:
+    """The job, without moving the offset that all forks share."""
+    size, code_size = HEAD.unpack(os.pread(JOB, HEAD.size, 0))
+    job: dict[str, Any] = marshal.loads(_pread(size, HEAD.size))
+    job["size"] = size
+    job["code"] = _pread(code_size, HEAD.size + size) if code_size else b""
+    return job
+
+
+def _pread(size: int, offset: int) -> bytes:
+    parts = []
+    while size:
+        part = os.pread(JOB, size, offset)
+        if not part:
+            raise EOFError("the job is cut short")
+        parts.append(part)
+        size, offset = size - len(part), offset + len(part)
+    return b"".join(parts)
+
+
+def _compiled(job: dict[str, Any]) -> CodeType:
+    """The program's code, compiled once for all of its tests: the first fork leaves it behind the job."""
+    if job["code"]:
+        code: CodeType = marshal.loads(job["code"])
+        return code
+    code = compile(job["source"], "program.py", "exec", dont_inherit=True)
+    marshalled = marshal.dumps(code)
+    os.pwrite(JOB, marshalled, HEAD.size + job["size"])
+    os.pwrite(JOB, HEAD.pack(job["size"], len(marshalled)), 0)
+    return code
+
+
+def fresh_module(name: str) -> ModuleType:
+    """What the source is run as: functions that are called are no main program, and a main guard holds there."""
+    module = ModuleType(name)
+    module.__dict__["__builtins__"] = builtins
+    sys.modules[name] = module
+    sys.argv = ["program.py"]
+    return module
+
+
+# Standard input and output
+
+
+def _serve_runs(code: CodeType, job: dict[str, Any]) -> int:
+    """Run the program on one input after the other, while it leaves the process as it was."""
+    files, process = _standard_files(), os.getpid()
+    while receive() is not None:
+        had_threads = _execute(code, job, fresh_module("__main__").__dict__)
+        if os.getpid() != process:
+            os._exit(0)  # a fork that ran to its end; the messages are its parent's to answer
+        if had_threads or _is_spent() or _standard_files() != files:
+            send(SPENT)
+            return 0
+        _fresh_streams()
+        send(READY)
+    return 0
+
+
+def _standard_files() -> list[int]:
+    """What is open as standard input and output; `open(0)` closes it when it goes."""
+    try:
+        return [os.fstat(descriptor).st_ino for descriptor in (0, 1)]
+    except OSError:
+        return []
+
+
+def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> bool:
+    """Run a program to its end as the interpreter would: its threads, its exit functions, its open files.
+
+    Returns whether it had threads besides the main one, which the interpreter waits for but once.
+    """
+    had_threads = False
+    try:
+        if job["prelude"]:
+            exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
+        exec(code, space)
+    except SystemExit:
+        pass
+    finally:
+        had_threads = bool(_thread._count())
+        if had_threads:
+            sys.modules["threading"]._shutdown()
+        atexit._run_exitfuncs()
+        files = [value for value in space.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
+        for file in (*files, sys.stdout, sys.__stdout__):
+            with contextlib.suppress(Exception):  # closed, or whatever a program put in its place
+                file.flush()  # type: ignore[union-attr]
+        space.clear()
+    return had_threads
+
+
+def _is_spent() -> bool:
+    """Whether something is left of a run that a next one could meet: processes, much memory."""
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_KIB:
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _fresh_streams() -> None:
+    """Standard streams that have read and written nothing yet, on the same descriptors."""
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):
+        stream = open(descriptor, mode, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.modules["random"].seed(0)
+
+
+# Calls
+
+
+def _serve_calls(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
+    """Answer one call after the other until the judge has no more."""
+    space = module.__dict__
+    if job["prelude"]:
+        exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
+    classes = own_classes(space)
+    with contextlib.suppress(SystemExit):
+        exec(code, space)
+    by_name = {name: cls for cls, name in classes.items()}
+    process = os.getpid()
+    while (message := receive()) is not None:
+        name, arguments, keywords = wire.decode(message, by_name)
+        function = find_function(space, name)
+        if function is None:
+            return NO_FUNCTION
+        answer = _answer(function, arguments, keywords, classes, job["iterators"])
+        if os.getpid() != process:
+            os._exit(0)
+        send(answer)
+    return 0
+
+
+def _answer(function: Any, arguments: Any, keywords: Any, classes: dict[type, str], iterators: bool) -> bytes:
+    try:
+        return b"v" + wire.encode(function(*arguments, **keywords), classes, iterators)
+    except MemoryError:
+        return b"m"
+    except BaseException as error:  # the program's, whatever it is
+        return b"e" + wire.encode([type(error).__name__, str(error)[:500]])
+
+
+def own_classes(space: dict[str, Any]) -> dict[type, str]:
+    """Classes that a problem's prelude defines, such as a list's node: their instances travel."""
+    classes = [(name, value) for name, value in space.items() if isinstance(value, type)]
+    return {value: name for name, value in classes if value.__module__ == space["__name__"]}
+
+
+def find_function(space: dict[str, Any], name: str) -> Any:
+    """A function or method by its name: `add`, `Solution().add`; a fresh `Solution` for each call."""
+    owner, dot, method = name.replace("()", "").rpartition(".")
+    classes = [owner] if dot else ["Solution"]
+    for each in classes:
+        cls = space.get(each)
+        if isinstance(cls, type) and hasattr(cls, method):
+            return getattr(cls(), method)
+    function = space.get(method)
+    return function if callable(function) else None
+
+
+# Tests that come as source
+
+
+class RemoteFunction:
+    """Stands in an examiner for a function of the program: sends the arguments, returns what comes back."""
+
+    calls = 0
+    raised: Exception | None = None
+
+    def __init__(self, name: str, classes: dict[type, str]) -> None:
+        self._name, self._classes = name, classes
+        self._by_name = {name: cls for cls, name in classes.items()}
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """What the program returns, or an exception like the one it raised."""
+        RemoteFunction.calls += 1
+        send(b"c" + wire.encode([self._name, list(arguments), keywords], self._classes, iterators=True))
+        reply = receive()
+        if reply is None:
+            raise ProgramError("the judge went away")
+        if reply[:1] == b"v":
+            return wire.decode(reply[1:], self._by_name)
+        kind, text = wire.decode(reply[1:])
+        builtin = getattr(builtins, kind, None)
+        if isinstance(builtin, type) and issubclass(builtin, Exception) and builtin not in _ENDS:
+            error: Exception = builtin(text)
+        else:
+            error = ProgramError(text)
+        RemoteFunction.raised = error
+        raise error
+
+
+_ENDS = (StopIteration, StopAsyncIteration)
+"""These would end a loop of the tests as if all were well."""
+
+
+class ProgramError(Exception):
+    """The program raised an exception that this process does not know."""
+
+
+def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
+    """Run a problem's own tests against the program in its own process; tell the judge what came of it."""
+    space = module.__dict__
+    exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
+    function = RemoteFunction(job["entry"], own_classes(space))
+    space["candidate"] = space[job["entry"]] = function
+    owner, dot, method = job["entry"].replace("()", "").rpartition(".")
+    if dot:
+        space[owner] = type(owner, (), {method: staticmethod(function)})
+    try:
+        exec(code, space)
+        outcome = {"failed": "", "raised": False}
+    except MemoryError:
+        raise
+    except BaseException as error:
+        outcome = {"failed": type(error).__name__, "raised": error is RemoteFunction.raised}
+    send(b"d" + json.dumps(outcome | {"calls": RemoteFunction.calls}).encode())
+    return 0
+
+
+# Messages
+
+
+def send(message: bytes) -> None:
+    """One message to the judge."""
+    view = memoryview(MESSAGE.pack(len(message)) + message)
+    while view:
+        view = view[os.write(CHANNEL, view) :]
+
+
+def receive() -> bytes | None:
+    """The judge's next message; None when there is none."""
+    head = _read(MESSAGE.size)
+    return None if head is None else _read(*MESSAGE.unpack(head))
+
+
+def _read(size: int) -> bytes | None:
+    parts = []
+    while size:
+        part = os.read(CHANNEL, min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,236 @@
+"""A run without policy and engine: everything that a curriculum callback sees, step by step as in a real one."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+
+from acereason.config.compose import compose
+from acereason.config.schema import Config
+from acereason.curricula.user_callbacks import longest_response
+from acereason.distributed.collectives import rank_and_world
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
+from acereason.rollout.metrics import RolloutMetrics, curriculum_metrics, step_metrics
+from acereason.testing.moments import Moment, plain
+from acereason.testing.rollouts import Script, ScriptedData
+from acereason.training.held_out import HeldOutEvaluation
+
+MakeCallback = Callable[[], Callback | Sequence[Callback]]
+
+SMALL = (
+    *("recipe=laptop_math", "run.name=rehearsal", "problems.count=32", "problems.held_out=4"),
+    *("curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=4", "evaluation.every_n_steps=4"),
+)
+"""Settings that a rehearsal starts from; four prompts a step draw 32 problems in epochs of eight steps."""
+
+
+def small_config(steps: int, settings: Sequence[str] = ()) -> Config:
+    """The settings of a rehearsal of so many rollout steps: others over `SMALL`, as on the command line."""
+    return compose([*SMALL, *settings, f"trainer.max_steps={steps}"])
+
+
+class RehearsedModule:
+    """What callbacks use of a `PolicyModule`.
+
+    Attributes:
+        config, curriculum, metrics: as there.
+        resets: rollout steps after which the optimizer was reset.
+        logger: none.
+    """
+
+    def __init__(self, config: Config, curriculum: Curriculum) -> None:
+        self.config, self.curriculum = config, curriculum
+        self.rollout_metrics = RolloutMetrics()
+        self.metrics: dict[str, float] = {}
+        self.resets: list[int] = []
+        self.logger, self.device = None, torch.device("cpu")
+        self.trainer: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"module.{name}: not in a rehearsal, which has neither policy nor optimizer")
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps done."""
+        return self.curriculum.step * self.config.grpo.updates_per_batch
+
+    def reset_optimizer(self) -> None:
+        """Notes it."""
+        self.resets.append(self.curriculum.step)
+
+    def log(self, name: str, value: float, **_: object) -> None:
+        """For other callbacks to see."""
+        self.trainer.callback_metrics[name] = torch.as_tensor(value)
+
+    def log_dict(self, values: dict[str, float], **_: object) -> None:
+        """Several at once."""
+        for name, value in values.items():
+            self.log(name, value)
+
+    def step(self, batch: RolloutBatch) -> None:
+        """One rollout step, as `PolicyModule.training_step` counts and measures it; nothing is learned."""
+        self.curriculum.advance()
+        batch.seconds["train"] = 1.0
+        metrics = step_metrics(batch, self.rollout_metrics, self.device) | {
+            "policy/loss": 0.0,
+            "policy/grad_norm": 1.0,
+            "policy/lr": self.curriculum.learning_rate,
+            "policy/skipped_updates": 0.0,
+            "rollout/logprob_gap_mean": 0.0,
+            "rollout/logprob_gap_max": 0.0,
+        }
+        self.metrics = metrics | curriculum_metrics(self.curriculum, batch)
+        self.log_dict(self.metrics)
+
+
+class RehearsedTrainer:
+    """What callbacks use of Lightning's `Trainer`.
+
+    Attributes:
+        callbacks: the rehearsed ones, then `HeldOutEvaluation`, as in a run.
+        callback_metrics, should_stop, datamodule, lightning_module, global_rank, world_size: as there.
+    """
+
+    def __init__(self, callbacks: list[Callback], module: RehearsedModule, data: ScriptedData) -> None:
+        self.callbacks, self.lightning_module, self.datamodule = callbacks, module, data
+        self.callback_metrics: dict[str, torch.Tensor] = {}
+        self.should_stop = False
+        self.global_rank, self.world_size = rank_and_world()
+        self.local_rank, self.is_global_zero = self.global_rank, self.global_rank == 0
+        self.logger, self.progress_bar_callback, self.current_epoch = None, None, 0
+        self.loggers: list[Any] = []
+        module.trainer = data.trainer = self  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"trainer.{name}: not in a rehearsal")
+
+    @property
+    def logged_metrics(self) -> dict[str, torch.Tensor]:
+        """The same as `callback_metrics`."""
+        return self.callback_metrics
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps done."""
+        return self.lightning_module.global_step
+
+
+class RehearsedRun:
+    """One run with fresh callbacks, in this process, with as many ranks as its process group has.
+
+    Args:
+        make_callback: makes the callback, or several in their order.
+        config: settings; see `small_config`.
+        script: what responses are.
+        watch: called with each moment.
+
+    Attributes:
+        own: the callbacks.
+        config, curriculum, module, data, trainer: as in a run.
+        moments: what was seen after each hook.
+        saved: the checkpoint after each step.
+        stopped: what a stop during the rollouts of each step saves.
+    """
+
+    def __init__(
+        self,
+        make_callback: MakeCallback,
+        config: Config,
+        script: Script,
+        watch: Callable[[Moment], object] = lambda moment: None,
+    ) -> None:
+        made = make_callback()
+        self.own = [made] if isinstance(made, Callback) else list(made)
+        self.config = deepcopy(config)
+        self.curriculum = Curriculum.from_config(self.config)
+        self.module = RehearsedModule(self.config, self.curriculum)
+        for callback in self.own:
+            if check := getattr(callback, "check", None):
+                check(self.config, self.own)
+        self.data = ScriptedData(self.config, self.curriculum, script, longest_response(self.config, self.own))
+        callbacks = [*self.own, HeldOutEvaluation(self.config.evaluation.every_n_steps)]
+        self.trainer = RehearsedTrainer(callbacks, self.module, self.data)
+        self.watch = watch
+        self.moments: list[Moment] = []
+        self.saved: list[bytes] = []
+        self.stopped: list[bytes] = []
+
+    def run(self, checkpoint: bytes | None = None) -> RehearsedRun:
+        """From the beginning or from a checkpoint to the last step, or to the one at which a callback stops it."""
+        with tempfile.TemporaryDirectory(prefix="rehearsal-") as root:
+            self.config.run.root = root
+            self._call("setup", "fit")
+            self._call("on_fit_start")
+            if checkpoint:
+                self._load(checkpoint)
+            self._call("on_train_start")
+            self._see("on_train_start", {})
+            self._call("on_train_epoch_start")
+            while not self.trainer.should_stop and self.curriculum.step < self.config.trainer.max_steps:
+                self._step(self.curriculum.step)
+                self.saved.append(self._save())
+            for hook in ("on_train_epoch_end", "on_train_end", "on_fit_end"):
+                self._call(hook)
+            self._call("teardown", "fit")
+        return self
+
+    def _step(self, step: int) -> None:
+        self.data.start_rollouts()
+        self._see("on_rollouts_start", {})
+        self.stopped.append(self._save())
+        batch = self.data.make_batch(step)
+        self._call("on_train_batch_start", batch, step)
+        self.module.step(batch)
+        measured = dict(self.module.metrics)
+        self._call("on_train_batch_end", None, batch, step)
+        self._see("on_train_batch_end", measured)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.trainer.callbacks:
+            getattr(callback, hook)(self.trainer, self.module, *arguments)
+
+    def _see(self, hook: str, measured: dict[str, float]) -> None:
+        """Notes what the callbacks have made of the run so far, and in `module.metrics` beyond what was measured."""
+        added = {name: value for name, value in self.module.metrics.items() if measured.get(name) != value}
+        values = self.curriculum.state_dict()
+        history = values.pop("history")
+        seen = {
+            **{f"curriculum.{name}": value for name, value in values.items()},
+            "trainer.should_stop": self.trainer.should_stop,
+            "module.reset_optimizer()": self.module.resets,
+            **{f"module.metrics[{name!r}]": value for name, value in added.items() if hook == "on_train_batch_end"},
+            **{f"state_dict() of {callback.state_key}": callback.state_dict() for callback in self.own},
+            "curriculum.history": history,
+        }
+        moment = Moment(self.curriculum.step, hook, plain(seen))
+        self.moments.append(moment)
+        self.watch(moment)
+
+    def _save(self) -> bytes:
+        """A checkpoint of all that real ones have besides weights and optimizer."""
+        states = {callback.state_key: callback.state_dict() for callback in self.trainer.callbacks}
+        checkpoint: dict[str, Any] = {
+            "curriculum": self.curriculum.state_dict(),
+            "data": self.data.state_dict(),
+            "resets": self.module.resets,
+            "callbacks": {key: state for key, state in states.items() if state},
+        }
+        self._call("on_save_checkpoint", checkpoint)
+        return pickle.dumps(checkpoint)
+
+    def _load(self, saved: bytes) -> None:
+        checkpoint = pickle.loads(saved)
+        self.data.load_state_dict(checkpoint["data"])
+        self.curriculum.load_state_dict(checkpoint["curriculum"])
+        self.module.resets = checkpoint["resets"]
+        self._call("on_load_checkpoint", checkpoint)
+        for callback in self.trainer.callbacks:
+            if state := checkpoint["callbacks"].get(callback.state_key):
+                callback.load_state_dict(state)

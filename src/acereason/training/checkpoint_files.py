@@ -1,0 +1,246 @@
+"""Checkpoints as files: which are complete, which one a name means, and whether one fits the settings of a run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from acereason.config import compose
+from acereason.config.fields import shown
+from acereason.config.schema import Config
+from acereason.errors import UserError
+from acereason.files import PARTIAL, sync, write_whole
+
+MANIFEST = "checkpoint.json"
+
+SHAPES = (
+    *("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"),
+    *("intermediate_size", "vocab_size", "tie_word_embeddings", "attention_bias"),
+    *("num_experts", "num_local_experts", "moe_intermediate_size"),
+)
+"""Values of a model's config.json that decide the shapes of its tensors."""
+
+# Settings, or groups of them, that could change a later weight, rollout or scalar by more than its rounding.
+_DECIDING = (
+    *("seed", "problems.", "more_problems.", "curriculum.", "grpo.", "optimizer.", "callbacks."),
+    *("model.compute_dtype", "engine.name", "engine.dtype"),
+    *("rewards.timeout_seconds", "rewards.memory_mib", "rewards.shuffle"),
+    *("sandbox.time_limit_seconds", "sandbox.total_time_limit_seconds", "sandbox.memory_mib", "sandbox.output_mib"),
+    *("sandbox.tmp_mib", "sandbox.processes", "sandbox.packages"),
+    *("evaluation.samples_per_problem", "evaluation.temperature", "evaluation.top_p", "evaluation.max_response_tokens"),
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `checkpoint.json` says; it is written last.
+
+    Attributes:
+        step: rollout steps that were done.
+        ranks: how many wrote it.
+        model: the model's `SHAPES`.
+        score: `{"name": scalar, "value": number}` of the evaluation at this step; None without one.
+        evaluation_due: the run was asked to leave while it evaluated this step.
+        files: bytes of every other file.
+    """
+
+    step: int
+    ranks: int
+    model: dict[str, Any]
+    score: dict[str, Any] | None
+    evaluation_due: bool
+    files: dict[str, int]
+
+
+def write_manifest(checkpoint: Path, manifest: Manifest) -> None:
+    """Write it whole, so that an earlier one stays until then."""
+    write_whole(checkpoint / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+    sync(checkpoint)
+
+
+def read_manifest(checkpoint: Path) -> Manifest:
+    """What the checkpoint says of itself.
+
+    Raises:
+        OSError: it says nothing.
+        ValueError: it cannot be understood.
+    """
+    values = json.loads((checkpoint / MANIFEST).read_bytes())
+    try:
+        return Manifest(**{entry.name: values[entry.name] for entry in fields(Manifest)})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{MANIFEST} lacks {error}") from error
+
+
+def what_is_missing(checkpoint: Path) -> str:
+    """Why a checkpoint is incomplete, in words; empty when it is complete."""
+    if checkpoint.name.endswith(PARTIAL):
+        return "it was not written to the end"
+    try:
+        files = read_manifest(checkpoint).files
+    except OSError:
+        return f"{MANIFEST} is missing"
+    except ValueError:
+        return f"{MANIFEST} is broken"
+    for name, size in files.items():
+        try:
+            found = (checkpoint / name).stat().st_size
+        except OSError:
+            return f"{name} is missing"
+        if found != size:
+            return f"{name} has {found:,} of its {size:,} bytes"
+    return ""
+
+
+def step_of(checkpoint: Path) -> int:
+    """Rollout steps that a complete checkpoint has behind it."""
+    return read_manifest(checkpoint).step
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a run's folder, oldest first."""
+    named = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted((path for path in named if not what_is_missing(path)), key=step_of)
+
+
+def best_checkpoint(folder: Path, name: str = "") -> Path | None:
+    """The complete checkpoint with the highest score, the earliest of equals; None without any.
+
+    Args:
+        folder: of a run's checkpoints.
+        name: which scalar; the one that the newest scored checkpoint has when empty.
+    """
+    scored = [(path, score) for path in complete_checkpoints(folder) if (score := read_manifest(path).score)]
+    wanted = name or (scored[-1][1]["name"] if scored else "")
+    alike = [(path, score["value"]) for path, score in scored if score["name"] == wanted]
+    return max(alike, key=lambda pair: pair[1])[0] if alike else None
+
+
+def find_checkpoint(ckpt: str, folder: Path) -> Path | None:
+    """The checkpoint that the setting `ckpt` names; None when it is empty, or `auto` and there is none.
+
+    Args:
+        ckpt: the setting.
+        folder: where this run keeps its checkpoints.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is incomplete.
+    """
+    if not ckpt:
+        return None
+    if ckpt in ("last", "auto", "best"):
+        complete = complete_checkpoints(folder)
+        chosen = best_checkpoint(folder) if ckpt == "best" else complete[-1] if complete else None
+        if chosen is None and ckpt != "auto":
+            way_out = "use ckpt=last for the newest" if complete else "leave ckpt empty to start afresh"
+            kind = "evaluated" if ckpt == "best" else "complete"
+            raise UserError(f"ckpt={ckpt}: there is no {kind} checkpoint in {folder}; {way_out}")
+        return chosen
+    path = Path(ckpt)
+    if not path.is_dir():
+        raise UserError(f"ckpt={ckpt}: there is no such folder; use ckpt=last for the newest checkpoint of this run")
+    if missing := what_is_missing(path):
+        raise UserError(f"ckpt={ckpt} is no complete checkpoint: {missing}; use ckpt=last for the newest complete one")
+    return path
+
+
+def check_branch(checkpoint: Path | None, folder: Path) -> None:
+    """Makes sure that going on from `checkpoint` in the run that owns `folder` does not mix two histories.
+
+    Raises:
+        UserError: it would; another name for the run is the way out.
+    """
+    complete, run = complete_checkpoints(folder), folder.parent
+    if checkpoint is None and complete:
+        raise UserError(f"{run} holds checkpoints already: ckpt=last goes on with it, run.name=… starts another")
+    if checkpoint is None or not complete or checkpoint.resolve() == complete[-1].resolve():
+        return
+    if checkpoint.resolve().parent != folder.resolve():
+        raise UserError(f"{run} holds checkpoints of its own: name a new run (run.name=…) to use {checkpoint}")
+    raise UserError(
+        f"{folder} holds newer checkpoints ({complete[-1].name}): name a new run (run.name=…) to branch off from "
+        f"{checkpoint.name}, or go on from the newest with ckpt=last"
+    )
+
+
+def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values of a model's config.json that decide the shapes of its tensors."""
+    return {name: model[name] for name in SHAPES if model.get(name) is not None}
+
+
+def check_fits(config: Config, checkpoint: Path) -> list[str]:
+    """Makes sure that a run with these settings can go on from a complete checkpoint.
+
+    Returns:
+        Keys of the settings that decide the numbers and differ; empty unless `config.ckpt_changes`.
+
+    Raises:
+        UserError: the checkpoint is of another model or of other settings, or all steps are behind it.
+    """
+    manifest, name = read_manifest(checkpoint), f"ckpt={shown(config.ckpt)}"
+    if config.trainer.max_steps < manifest.step:
+        raise UserError(f"trainer.max_steps={config.trainer.max_steps}: {checkpoint} has {manifest.step} steps already")
+    model_file = Path(config.model.path) / "config.json"
+    if model_file.is_file():
+        _check_model(manifest.model, model_file, name)
+    saved = _decisive(compose.load_saved(checkpoint / compose.SAVED_CONFIG), model_file.is_file())
+    ours = _decisive(config, model_file.is_file())
+    changed = [key for key in {**ours, **saved} if ours.get(key) != saved.get(key)]
+    if changed and not config.ckpt_changes:
+        said = [f"{_given(key, ours)} (the checkpoint has {shown(saved.get(key, 'none'))})" for key in changed[:3]]
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(
+            f"{name} was trained with other settings: {', '.join(said)}{more}; give the same, or ckpt_changes=true to "
+            "go on with the new values"
+        )
+    return changed
+
+
+def check_resume(config: Config) -> None:
+    """Refuse settings that cannot resume what `ckpt` names, or that would mix two histories in one run's folder.
+
+    Raises:
+        UserError: see `find_checkpoint`, `check_fits` and `check_branch`.
+    """
+    folder = config.run.folder / "checkpoints"
+    checkpoint = find_checkpoint(config.ckpt, folder)
+    if checkpoint:
+        check_fits(config, checkpoint)
+    check_branch(checkpoint, folder)
+
+
+def _check_model(saved: dict[str, Any], model_file: Path, name: str) -> None:
+    ours = architecture(json.loads(model_file.read_bytes()))
+    for key in saved.keys() & ours.keys():
+        if saved[key] != ours[key]:
+            raise UserError(
+                f"{name} is of another model: {key} is {saved[key]} there, {ours[key]} in "
+                f"model.path={model_file.parent}; give the model that it started from"
+            )
+
+
+def _given(key: str, ours: dict[str, Any]) -> str:
+    return f"{key}={shown(ours[key])}" if key in ours else f"{key} is not set"
+
+
+def _decisive(config: Config, is_local: bool) -> dict[str, Any]:
+    """The settings that decide the numbers, by dotted key; a hub name stands for the shapes that it cannot show."""
+    deciding = _DECIDING if is_local else (*_DECIDING, "model.path")
+    groups = tuple(group for group in deciding if group.endswith("."))
+    return {key: value for key, value in _flat(config, "") if key in deciding or key.startswith(groups)}
+
+
+def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(value) or isinstance(value, dict):
+        inner = value.items() if isinstance(value, dict) else ((f.name, getattr(value, f.name)) for f in fields(value))
+        for name, item in inner:
+            yield from _flat(item, f"{key}.{name}" if key else name)
+    elif isinstance(value, Enum):
+        yield key, value.value
+    else:
+        yield key, list(value) if isinstance(value, tuple) else value

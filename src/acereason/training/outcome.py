@@ -1,0 +1,57 @@
+"""How a run ends: what went wrong becomes one line, known to all ranks, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from acereason.distributed.environment import Place, find_place
+from acereason.distributed.lifeline import Lifeline
+from acereason.errors import UserError
+
+
+def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
+    """Calls `run` with this rank's place and its lifeline to the others; returns the exit code that `run` gives.
+
+    When it fails, the process ends here: with code 2 and one line when the user has something to mend, with code 1
+    and a traceback for anything else.
+    """
+    lifeline = None
+    try:
+        place = find_place()
+        lifeline = Lifeline(launched=bool(place.launcher))
+        code = run(place, lifeline)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except UserError as error:
+        if lifeline is not None and place.local_rank and not lifeline.joined:
+            os._exit(2)  # the node's first rank has met the same settings and files, and says so
+        _failed(lifeline, str(error), 2)
+    except BaseException as error:  # torch's CheckpointException is not an Exception
+        from acereason.training.full_disk import names_full_disk
+
+        if names_full_disk(error):
+            _failed(lifeline, "the disk of the run's folder is full: free some space, then go on with ckpt=last", 2)
+        traceback.print_exc()
+        _failed(lifeline, f"rank {place.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
+    lifeline.close()
+    return code
+
+
+def _failed(lifeline: Lifeline | None, cause: str, code: int) -> NoReturn:
+    """Says why and ends without exit handlers: those of a process group wait for others or talk after the last line."""
+    sys.stdout.flush()
+    if lifeline is None:
+        print(f"error: {cause}", file=sys.stderr)
+    else:
+        lifeline.fail(cause, code)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else ""

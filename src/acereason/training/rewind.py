@@ -1,0 +1,109 @@
+"""A run's folder as it was at a step, so that a resumed run writes on without a repeated or a missing point."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from acereason.evaluation.attempt_files import FOLDER as SOLVE_RATES
+from acereason.files import PARTIAL, whole_file
+from acereason.training.checkpoint_files import read_manifest
+
+EVENTS = "events.out.tfevents."
+EVALUATION = "eval/"
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Takes out of a run's folder what came after `step` rollout steps, and what a kill left half written.
+
+    Call it on one rank, while nothing else writes there.
+
+    Args:
+        folder: of the run; it need not be there.
+        step: rollout steps of the checkpoint that the run goes on from; 0 starts afresh and keeps nothing but the
+            solve rates of the initial policy.
+    """
+    for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _cut_files(folder / "rollouts", step)
+    # The policy after N steps is measured when it is saved already, the initial one before anything is: a measurement
+    # that was cut short goes on. Files of another one are never taken (`Measurement.key`).
+    _cut_files(folder / SOLVE_RATES, step + 1)
+    events = folder / "events"
+    for path in events.glob(f"*{PARTIAL}"):
+        path.unlink()
+    # The step of the number as well: after a restart within a second of the last, or by another clock.
+    files = sorted(path for path in events.glob(f"{EVENTS}*") if path.name.removeprefix(EVENTS)[:10].isdigit())
+    again = _evaluates_again(folder, step)
+    for path in files:
+        _cut_events(path, step, again)
+    _date_back([path for path in files if path.exists()])
+
+
+def _cut_files(folder: Path, step: int) -> None:
+    """Files of `step` and later go: file N of the rollouts holds those of the step after N steps."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink()
+    for path in folder.glob("step-*.parquet"):
+        match = re.fullmatch(r"step-(\d+)(-rank-\d+|-part-\d+)?", path.stem)
+        if match and int(match[1]) >= step:
+            path.unlink()
+
+
+def _evaluates_again(folder: Path, step: int) -> bool:
+    """Whether the run that goes on begins with the evaluation of `step` itself."""
+    try:
+        return read_manifest(folder / "checkpoints" / f"step-{step:06d}").evaluation_due
+    except (OSError, ValueError):
+        return False
+
+
+def _cut_events(path: Path, step: int, again: bool) -> None:
+    """Keeps the records up to `step`, byte for byte; a file with nothing left goes."""
+    kept, size, is_worth = [], 0, False
+    for record in _records(path):
+        event = Event.FromString(record)
+        if step == 0 or event.step > step or (again and event.step == step and _is_evaluation(event)):
+            continue
+        kept.append(record)
+        size += len(record) + 16  # two lengths of 8 bytes: the record's with its checksum, and the data's checksum
+        is_worth |= event.WhichOneof("what") != "file_version"
+    if not is_worth:
+        path.unlink()
+    elif size != path.stat().st_size:
+        _rewrite(path, kept)
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    """The records of an event file up to the first torn one."""
+    if path.stat().st_size:
+        yield from RawEventFileLoader(str(path)).Load()
+
+
+def _is_evaluation(event: Event) -> bool:
+    return any(value.tag.startswith(EVALUATION) for value in event.summary.value)
+
+
+def _rewrite(path: Path, records: list[bytes]) -> None:
+    cut = path.with_name(f".cut{PARTIAL}")  # TensorBoard would read a name with `tfevents`
+    with whole_file(path, cut) as beside, beside.open("wb") as file:
+        writer = RecordWriter(file)
+        for record in records:
+            writer.write(record)
+
+
+def _date_back(files: list[Path]) -> None:
+    """Readers take event files in the order of their names, which begin with seconds: new ones must come later."""
+    latest = int(time.time()) - 1
+    for path in reversed(files):
+        seconds, _, rest = path.name.removeprefix(EVENTS).partition(".")
+        if int(seconds) > latest:
+            path.rename(path.with_name(f"{EVENTS}{latest:010d}.{rest}"))
+        latest = min(latest, int(seconds)) - 1

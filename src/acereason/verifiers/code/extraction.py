@@ -1,0 +1,78 @@
+"""Where the program of a response is: the last block of Python after `</think>` (§3.1)."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Iterator
+
+from acereason.verifiers.math.extraction import after_thinking
+from acereason.verifiers.verifier import Extraction
+
+_FENCE_LINE = re.compile(
+    r"\n(?P<before>[ \t]*+(?:(?:[-*+]|[0-9]{1,9}[.)])[ \t]++)?+)"
+    r"(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)"  # backticks later in the line make it code within a text
+    r"(?P<tag>[^\n]*+)",
+    re.MULTILINE,
+)
+_PYTHON = re.compile(r"\{?\s*+\.?py(?:thon)?3?(?![\w+#-])", re.IGNORECASE)
+_TAB = 4
+_DEEPER = 3
+"""Columns by which a closing fence may stand further in than the opening one; what is further in is code."""
+
+
+def find_program(response: str) -> Extraction:
+    r"""The last block of Python after the last `</think>`, or why there is none: `no_think_end`, `no_code`.
+
+    - A fence is three or more backticks or tildes at the beginning of a line, which may be indented or a list's item;
+      no backtick follows backticks in that line.
+    - A block is closed by the next line that begins with at least as many of the same, at most three columns further
+      in. Where a language follows them, that line opens the next block too. Elsewhere in a line they close nothing.
+    - A block that is never closed is no block: its program was cut off. Those before it count.
+    - Python is what is tagged `python`, `python3`, `py` or `py3`, in any case, as in `{.python}` or `python title=x`.
+      Of several such blocks the last counts, even an empty one, which is `no_code`.
+    - Where no block is tagged so, the last one without a tag counts. Those in other languages never do.
+    - Line ends become `\n`, and what all lines are indented by is taken off; all else stays as it was written.
+
+    Linear in the response, whatever it holds; little more than the fences is looked at.
+    """
+    text = after_thinking(response)
+    if text is None:
+        return Extraction("", "no_think_end")
+    text = "\n" + text
+    tagged, untagged = slice(0), slice(0)
+    for tag, place in _blocks(text):
+        if _PYTHON.match(tag):
+            tagged = place
+        elif not tag:
+            untagged = place
+    program = _program(text[tagged if tagged.start is not None else untagged])
+    return Extraction(program, "" if program else "no_code")
+
+
+def _blocks(text: str) -> Iterator[tuple[str, slice]]:
+    """The tag of each block, "" for none, and where its code is; the text begins with the end of a line."""
+    opening, opening_tag, code, deepest = "", "", 0, 0
+    for line in _FENCE_LINE.finditer(text):
+        before, fence, tag = line.groups()
+        column = len(before.expandtabs(_TAB))
+        if opening and not (fence.startswith(opening) and column <= deepest and not before.strip()):
+            continue
+        tag = tag.strip()
+        if opening:
+            yield opening_tag, slice(code, line.start() + 1)
+        opening = fence if tag or not opening else ""
+        opening_tag, code, deepest = tag, line.end() + 1, column + _DEEPER
+
+
+def _program(code: str) -> str:
+    """The code of a block without what all its lines are indented by; "" when it is blank."""
+    if not code.strip():
+        return ""
+    code = code.replace("\r\n", "\n").removesuffix("\n")
+    if not code.lstrip("\n").startswith((" ", "\t")):
+        return code
+    lines = code.split("\n")
+    indents = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
+    margin = os.path.commonprefix(indents)  # noqa: RUF071 - of any strings
+    return "\n".join(line.removeprefix(margin) for line in lines)

@@ -1,0 +1,25 @@
+"""Which verifier judges which domain."""
+
+from __future__ import annotations
+
+from acereason.errors import UserError
+from acereason.problems.problem import DOMAINS
+from acereason.verifiers.code.verifier import CodeVerifier
+from acereason.verifiers.math.verifier import MathVerifier
+from acereason.verifiers.verifier import Verifier
+
+
+def check_domain(domain: str) -> None:
+    """Raise UserError for a domain whose responses nothing can judge."""
+    if domain not in DOMAINS:
+        raise UserError(f"problems.domain={domain}: there is no such domain; there are {', '.join(DOMAINS)}")
+
+
+def verifier_for(domain: str, sandbox: str = "") -> Verifier:
+    """The verifier of a domain; raises UserError where there is none.
+
+    Args:
+        sandbox: `Sandbox.text()`, to judge code with; not needed to find programs in responses.
+    """
+    check_domain(domain)
+    return CodeVerifier(sandbox) if domain == "code" else MathVerifier()

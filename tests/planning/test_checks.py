@@ -1,0 +1,126 @@
+"""Values, files and models that cannot work are refused before anything heavy is imported."""
+
+import json
+from pathlib import Path
+
+import pytest
+from config_project import make_project, refusal, write
+
+from acereason.config.compose import compose
+from acereason.config.files import REPOSITORY, recipes
+from acereason.planning.checks import check
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return make_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_steps=-1", "trainer.max_steps=-1: must be at least 0"),
+        ("engine.tensor_parallel_size=0", "engine.tensor_parallel_size=0: must be above 0"),
+        ("curriculum.prompts_per_step=0", "curriculum.prompts_per_step=0: must be above 0"),
+        ("curriculum.temperature=0", "curriculum.temperature=0.0: must be above 0"),
+        ("curriculum.temperature=.nan", "curriculum.temperature=nan: must be finite"),
+        ("curriculum.learning_rate=.inf", "curriculum.learning_rate=inf: must be finite"),
+        ("curriculum.top_p=0", "curriculum.top_p=0.0: must be above 0 and at most 1"),
+        ("sandbox.time_limit_seconds=0", "sandbox.time_limit_seconds=0.0: must be above 0"),
+        ("sandbox.total_time_limit_seconds=.inf", "sandbox.total_time_limit_seconds=inf: must be finite"),
+        ("sandbox.memory_mib=-1", "sandbox.memory_mib=-1: must be above 0"),
+        ("sandbox.processes=0", "sandbox.processes=0: must be above 0"),
+        ("evaluation.top_p=1.1", "evaluation.top_p=1.1: must be above 0 and at most 1"),
+        ("optimizer.beta2=1", "optimizer.beta2=1.0: must be at least 0 and below 1"),
+        (
+            "curriculum.rollouts_per_prompt=1",
+            "curriculum.rollouts_per_prompt=1: GRPO compares the responses of a group; sample at least 2",
+        ),
+        (
+            "grpo.updates_per_batch=3",
+            "grpo.updates_per_batch=3: does not divide curriculum.prompts_per_step=128 into equal parts",
+        ),
+        ("run.name=../x", "run.name=../x: must be a folder under run.root=runs"),
+        ("ckpt=lst", "ckpt=lst: no such checkpoint; did you mean last?"),
+        ("problems.levels=[8,3]", "problems.levels=[8, 3]: lowest first, so [3,8]"),
+        ("problems.levels=[3,15]", "problems.levels=[3, 15]: built-in math problems have levels 2 to 14"),
+        (
+            "problems.path=data/tran.jsonl",
+            "problems.path=data/tran.jsonl: no such file; did you mean data/train.jsonl?",
+        ),
+        ("problems.path=none/a.jsonl", "problems.path=none/a.jsonl: no such file; there is no folder none"),
+        ("problems.path=laptp", "problems.path=laptp: no such file; did you mean laptop?"),
+        ("problems.path=hub:", "problems.path=hub:: expected hub:OWNER/NAME"),
+        ("model.path=models/laptp", "model.path=models/laptp: no such folder; did you mean models/laptop?"),
+        ("model.path=./x/y/z", "model.path=./x/y/z: no such folder; there is no folder x/y"),
+        ("model.path=~/m", "model.path=~/m: no such folder; write the home folder out, ~ is not expanded here"),
+        ("model.path=data", "model.path=data: has no config.json; give a folder in Hugging Face format"),
+        ("model.path=bare", "model.path=bare: has no tokenizer; save tokenizer.json and its config there too"),
+        ("model.path=broken", "broken/config.json: broken JSON: Expecting value: line 1 column 1 (char 0)"),
+        (
+            "curriculum.max_response_tokens=256",
+            "curriculum.max_response_tokens=256: prompt and response must fit in 256 tokens "
+            "(max_position_embeddings of model.path=models/laptop); lower it",
+        ),
+        (
+            "evaluation.max_response_tokens=400",
+            "evaluation.max_response_tokens=400: prompt and response must fit in 256 tokens "
+            "(max_position_embeddings of model.path=models/laptop); lower it",
+        ),
+        (
+            "engine.max_model_len=64",
+            "curriculum.max_response_tokens=64: prompt and response must fit in 64 tokens "
+            "(engine.max_model_len); lower it",
+        ),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused(root: Path, override: str, message: str) -> None:
+    write(root, "data/train.jsonl", "")
+    write(root, "bare/config.json", "{}")
+    write(root, "broken/config.json", "nope")
+    write(root, "broken/vocab.json", "{}")
+    assert refusal(root, override) == message
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.max_steps=0",
+        "curriculum.max_response_tokens=255",
+        "curriculum.learning_rate=0",
+        "optimizer.max_grad_norm=.inf",
+        "grpo.updates_per_batch=4",
+        "grpo.entropy_coefficient=-0.01",
+        "seed=-3",
+        "model.path=org/a-model.7B",
+        "problems.path=hub:openai/gsm8k",
+        "problems.path=data/train.jsonl",
+    ],
+)
+def test_what_can_work_is_let_through(root: Path, override: str) -> None:
+    write(root, "data/train.jsonl", "")
+    config = compose([override, "run.name=here"], root)
+    check(config)
+    assert config != compose(["run.name=here"], root)
+
+
+def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) -> None:
+    weak = "sandbox.without=[namespaces,landlock,seccomp]"
+    code = ["problems.domain=code", "problems.levels=[1,3]"]
+    said = refusal(root, *code, weak)
+    assert said.startswith("code rewards need file-system, network, process isolation")
+    assert "sandbox.allow_weak=true" in said
+    assert refusal(root, *code, "sandbox.without=[chroot]").startswith("sandbox.without: there is no")
+    check(compose(["problems.domain=math", weak, "run.name=here"], root))
+
+
+@pytest.mark.parametrize("name", recipes(REPOSITORY))
+def test_every_recipe_composes_and_checks(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    write(root, "models/laptop/config.json", json.dumps({"max_position_embeddings": 131072}))
+    there = [f"model.path={root / 'models/laptop'}", "trainer.devices=2"]  # an engine of the 14B takes two
+    config = compose([f"recipe={name}", "validate_only=true", *there], REPOSITORY)
+    check(config)
+    assert config.recipe == name

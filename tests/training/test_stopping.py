@@ -1,0 +1,43 @@
+"""A run that was asked to leave says truly how to go on."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from acereason.distributed.lifeline import Lifeline
+from acereason.training.stopping import say_goodbye
+
+
+@pytest.fixture
+def stopped() -> Iterator[Lifeline]:
+    """Of a process that got SIGTERM."""
+    lifeline = Lifeline(launched=False)
+    lifeline.install_handlers()
+    os.kill(os.getpid(), signal.SIGTERM)
+    while not lifeline.stop_requested:
+        time.sleep(0.01)
+    yield lifeline
+    lifeline.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "rank", "said"),
+    [
+        (3, 0, "stopped by SIGTERM after 3 rollout steps, saved: ckpt=last goes on\n"),
+        (
+            0,
+            0,
+            "stopped by SIGTERM after 0 rollout steps, no checkpoint yet: ckpt=auto with the same run.name begins "
+            "again and keeps the solve rates measured so far\n",
+        ),
+        (3, 1, ""),
+    ],
+)
+def test_it_says_what_is_there_to_go_on_from(
+    stopped: Lifeline, capsys: pytest.CaptureFixture[str], step: int, rank: int, said: str
+) -> None:
+    say_goodbye(step, rank, stopped)
+    assert capsys.readouterr().out == said
