@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer
@@ -292,6 +292,18 @@ class RolloutDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the expectations of a checkpoint."""
         self.lengths = dict(state_dict["lengths"])
+
+
+def data_of(trainer: Trainer) -> RolloutDataModule:
+    """Return the data module of a run.
+
+    Raises:
+        TypeError: the trainer has another one, or none.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, RolloutDataModule):
+        raise TypeError(f"trainer.datamodule is {type(data).__name__}, not a RolloutDataModule")
+    return data
 
 
 def model_context(path: str) -> int:
