@@ -13,8 +13,10 @@ from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.epoch_rates import EpochRates
 from acereason.curricula.hard_prompt_checks import check_left, check_pools, check_refilter
 from acereason.evaluation.attempt_files import SolveRate
+from acereason.policy.module import PolicyModule
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
+from acereason.rollout.data import data_of
 
 
 class HardPromptRefilter(CurriculumCallback):
@@ -52,13 +54,13 @@ class HardPromptRefilter(CurriculumCallback):
         """Each setting by itself, and what it needs of the others."""
         check_refilter(self, config, others)
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Trainer, module: PolicyModule, stage: str) -> None:
         """Makes sure, before the first step, that there are problems enough of its levels, and known ones."""
-        check_pools(self, trainer, pl_module)
+        check_pools(self, trainer, module)
 
-    def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
+    def on_rollouts_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """Refilters when it is time; a run that is killed in here goes on with what is left to measure."""
-        curriculum, data = module.curriculum, trainer.datamodule  # type: ignore[attr-defined]
+        curriculum, data = module.curriculum, data_of(trainer)
         if curriculum.step == self.filtered_at or not self._is_due(curriculum):
             return
         before = data.pool_ids()
@@ -75,12 +77,12 @@ class HardPromptRefilter(CurriculumCallback):
         curriculum.change(self.name, why, solve_rates=curriculum.solve_rates | found, **values)
         self.filtered_at = curriculum.step
 
-    def on_train_batch_start(self, trainer: Trainer, module: Any, batch: RolloutBatch, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, module: PolicyModule, batch: RolloutBatch, batch_idx: int) -> None:
         """Counts the step's rollouts while the curriculum is still the one that they were made with."""
         if self.mode == "rollouts" and self._works_in(module.curriculum):
             self.epoch.add(batch, module.curriculum.pool_since)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Draws the solve rates before and after, with the scalars of the first step that they decided."""
         hard_prompts.draw_once(trainer, module, self.filtered_at)
 
@@ -94,7 +96,7 @@ class HardPromptRefilter(CurriculumCallback):
         again = self.every_n_steps > 0 and steps % self.every_n_steps == 0
         return self._works_in(curriculum) and (steps == 0 or again)
 
-    def _solve_rates(self, trainer: Trainer, module: Any, pool: list[str]) -> dict[str, SolveRate]:
+    def _solve_rates(self, trainer: Trainer, module: PolicyModule, pool: list[str]) -> dict[str, SolveRate]:
         if self.mode == "measure":
             return hard_prompts.measure_now(trainer, module, pool, self.attempts)
         if self.mode == "known":

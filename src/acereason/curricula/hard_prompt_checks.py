@@ -16,6 +16,9 @@ from acereason.curricula.histograms import histogram
 from acereason.curricula.stages import read_levels, stage_names, stages_of_run
 from acereason.errors import UserError
 from acereason.evaluation.attempt_files import SolveRate, read_rates
+from acereason.policy.callback import callbacks_of
+from acereason.policy.module import PolicyModule
+from acereason.rollout.data import data_of
 
 MODES = ("measure", "rollouts", "known", "levels")
 FINDS_RATES = ("measure", "rollouts")
@@ -46,17 +49,17 @@ def check_refilter(refilter: Any, config: Config, others: Sequence[Callback]) ->
     _check_rates(refilter, config, others)
 
 
-def check_pools(refilter: Any, trainer: Trainer, module: Any) -> None:
+def check_pools(refilter: Any, trainer: Trainer, module: PolicyModule) -> None:
     """Makes sure, once problems are loaded, that each of its stages has enough of its levels, and some that are known.
 
     Raises:
         UserError: one has not.
     """
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    for stage in stages_of_run(module.config, trainer.callbacks):  # type: ignore[attr-defined]
+    data = data_of(trainer)
+    for stage in stages_of_run(module.config, callbacks_of(trainer)):
         if refilter.stages and stage.name not in refilter.stages:
             continue
-        pool = data.problem_ids(stage.domain, stage.source or "", stage.levels)
+        pool = data.problem_ids(stage.domain or "", stage.source or "", stage.levels)
         left = of_levels(data, pool, stage.domain or "", refilter.levels)
         if refilter.levels is not None and len(left) < (stage.prompts_per_step or 0):
             raise UserError(

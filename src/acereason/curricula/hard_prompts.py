@@ -6,20 +6,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from acereason.config.schema import Config
 from acereason.curricula.histograms import draw
 from acereason.engines.collect import Prompt
 from acereason.engines.engine import Sampling
 from acereason.errors import UserError
 from acereason.evaluation.attempt_files import SolveRate, SolveRateFiles, read_rates
 from acereason.evaluation.attempts import Measurement, measure
+from acereason.policy.module import PolicyModule
 from acereason.progress import shown_progress
-from acereason.rollout.data import RolloutDataModule
+from acereason.rollout.data import RolloutDataModule, data_of
 
 
 def of_levels(data: RolloutDataModule, ids: Sequence[str], domain: str, levels: Sequence[int] | None) -> list[str]:
@@ -28,23 +27,24 @@ def of_levels(data: RolloutDataModule, ids: Sequence[str], domain: str, levels: 
     return [problem_id for problem_id in ids if levels is None or problem_id in among]
 
 
-def measurement(module: Any, attempts: int) -> Measurement:
+def measurement(module: PolicyModule, attempts: int) -> Measurement:
     """What decides solve rates that are measured now: responses are sampled as the next rollouts are to be."""
-    config: Config = module.config
+    config = module.config
     curriculum = module.curriculum
     sampling = Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p)
     # How many verifiers there are decides nothing, and a run that goes on may have others.
     engine = (config.engine.name, config.engine.dtype, config.engine.options)
     judging = repr((replace(config.rewards, workers=0), config.sandbox, *engine))
-    data: RolloutDataModule = module.trainer.datamodule
+    data = data_of(module.trainer)
     problems = _digest([data.prompts[problem_id] for problem_id in data.problem_ids(curriculum.domain)])
     return Measurement(curriculum.step, config.seed, attempts, sampling, judging, _initial_policy(module), problems)
 
 
-def _initial_policy(module: Any) -> str:
+def _initial_policy(module: PolicyModule) -> str:
     """`model.path` with the size and the time of each file that decides a weight; empty once a step is done."""
     if module.curriculum.step:
         return ""
+    assert module.model is not None
     paths = sorted(path for path in module.model.folder.iterdir() if path.suffix in (".json", ".safetensors"))
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     return repr((module.config.model.path, files))
@@ -59,13 +59,13 @@ def _digest(prompts: Sequence[Prompt]) -> str:
     return digest.hexdigest()
 
 
-def measure_now(trainer: Trainer, module: Any, ids: Sequence[str], attempts: int) -> dict[str, SolveRate]:
+def measure_now(trainer: Trainer, module: PolicyModule, ids: Sequence[str], attempts: int) -> dict[str, SolveRate]:
     """Solve rates of the policy as it is, by problem id, on all ranks; a collective.
 
     Raises:
         StopRequested: a rank was asked to leave; the run that goes on from there does what is left.
     """
-    data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    data = data_of(trainer)
     data.sync_engine()
     assert data.engines is not None
     prompts = [data.prompts[problem_id] for problem_id in ids]
@@ -73,13 +73,13 @@ def measure_now(trainer: Trainer, module: Any, ids: Sequence[str], attempts: int
         return measure(data.engines, prompts, measurement(module, attempts), files(module), data.lengths, advance)
 
 
-def known(trainer: Trainer, module: Any, ids: Sequence[str], path: str, setting: str) -> dict[str, SolveRate]:
+def known(trainer: Trainer, module: PolicyModule, ids: Sequence[str], path: str, setting: str) -> dict[str, SolveRate]:
     """Solve rates that are known already, by problem id: those of a file, or of the curriculum where `path` is empty.
 
     Raises:
         UserError: none of the problems has one.
     """
-    data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    data = data_of(trainer)
     rates = read_rates(Path(path), setting) if path else module.curriculum.solve_rates
     problems = [data.problems[problem_id] for problem_id in ids if problem_id in rates]
     if not problems:
@@ -88,7 +88,7 @@ def known(trainer: Trainer, module: Any, ids: Sequence[str], path: str, setting:
     return {p.id: SolveRate(p.id, p.domain, p.level, None, None, rates[p.id]) for p in problems}
 
 
-def draw_once(trainer: Trainer, module: Any, filtered_at: int | None) -> None:
+def draw_once(trainer: Trainer, module: PolicyModule, filtered_at: int | None) -> None:
     """Draws a refilter's histograms with the scalars of the first step after it.
 
     A run that goes on from a checkpoint has both or neither of them, wherever it was killed.
@@ -100,6 +100,6 @@ def draw_once(trainer: Trainer, module: Any, filtered_at: int | None) -> None:
         draw(module.logger.experiment, files(module).table(filtered_at), step)
 
 
-def files(module: Any) -> SolveRateFiles:
+def files(module: PolicyModule) -> SolveRateFiles:
     """The run's files of solve rates."""
     return SolveRateFiles(module.config.run.folder)

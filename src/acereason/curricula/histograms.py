@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 RANGES = 8
 DEFAULT_ATTEMPTS = 16
@@ -42,7 +42,7 @@ def _range(solved: int, attempts: int) -> tuple[int, int]:
     return first, min(first + width, attempts) - 1
 
 
-def draw(writer: Any, table: Path, step: int) -> None:
+def draw(writer: SummaryWriter, table: Path, step: int) -> None:
     """Writes the two histograms of a refilter to TensorBoard.
 
     Args:

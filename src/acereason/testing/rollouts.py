@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NoReturn, cast
 
 import torch
 
@@ -14,6 +14,7 @@ from acereason.distributed.collectives import rank_and_world, share
 from acereason.engines.collect import Prompt
 from acereason.engines.engine import Generation
 from acereason.engines.rollout import Rollout
+from acereason.engines.shared import SharedEngines
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
 from acereason.evaluation.metrics import standard_error
@@ -92,7 +93,7 @@ def uneven(asked: Asked) -> Answer:
 class NoEngine:
     """Stands where engines are, and says that there are none."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
         raise UserError(f"engines.{name}: a rehearsal has no engine; callbacks that generate need a run")
@@ -114,7 +115,7 @@ class ScriptedData(RolloutDataModule):
         self.script = script
         everything = [*self.problems.values(), *held_out]
         self.prompts = {p.id: Prompt(p, p.question, tuple(p.question.encode())) for p in everything}
-        self.engines = NoEngine()  # type: ignore[assignment]
+        self.engines = cast(SharedEngines, NoEngine())
         curriculum.hold_at_most(config.engine.max_model_len or longest_response)
 
     def setup(self, stage: str) -> None:
@@ -122,7 +123,7 @@ class ScriptedData(RolloutDataModule):
 
     def sync_engine(self) -> None:
         """Refuses; see `NoEngine`."""
-        _ = self.engines.sync  # type: ignore[union-attr]
+        NoEngine().__getattr__("sync")
 
     def make_batch(self, step: int) -> RolloutBatch:
         """This rank's share of the step's rollouts."""
