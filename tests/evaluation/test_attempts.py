@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import CustomProgress
 from rich.console import Console
 from tiny_runs import JudgeHere, alone, prompts, tokenizer
 
-from acereason.curricula.histograms import histogram
+from acereason.curricula.hard_prompts import histogram
 from acereason.engines.collect import Prompt
 from acereason.engines.engine import Request, Sampling
 from acereason.engines.rollout import rollout_seed
@@ -267,7 +267,7 @@ from dataclasses import asdict
 from pathlib import Path
 import torch.distributed as dist
 from test_solve_rates import HOW, IDS, PROMPTS, Attempts
-from acereason.curricula.epoch_rates import EpochRates
+from acereason.curricula.hard_prompts import EpochRates
 from acereason.evaluation.attempt_files import SolveRateFiles
 from acereason.evaluation.attempts import measure
 from acereason.distributed.collectives import gather, share
