@@ -16,7 +16,7 @@ from fresh_process import fresh_environment
 
 from acereason.config.compose import compose
 from acereason.curricula.plateau import Plateau
-from acereason.curricula.stages import Ends, Stage
+from acereason.curricula.stages import Stage, StageEnd
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import CHANGEABLE, Curriculum
 from acereason.rollout.data import RolloutDataModule
@@ -155,7 +155,7 @@ def test_every_argument_of_a_callback_is_in_its_table_with_its_default(title: st
 def test_what_a_stage_may_have_is_in_its_table() -> None:
     of_stage = [name for cells in rows("Stages") if len(cells) == 2 for name in re.findall(r"`(\w+)`", cells[0])]
     assert sorted(of_stage) == sorted(entry.name for entry in fields(Stage))
-    settable = [*fields(Ends), *(entry for entry in fields(Plateau) if entry.init)]
+    settable = [*fields(StageEnd), *(entry for entry in fields(Plateau) if entry.init)]
     assert all(entry.name in section("Stages") for entry in settable)
 
 

@@ -13,8 +13,7 @@ import torch
 from stepping import Walk, curriculum, from_settings, settings
 from tiny_runs import fit, rollout, rollout_batch, tiny_config
 
-from acereason.curricula.entropy import NEVER
-from acereason.curricula.entropy_watch import spread
+from acereason.curricula.entropy import NEVER, spread
 from acereason.curricula.user_callbacks import user_callbacks
 from acereason.errors import UserError
 from acereason.rollout.batch import RolloutBatch
@@ -250,7 +249,7 @@ def test_spread_is_the_variance_of_all_log_probs() -> None:
 
 def test_the_spread_of_several_ranks_is_that_of_all_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     other = (2, -6.0, 18.0)  # two tokens of -3 each
-    monkeypatch.setattr("acereason.curricula.entropy_watch.gather", lambda own: [own, other])
+    monkeypatch.setattr("acereason.curricula.entropy.gather", lambda own: [own, other])
     batch: RolloutBatch = rollout_batch([[rollout(response_ids=[5, 6], logprobs=[-1.0, -1.0])]])
     assert spread(batch) == pytest.approx(1.0)
 
@@ -277,17 +276,17 @@ def test_a_resumed_run_decides_as_the_uninterrupted_one(
     [
         ({"action": "warm"}, "action=warm: did you mean warn?"),
         ({"baseline": "epoch"}, "baseline=epoch: valid: run, stage"),
-        ({"baseline_steps": 0}, "baseline_steps=0: must be a whole number from 1"),
-        ({"window": 2}, "window=2: must be a whole number from 3"),
-        ({"collapse": 1}, "collapse=1: must be a number above 0 to below 1"),
+        ({"baseline_steps": 0}, "baseline_steps=0: must be a whole number of at least 1"),
+        ({"window": 2}, "window=2: must be a whole number of at least 3"),
+        ({"collapse": 1}, "collapse=1: must be a number above 0 and below 1"),
         ({"explosion": 0.5}, "explosion=0.5: must be a number above 1"),
-        ({"horizon": -1}, "horizon=-1: must be a whole number from 0"),
+        ({"horizon": -1}, "horizon=-1: must be a whole number of at least 0"),
         ({"target": 0}, "target=0: must be a number above 0"),
         ({"tolerance": 0}, "tolerance=0: must be a number above 0"),
         ({"factor": 1}, "factor=1: must be a number above 1"),
-        ({"cooldown": 0}, "cooldown=0: must be a whole number from 1"),
+        ({"cooldown": 0}, "cooldown=0: must be a whole number of at least 1"),
         ({"min_temperature": 0}, "min_temperature=0: must be a number above 0"),
-        ({"max_temperature": 0.5}, "max_temperature=0.5: must be a number from 0.6"),
+        ({"max_temperature": 0.5}, "max_temperature=0.5: must be a number of at least 0.6"),
         (
             {"target": 0.3, "action": "raise_temperature"},
             "action=raise_temperature: target sets the temperature already; use warn or stop",

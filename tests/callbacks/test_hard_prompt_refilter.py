@@ -186,17 +186,17 @@ def check(root: Path, others: Sequence[Callback] = (), **arguments: Any) -> None
     ("arguments", "message"),
     [
         ({"mode": "mesure"}, "hard.init_args.mode=mesure: did you mean measure?"),
-        ({"attempts": 0}, "hard.init_args.attempts=0: must be a whole number from 1"),
-        ({"keep_solved_at_most": -1}, "keep_solved_at_most=-1: must be a whole number from 0"),
-        ({"keep_solved_at_most": 16}, "keep_solved_at_most=16: keeps everything with attempts=16; give 0 to 15"),
-        ({"every_n_steps": 1.5}, "every_n_steps=1.5: must be a whole number from 0"),
-        ({"stages": ["mat"]}, 'stages=["mat"]: no mat; did you mean math?'),
-        ({"stages": "math"}, "stages=math: must be a list, so [math]"),
-        ({"mode": "known"}, "mode=known: a refilter without solve rates; give callbacks.hard.init_args.rates=… or use"),
+        ({"attempts": 0}, "hard.init_args.attempts=0: must be a whole number of at least 1"),
+        ({"keep_solved_at_most": -1}, "keep_solved_at_most=-1: must be a whole number of at least 0"),
+        ({"keep_solved_at_most": 16}, "keep_solved_at_most=16: keeps every problem with attempts=16; set 0 to 15"),
+        ({"every_n_steps": 1.5}, "every_n_steps=1.5: must be a whole number of at least 0"),
+        ({"stages": ["mat"]}, 'stages=["mat"]: unknown mat; did you mean math?'),
+        ({"stages": "math"}, "stages=math: must be a list, such as [math]"),
+        ({"mode": "known"}, "mode=known: no solve rates are known; set callbacks.hard.init_args.rates=… or use"),
         ({"mode": "known", "rates": "no.parquet"}, "rates=no.parquet: no such file"),
         ({"stages": None}, "stages=null: must be a list"),
         ({"rates": 5}, "rates=5: must be the path of a Parquet file"),
-        ({"rates": "some.parquet"}, "rates=some.parquet: mode=measure finds its own; use mode=known"),
+        ({"rates": "some.parquet"}, "rates=some.parquet: mode=measure finds its own solve rates; use mode=known"),
         ({"mode": "levels"}, "mode=levels: needs callbacks.hard.init_args.levels, such as [3, 8]"),
         ({"levels": [5, 3]}, "levels=[5, 3]: must be the lowest and the highest level"),
         ({"mode": "rollouts", "levels": [3, 5]}, "levels=[3, 5]: mode=rollouts leaves nothing out before an epoch is"),
@@ -216,9 +216,9 @@ def test_what_can_work_is_not_refused(tmp_path: Path) -> None:
     switch = StageSwitch([{"name": "a", "ends": {"steps": 1}}, {"name": "b", "ends": {"steps": 1}}])
     check(tmp_path, stages=["b"], others=[switch])
     check(tmp_path, mode="known", stages=["b"], others=[switch, HardPromptRefilter(stages=["a"])])
-    with pytest.raises(UserError, match="without solve rates, as others find them in later stages only"):
+    with pytest.raises(UserError, match="no solve rates are known: other refilters find them only in later stages"):
         check(tmp_path, mode="known", stages=["a"], others=[switch, HardPromptRefilter(stages=["b"])])
-    with pytest.raises(UserError, match=r"no c; valid: a, b$"):
+    with pytest.raises(UserError, match=r"unknown c; valid: a, b$"):
         check(tmp_path, stages=["c"], others=[switch])
 
 

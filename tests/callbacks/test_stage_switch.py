@@ -190,7 +190,7 @@ BAD = {
     "7": f"{SETTING}=7: needs a list of at least one stage",
     "[{name: a}]": f"{SETTING}[0].ends=null: expected a mapping with steps, epochs, plateau",
     "[{name: a, ends: {}}]": f"{SETTING}[0].ends={{}}: say when the stage ends: steps, epochs or plateau",
-    "[{name: a, ends: {steps: 0}}]": f"{SETTING}[0].ends.steps=0: must be a whole number from 1",
+    "[{name: a, ends: {steps: 0}}]": f"{SETTING}[0].ends.steps=0: must be a whole number of at least 1",
     "[{name: a, ends: {step: 3}}]": f"{SETTING}[0].ends.step=3: no such setting; did you mean steps?",
     "[{ends: {steps: 1}}]": f"{SETTING}[0].name=null: a stage needs a name",
     "[{name: a, ends: {steps: 1}}, {name: a, ends: {steps: 1}}]": f"{SETTING}[1].name=a: an earlier stage has this",
@@ -205,8 +205,8 @@ BAD = {
     "[{name: a, ends: {plateau: {metric: reward, patience: 1}}}]": f"{SETTING}[0].ends.plateau.metric=reward: no such",
     "[{name: a, ends: {plateau: {metric: reward/mean}}}]": f"{SETTING}[0].ends.plateau",
     "[{name: a, source: [x], ends: {steps: 1}}]": f'{SETTING}[0].source=["x"]: must be the name of a source',
-    "[{name: ../a, ends: {steps: 1}}]": f"{SETTING}[0].name=../a: must do as the name of a folder",
-    "[{name: .., ends: {steps: 1}}]": f"{SETTING}[0].name=..: must do as the name of a folder",
+    "[{name: ../a, ends: {steps: 1}}]": f"{SETTING}[0].name=../a: must be usable as the name of a folder",
+    "[{name: .., ends: {steps: 1}}]": f"{SETTING}[0].name=..: must be usable as the name of a folder",
 }
 
 
@@ -223,7 +223,7 @@ def test_a_second_list_of_stages_is_refused(tmp_path: Path) -> None:
     stages = "[{name: a, ends: {steps: 1}}]"
     with pytest.raises(UserError) as caught:
         user_callbacks(config(tmp_path, stages, mine, f"callbacks.mine.init_args.stages={stages}"))
-    turned_off = "callbacks.stages leads through stages already; callbacks.stages=null turns it off"
+    turned_off = "callbacks.stages already leads the run through stages; callbacks.stages=null turns it off"
     assert str(caught.value) == f"callbacks.mine.init_args.stages: {turned_off}"
 
 
@@ -246,7 +246,7 @@ def test_a_stage_without_problems_is_told_before_the_first_step(tmp_path: Path) 
 
 def test_updates_that_do_not_divide_a_stages_batch_are_told(tmp_path: Path) -> None:
     stages = "[{name: a, prompts_per_step: 3, ends: {steps: 1}}]"
-    with pytest.raises(UserError, match=r"stages\[0\]\.prompts_per_step=3: does not divide into 2 updates"):
+    with pytest.raises(UserError, match=r"stages\[0\]\.prompts_per_step=3: must be a multiple of the 2 updates"):
         user_callbacks(config(tmp_path, stages, "grpo.updates_per_batch=2"))
 
 

@@ -97,11 +97,11 @@ def test_it_is_read_from_the_settings() -> None:
         ({"metric": "reward/mean"}, 'x={"metric": "reward/mean"}: needs patience; set x.patience=…'),
         ({"metric": "reward/mean", "patienc": 2}, "x.patienc=2: no such setting; did you mean patience?"),
         ({"metric": 3, "patience": 2}, "x.metric=3: must be a metric's name, such as reward/mean"),
-        ({"metric": "a", "patience": 0}, "x.patience=0: must be a whole number from 1"),
-        ({"metric": "a", "patience": True}, "x.patience=true: must be a whole number from 1"),
-        ({"metric": "a", "patience": 2, "window": 0}, "x.window=0: must be a whole number from 1"),
-        ({"metric": "a", "patience": 2, "min_gain": -0.1}, "x.min_gain=-0.1: must be a number from 0"),
-        ({"metric": "a", "patience": 2, "min_gain": "much"}, "x.min_gain=much: must be a number from 0"),
+        ({"metric": "a", "patience": 0}, "x.patience=0: must be a whole number of at least 1"),
+        ({"metric": "a", "patience": True}, "x.patience=true: must be a whole number of at least 1"),
+        ({"metric": "a", "patience": 2, "window": 0}, "x.window=0: must be a whole number of at least 1"),
+        ({"metric": "a", "patience": 2, "min_gain": -0.1}, "x.min_gain=-0.1: must be a number of at least 0"),
+        ({"metric": "a", "patience": 2, "min_gain": "much"}, "x.min_gain=much: must be a number of at least 0"),
     ],
 )
 def test_what_cannot_be_read_is_refused(value: Any, message: str) -> None:
@@ -131,7 +131,7 @@ def test_evaluations_of_two_domains_have_metrics_of_each(tmp_path: Path) -> None
 
 
 def test_evaluations_at_switches_alone_are_no_metric_to_wait_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"x=eval/pass@1: nothing is evaluated on the way with evaluation.every_n_step"):
+    with pytest.raises(UserError, match=r"x=eval/pass@1: with evaluation.every_n_steps=0, it is not measured"):
         check_metric("eval/pass@1", "x", tiny_config(tmp_path, "evaluation.every_n_steps=0"), [])
 
 
@@ -160,7 +160,9 @@ def test_what_a_callback_logs_may_be_named(config: Config) -> None:
 def test_what_a_callback_logs_is_there_for_those_that_come_after_it(config: Config) -> None:
     loud, reader = Loud(), Callback()
     check_metric("loud/level", "x", config, [loud, reader], reader)
-    with pytest.raises(UserError, match=r"x=loud/level: comes from callbacks\.loud, which must stand before this one"):
+    with pytest.raises(
+        UserError, match=r"x=loud/level: logged by callbacks\.loud, which must come before this callback"
+    ):
         check_metric("loud/level", "x", config, [reader, loud], reader)
 
 
@@ -172,5 +174,5 @@ def test_the_value_is_that_of_the_step_before_that_of_the_last_evaluation() -> N
     trainer.callback_metrics["evaluated_at"] = 4
     assert measured("eval/pass@1", "x", trainer, module) == (0.3, 4)
     assert measured("reward/mean", "x", trainer, module) == (0.5, 7)
-    with pytest.raises(UserError, match=r"x=a/b: not there after 7 steps; a callback that logs it must stand before"):
+    with pytest.raises(UserError, match=r"x=a/b: missing after 7 steps; a callback that logs it must come before"):
         measured("a/b", "x", trainer, module)
