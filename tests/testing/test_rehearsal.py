@@ -12,7 +12,7 @@ from lightning.pytorch import Callback
 from acereason.curricula.callback import CurriculumCallback
 from acereason.distributed.collectives import gather
 from acereason.errors import UserError
-from acereason.testing.rehearsal import Answer, Asked, assert_ranks_agree, assert_resumes, rehearse
+from acereason.testing.rehearsal import SampleRequest, ScriptedResponse, assert_ranks_agree, assert_resumes, rehearse
 from callbacks.entropy_monitor import EntropyMonitor
 from callbacks.hard_prompt_refilter import HardPromptRefilter
 from callbacks.length_extension import LengthExtension
@@ -180,7 +180,7 @@ def test_what_a_callback_raises_on_one_rank_is_told() -> None:
     def fail(trainer: Any, module: Any, batch: Any) -> None:
         assert trainer.global_rank == 0, "not here"
 
-    with pytest.raises(AssertionError, match=r"rank 1 of 2 did not come to the end(.|\n)*AssertionError: not here"):
+    with pytest.raises(AssertionError, match=r"rank 1 of 2 did not reach the end(.|\n)*AssertionError: not here"):
         assert_ranks_agree(lambda: Decides(fail))
 
 
@@ -229,8 +229,9 @@ def test_it_has_the_problems_and_settings_of_a_run() -> None:
 
 
 def test_a_script_says_what_is_solved() -> None:
-    def even_steps(asked: Asked) -> Answer:
-        return Answer(reward=float(asked.step % 2 == 0), tokens=asked.max_response_tokens + asked.sample, entropy=0.25)
+    def even_steps(request: SampleRequest) -> ScriptedResponse:
+        tokens = request.max_response_tokens + request.sample
+        return ScriptedResponse(reward=float(request.step % 2 == 0), tokens=tokens, entropy=0.25)
 
     run = rehearse(lambda: StopWhenSolved(reward=1, patience=2), 6, script=even_steps)
     metrics = run.module.metrics
