@@ -27,14 +27,14 @@ FALL = [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.1, 0.1, 0.1]
 
 @pytest.fixture(autouse=True)
 def every_warning() -> Iterator[list[warnings.WarningMessage]]:
-    """All warnings of a test, also those that come twice."""
+    """All warnings of a test, repeated ones as well."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
 
 
 def monitor(**arguments: Any) -> EntropyMonitor:
-    """Small windows, and no look ahead unless asked for."""
+    """Return a monitor with small windows, and without the forecast unless asked for."""
     return EntropyMonitor(**{"baseline_steps": 2, "window": 3, "horizon": 0, "cooldown": 3, **arguments})
 
 
@@ -121,7 +121,7 @@ def test_an_explosion_is_an_alarm_too(every_warning: list[warnings.WarningMessag
     assert walk([0.1, 0.1, 0.1, 0.9, 0.9], action="stop", explosion=3).trainer.should_stop
 
 
-def test_it_samples_hotter_again_and_again_until_the_collapse_is_over() -> None:
+def test_it_samples_hotter_in_several_changes_until_the_collapse_is_over() -> None:
     """From the sixth step the mean is 0.1; each change waits for 3 steps, and 1.2 is the end."""
     done = walk([0.4] * 3 + [0.1] * 12, action="raise_temperature", collapse=0.4, factor=1.1)
     assert done.of("temperature") == pytest.approx([1.0] * 6 + [1.1] * 3 + [1.2] * 6)
@@ -178,7 +178,7 @@ class Policy:
         self.sharper, self.generator, self.rollout = sharper, generator, rollout()
 
     def step(self, walk: Walk) -> float:
-        """Samples 1,800 tokens at the curriculum's temperature; returns their entropy."""
+        """Sample 1,800 tokens at the curriculum's temperature; return their entropy."""
         self.logits *= 1 + self.sharper
         logprobs = (self.logits / walk.curriculum.temperature).log_softmax(-1)
         tokens = logprobs.exp().multinomial(18, replacement=True, generator=self.generator)

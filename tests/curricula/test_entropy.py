@@ -18,7 +18,7 @@ def test_a_line_through_logarithms() -> None:
     assert trend.last == pytest.approx(-2 / 3 - 0.5)
 
 
-def test_a_perfect_line_is_as_clear_as_can_be() -> None:
+def test_a_perfect_line_is_very_clear() -> None:
     trend = Trend.of([0.98**step for step in range(10)])
     assert trend.slope == pytest.approx(math.log(0.98))
     assert trend.last == pytest.approx(9 * math.log(0.98))
@@ -37,7 +37,7 @@ def test_no_entropy_at_all_is_a_small_number() -> None:
 
 
 def halving(steps: float, last: float) -> Trend:
-    """Half as much every `steps` steps, at `last` now."""
+    """Return the trend of values that halve every `steps` steps and are at `last` now."""
     return Trend(-math.log(2) / steps, -10.0, math.log(last))
 
 
@@ -87,7 +87,7 @@ def test_without_a_horizon_only_the_bound_itself_alarms() -> None:
 
 
 def alarms(logs: list[float], window: int = 10) -> list[int]:
-    """Steps at which a collapse below 0.3 of 1 is seen, in a sequence of logarithms."""
+    """Return the steps at which a collapse from 1 to below 0.3 is seen, in a sequence of logarithms."""
     values = [math.exp(value) for value in logs]
     seen = []
     for step in range(window, len(values) + 1):
@@ -99,7 +99,7 @@ def alarms(logs: list[float], window: int = 10) -> list[int]:
 
 
 @pytest.mark.parametrize(("memory", "size"), [(0.0, 0.05), (0.0, 0.2), (0.8, 0.15)])
-def test_noise_alone_alarms_nobody(memory: float, size: float) -> None:
+def test_noise_alone_raises_no_alarm(memory: float, size: float) -> None:
     """30 runs of 400 steps around one level, also with noise of which each step keeps 80% of the one before."""
     for seed in range(30):
         rng, noise, logs = random.Random(seed), 0.0, []
@@ -119,7 +119,7 @@ def test_a_collapse_is_seen_before_it_is_there(speed: float) -> None:
 
 
 def entropy(logits: torch.Tensor, temperature: float) -> tuple[float, float]:
-    """Mean entropy of the positions and the variance of the log-probs of their tokens, exact."""
+    """Return the mean entropy of the positions and the variance of the log-probs of their tokens, exact."""
     p = (logits / temperature).softmax(-1)
     logp = p.log()
     mean = (p * logp).sum(-1).mean()
