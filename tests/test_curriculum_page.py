@@ -1,4 +1,4 @@
-"""The page on curricula: its code runs as printed, and its tables match the code."""
+"""The pages on curricula: their code runs as it stands there, and their tables are those of the code."""
 
 import importlib
 import inspect

@@ -11,6 +11,7 @@ from tiny_runs import fit, tiny_config
 
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.history import HISTORY, CurriculumWriter
+from acereason.policy.callback import callbacks_of
 from acereason.training.build import build_trainer
 from acereason.training.held_out import HeldOutEvaluation
 
@@ -71,6 +72,6 @@ def test_what_is_changed_before_rollouts_is_in_the_file_when_they_are_made(tmp_p
 
 def test_it_comes_after_the_callbacks_of_the_user(tmp_path: Path) -> None:
     own = [Cools(), Cools()]
-    callbacks = build_trainer(tiny_config(tmp_path), HeldOutEvaluation(0), own=own).callbacks  # type: ignore[attr-defined]
+    callbacks = callbacks_of(build_trainer(tiny_config(tmp_path), HeldOutEvaluation(0), own=own))
     kinds = [type(callback) for callback in callbacks if isinstance(callback, Cools | CurriculumWriter)]
     assert kinds == [Cools, Cools, CurriculumWriter]

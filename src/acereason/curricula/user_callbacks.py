@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
 OURS = REPOSITORY / "callbacks"
-"""Callbacks of this repository. A folder of this name in the current folder comes first, and hides only files of ours
-that have the same name as one of its own."""
+"""Callbacks of this repository. Those in the folder `callbacks` of the current folder come first, and hide only files of
+the same name here."""
 
 
 def user_callbacks(config: Config) -> list[Callback]:
@@ -66,7 +66,7 @@ def _class_setting(name: str, entry: CallbackConfig) -> str:
 def _constructed(entries: Mapping[str, CallbackConfig]) -> list[Callback]:
     folders = [str(Path.cwd()), str(REPOSITORY)]
     sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
-    # All classes and arguments before the first constructor: it may be slow, and a typing error should not wait for it.
+    # All classes and arguments before the first constructor, which may be slow: a typo should not wait for it.
     classes = {name: _imported_class(_class_setting(name, entry), entry) for name, entry in entries.items()}
     for name, entry in entries.items():
         _check_arguments(f"callbacks.{name}.init_args", entry, classes[name])
@@ -100,7 +100,9 @@ def _imported_class(setting: str, entry: CallbackConfig) -> type[Callback]:
     from lightning.pytorch import Callback
 
     if found is None:
-        known = [name for name, value in vars(module).items() if _is_subclass(value, Callback)]
+        known = [
+            name for name, value in vars(module).items() if value is not Callback and _is_subclass(value, Callback)
+        ]
         where = shown_path(Path(file)) if file else module_name
         raise UserError(f"{setting}: no {class_name} in {where}; {nearest(class_name, known)}")
     if not _is_subclass(found, Callback):
@@ -140,7 +142,7 @@ def _keep_ours_reachable() -> None:
 def _nearest_module(name: str) -> str:
     parent, _, last = name.rpartition(".")
     if parent:
-        folders: Sequence[str] = getattr(sys.modules[parent], "__path__", [])
+        folders: Sequence[str] = getattr(sys.modules.get(parent), "__path__", [])
         return nearest(last, [module.name for module in pkgutil.iter_modules(folders)])
     here = [module.name for module in pkgutil.iter_modules([str(Path.cwd()), str(REPOSITORY)])]
     return nearest(last, [*here, OURS.name])

@@ -174,7 +174,7 @@ class RehearsedRun:
             if checkpoint:
                 self._load(checkpoint)
             self._call("on_train_start")
-            self._snap("on_train_start", {})
+            self._take_snapshot("on_train_start", {})
             self._call("on_train_epoch_start")
             while not self.trainer.should_stop and self.curriculum.step < self.config.trainer.max_steps:
                 self._step(self.curriculum.step)
@@ -186,20 +186,20 @@ class RehearsedRun:
 
     def _step(self, step: int) -> None:
         self.data.start_rollouts()
-        self._snap("on_rollouts_start", {})
+        self._take_snapshot("on_rollouts_start", {})
         self.stopped.append(self._save())
         batch = self.data.make_batch(step)
         self._call("on_train_batch_start", batch, step)
         self.module.step(batch)
         measured = dict(self.module.metrics)
         self._call("on_train_batch_end", None, batch, step)
-        self._snap("on_train_batch_end", measured)
+        self._take_snapshot("on_train_batch_end", measured)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.trainer.callbacks:
             getattr(callback, hook)(self.trainer, self.module, *arguments)
 
-    def _snap(self, hook: str, measured: dict[str, float]) -> None:
+    def _take_snapshot(self, hook: str, measured: dict[str, float]) -> None:
         """Take a snapshot; of `module.metrics` only what callbacks have added to the `measured` ones."""
         added = {name: value for name, value in self.module.metrics.items() if measured.get(name) != value}
         values = self.curriculum.state_dict()
