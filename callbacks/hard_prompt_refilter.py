@@ -12,7 +12,7 @@ from acereason.curricula import hard_prompts
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.epoch_rates import EpochRates
 from acereason.curricula.hard_prompt_checks import check_left, check_pools, check_refilter
-from acereason.evaluation.attempt_files import SolveRate
+from acereason.evaluation.solve_rates import SolveRate, write_rates
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
 
@@ -67,8 +67,7 @@ class HardPromptRefilter(CurriculumCallback):
         kept = [problem_id for problem_id in pool if self._is_kept(rates.get(problem_id))]
         check_left(self, len(before), len(kept), rates, curriculum.prompts_per_step)
         if trainer.is_global_zero and rates:
-            key = hard_prompts.measurement(module, self.attempts).key() if self.mode == "measure" else ""
-            hard_prompts.files(module).finish(curriculum.step, key, rates.values(), set(kept))
+            write_rates(hard_prompts.table_of(module, curriculum.step), rates.values(), set(kept))
         found = {problem_id: rate.solve_rate for problem_id, rate in rates.items()}
         values = {"pool": kept} if len(kept) < len(before) else {}
         why = f"{len(before)} → {len(kept)} problems: {self._rule()}"

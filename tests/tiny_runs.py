@@ -15,8 +15,9 @@ from acereason.config.compose import compose
 from acereason.config.schema import Config, DType, EngineConfig
 from acereason.curricula.user_callbacks import longest_response, user_callbacks
 from acereason.distributed.environment import claim_alone
-from acereason.engines.collect import Prompt, Submit, make_prompt
+from acereason.engines.collect import Submit
 from acereason.engines.engine import Engine, Generation
+from acereason.engines.prompt import Prompt, make_prompt
 from acereason.engines.queue import EngineRanks, WorkQueue
 from acereason.engines.rollout import Rollout
 from acereason.engines.shared import SharedEngines

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from acereason.evaluation.attempt_files import SolveRate
-from acereason.evaluation.attempts import count
+from acereason.evaluation.solve_rates import SolveRate, count
 from acereason.rollout.batch import RolloutBatch
 
 

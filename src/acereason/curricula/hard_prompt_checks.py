@@ -15,7 +15,7 @@ from acereason.curricula.hard_prompts import known, of_levels
 from acereason.curricula.histograms import histogram
 from acereason.curricula.stages import read_levels, stage_names, stages_of_run
 from acereason.errors import UserError
-from acereason.evaluation.attempt_files import SolveRate, read_rates
+from acereason.evaluation.solve_rates import SolveRate, read_rates
 
 MODES = ("measure", "rollouts", "known", "levels")
 FINDS_RATES = ("measure", "rollouts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -108,6 +109,12 @@ class PolicyModule(LightningModule):
             "weight_decay": settings.weight_decay,
         }
 
+    @property
+    def model_folder(self) -> Path:
+        """Folder of the initial policy's files; of a hub name, where they were downloaded to."""
+        assert self.model is not None
+        return self.model.folder
+
     def weights(self, dtype: torch.dtype = torch.float32) -> Iterator[tuple[str, Tensor]]:
         """(Hugging Face name, whole tensor) one at a time. A collective: every rank has to go through all of it.
 
@@ -124,9 +131,9 @@ class PolicyModule(LightningModule):
         started = time.perf_counter()
         results, packed_tokens = self._update(batch)
         self.curriculum.advance()
-        batch.seconds["train"] = max(gather(time.perf_counter() - started))
-        results |= self._utilisation(packed_tokens, batch.seconds["train"])
-        metrics = step_metrics(batch, self.rollout_metrics, self.device) | results
+        seconds = max(gather(time.perf_counter() - started))
+        results |= self._utilisation(packed_tokens, seconds)
+        metrics = step_metrics(batch, seconds, self.rollout_metrics, self.device) | results
         self.metrics = metrics | curriculum_metrics(self.curriculum, batch)
         # For progress bars and callbacks; `ScalarWriter` writes them before the step's checkpoint is saved.
         self.log_dict(self.metrics, logger=False, rank_zero_only=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 
 from acereason.evaluation.evaluate import HeldOutResults
-from acereason.rollout.data import RolloutDataModule
+from acereason.rollout.data import data_of
 from acereason.rollout.metrics import EVALUATED_AT
 
 
@@ -57,15 +56,12 @@ class HeldOutEvaluation(Callback):
         self.due_step, self.metrics, self.step = state_dict["due_step"], state_dict["metrics"], state_dict["step"]
 
     def _evaluate(self, trainer: Trainer, module: Any) -> None:
-        data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
         self.due_step = module.curriculum.step
-        result = data.validate()
+        result = data_of(trainer).validate()
         self.due_step = None
         if result is None:
             return
-        # Without the rollouts: those of long responses would fill the memory of a long run.
-        domains = {domain: replace(each, groups=[]) for domain, each in result.domains.items()}
-        self.results[module.curriculum.step] = HeldOutResults(domains)
+        self.results[module.curriculum.step] = result
         self.metrics, self.step = result.metrics(), module.curriculum.step
         self._show(trainer)
         if module.logger is not None:
