@@ -53,12 +53,8 @@ class Attempts:
         return float(response == "7")
 
 
-def files(root: Path, key: AttemptKey = KEY, n: int = N, sampling: Sampling = SAMPLING, **how: Any) -> AttemptFiles:
-    return AttemptFiles(root / TABLE, key.digest(n, sampling), **how)
-
-
 def run(engines: SharedEngines, root: Path | None = None, **how: Any) -> list[ProblemScores]:
-    return attempt(engines, PROMPTS, N, SAMPLING, KEY, files(root) if root else None, **how)
+    return attempt(engines, PROMPTS, N, SAMPLING, KEY, root / TABLE if root else None, **how)
 
 
 def expected(key: AttemptKey = KEY, n: int = N, right: int = 2) -> list[int]:
@@ -141,7 +137,7 @@ def test_attempts_that_are_on_disk_are_not_made_again(tmp_path: Path) -> None:
 def test_journals_that_a_kill_left_beside_the_table_go(tmp_path: Path) -> None:
     run(Attempts().engines, tmp_path)
     table = (tmp_path / TABLE).read_bytes()
-    left = files(tmp_path)
+    left = AttemptFiles(tmp_path / TABLE, KEY.digest(N, SAMPLING))
     left.add(pq.read_table(tmp_path / TABLE).to_pylist()[0], rank=0)
     left.close()
     again = Attempts()
@@ -171,7 +167,7 @@ def test_files_of_other_attempts_are_not_taken(
     else:
         run(Attempts().engines, tmp_path)
     attempts = Attempts()
-    found = attempt(attempts.engines, PROMPTS, n, sampling, key, files(tmp_path, key, n, sampling))
+    found = attempt(attempts.engines, PROMPTS, n, sampling, key, tmp_path / TABLE)
     assert len(attempts.asked) == 6 * n
     assert [scores.solved for scores in found] == expected(key, n)
     assert names(tmp_path) == ["step-000007.parquet"]
@@ -206,7 +202,7 @@ def test_what_a_kill_tore_is_made_again(tmp_path: Path, damage: Callable[[Path],
 def test_texts_are_kept_or_left_out(tmp_path: Path) -> None:
     run(Attempts().engines, tmp_path)
     kept = pq.read_table(tmp_path / TABLE).to_pylist()
-    attempt(Attempts().engines, PROMPTS, N, SAMPLING, KEY, files(tmp_path / "bare", keep_texts=False))
+    run(Attempts().engines, tmp_path / "bare", keep_texts=False)
     bare = pq.read_table(tmp_path / "bare" / TABLE).to_pylist()
     texts = ("prompt", "response", "gold", "extracted")
     assert {row["response"] for row in kept} == {"7", "87"}
@@ -241,7 +237,7 @@ import json, sys
 from dataclasses import asdict
 from pathlib import Path
 import torch.distributed as dist
-from test_attempts import IDS, PROMPTS, Attempts, files, run
+from test_attempts import IDS, PROMPTS, Attempts, run
 from acereason.curricula.epoch_rates import EpochRates
 from acereason.distributed.collectives import gather, share
 from acereason.engines.queue import EngineRanks, WorkQueue

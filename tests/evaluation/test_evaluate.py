@@ -11,7 +11,6 @@ from tiny_runs import JudgeHere, alone, prompts, starts_with_a, tokenizer, trans
 from acereason.engines.engine import Engine, Request, Sampling
 from acereason.engines.rollout import rollout_seed
 from acereason.engines.scripted_engine import ScriptedEngine
-from acereason.evaluation.attempt_files import AttemptFiles
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults, evaluate, evaluation_key
 from acereason.tables import RESPONSES
 
@@ -26,8 +25,7 @@ def run(
     table: Path | None = None,
 ) -> EvaluationResult:
     engines, sampling, key = alone(engine, JudgeHere(judge).submit), Sampling(length, 0.6, 0.95), evaluation_key(seed)
-    files = AttemptFiles(table, key.digest(4, sampling)) if table else None
-    return evaluate(engines, prompts(8)[:count], sampling, samples=4, key=key, files=files).domains["math"]
+    return evaluate(engines, prompts(8)[:count], sampling, samples=4, key=key, table=table).domains["math"]
 
 
 def scripted() -> ScriptedEngine:

@@ -12,7 +12,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from acereason.curricula.histograms import draw
 from acereason.engines.engine import Sampling
 from acereason.errors import UserError
-from acereason.evaluation.attempt_files import AttemptFiles
 from acereason.evaluation.attempts import AttemptKey, attempt
 from acereason.evaluation.solve_rates import SolveRate, read_rates
 from acereason.progress import shown_progress
@@ -42,10 +41,14 @@ def measure_now(trainer: Trainer, module: Any, ids: Sequence[str], attempts: int
     decided_by = data.decided_by(data.problem_ids(curriculum.domain))
     key = AttemptKey((module.config.seed, "refilter", curriculum.step), decided_by)
     table = module.config.run.folder / REFILTER / f"step-{curriculum.step:06d}.parquet"
-    files = AttemptFiles(table, key.digest(attempts, sampling), keep_texts=False)
     prompts = [data.prompts[problem_id] for problem_id in ids]
     with shown_progress(trainer, f"Solve rates before step {curriculum.step}", len(ids)) as advance:
-        found = attempt(data.engines, prompts, attempts, sampling, key, files, lengths=data.lengths, advance=advance)
+        found = attempt(
+            *(data.engines, prompts, attempts, sampling, key, table),
+            keep_texts=False,
+            lengths=data.lengths,
+            advance=advance,
+        )
     return {scores.problem: SolveRate.of(scores) for scores in found}
 
 

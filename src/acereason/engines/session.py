@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from acereason.distributed.collectives import rank_and_world
 from acereason.distributed.environment import find_place, resolve_ranks
 from acereason.distributed.group import join, leave, on_cuda
 from acereason.distributed.lifeline import Lifeline
+from acereason.engines.decided_by import decided_by
 from acereason.engines.engine import Engine, never
+from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.engines.prompt import Prompt, check_lengths, make_prompt
 from acereason.engines.queue import EngineRanks, Store, WorkQueue
 from acereason.engines.shared import SharedEngines
@@ -35,6 +38,9 @@ class Session:
         tokenizer: of the policy.
         prompts: of the problems, by their ids.
         longest_response: what the engine holds after the longest prompt, tokens; infinite for one that was handed in.
+        config: settings.
+        folder: the model's files.
+        rank: number of this rank, from 0.
     """
 
     engine: Engine
@@ -43,6 +49,21 @@ class Session:
     tokenizer: Any
     prompts: dict[str, Prompt]
     longest_response: float
+    config: Config
+    folder: Path
+    rank: int
+
+    def decided_by(self, ids: Iterable[str] | None = None, step: int = 0) -> str:
+        """Return a text that differs where another response to some problems, or another verdict, could come out.
+
+        How responses are sampled is not in it.
+
+        Args:
+            ids: of the problems; all of them when None.
+            step: rollout steps done; within a run they stand for the weights.
+        """
+        prompts = self.prompts.values() if ids is None else [self.prompts[problem_id] for problem_id in ids]
+        return decided_by(self.config, step, self.folder, prompts)
 
 
 @contextmanager
@@ -76,6 +97,7 @@ def open_session(
     with ExitStack() as stack:
         if store is None:
             store = stack.enter_context(_process_group(config))
+        folder = model_folder_of_all_ranks(config.model.path)
         tokenizer = AutoTokenizer.from_pretrained(config.model.path)
         prompts = {problem.id: make_prompt(problem, tokenizer) for problem in problems}
         if pool is None:
@@ -94,7 +116,7 @@ def open_session(
         engines = SharedEngines(
             engine, ranks, queue, pool.submit, tokenizer, settings.max_num_seqs, settings.work, stop_requested
         )
-        yield Session(engine, engines, pool, tokenizer, prompts, longest)
+        yield Session(engine, engines, pool, tokenizer, prompts, longest, config, folder, rank_and_world()[0])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from acereason.distributed.collectives import gather, rank_and_world
@@ -94,8 +95,9 @@ def attempt(
     n: int,
     sampling: Sampling,
     key: AttemptKey,
-    files: AttemptFiles | None = None,
+    table: Path | None = None,
     *,
+    keep_texts: bool = True,
     lengths: dict[str, float] | None = None,
     advance: Callable[[int], object] = lambda count: None,
     chunk: int = 0,
@@ -111,7 +113,9 @@ def attempt(
         n: responses to each.
         sampling: how they are sampled.
         key: what decides them.
-        files: where they go, the same on all ranks; None keeps nothing.
+        table: Parquet file that the responses go to, in a folder that all ranks share; None keeps nothing. Its columns
+            are those of `tables.RESPONSES`.
+        keep_texts: whether it has prompts, responses, golds and what was extracted.
         lengths: expected lengths of responses by problem id, tokens, so that the longest begin first.
         advance: told how many more problems are done.
         chunk: problems that are asked together; 0 takes as many as keep the engines busy. It decides no number.
@@ -123,6 +127,7 @@ def attempt(
         StopRequested: a rank was asked to leave; judged responses stay.
     """
     rank, _ = rank_and_world()
+    files = AttemptFiles(table, key.digest(n, sampling), keep_texts) if table else None
     job = SamplingJob(prompts, n, sampling, key.seed_of)
     done = _known(job, gather(_found(files) if files and rank == 0 else {})[0])
     expected = [(lengths or {}).get(prompt.problem.id, inf) for prompt in prompts]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from acereason.engines.engine import Sampling
 from acereason.engines.prompt import Prompt
 from acereason.engines.shared import SharedEngines
-from acereason.evaluation.attempt_files import AttemptFiles
 from acereason.evaluation.attempts import AttemptKey, ProblemScores, attempt
 from acereason.evaluation.metrics import standard_error
 from acereason.problems.problem import Domain
@@ -104,7 +104,8 @@ def evaluate(
     *,
     samples: int,
     key: AttemptKey,
-    files: AttemptFiles | None = None,
+    table: Path | None = None,
+    keep_texts: bool = True,
 ) -> HeldOutResults:
     """Sample responses to each problem and judge them, on all engines together.
 
@@ -114,12 +115,12 @@ def evaluate(
         sampling: how responses are sampled.
         samples: responses to each problem.
         key: what decides the responses, see `evaluation_key`.
-        files: where responses go; None keeps none.
+        table, keep_texts: where responses go, see `attempt`.
 
     Raises:
-        StopRequested: a rank was asked to leave; judged responses stay in `files`.
+        StopRequested: a rank was asked to leave; judged responses stay on disk.
     """
-    return HeldOutResults.of(attempt(engines, prompts, samples, sampling, key, files))
+    return HeldOutResults.of(attempt(engines, prompts, samples, sampling, key, table, keep_texts=keep_texts))
 
 
 def evaluation_key(seed: int, decided_by: str = "") -> AttemptKey:

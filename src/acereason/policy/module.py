@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -108,12 +107,6 @@ class PolicyModule(LightningModule):
             "eps": settings.eps,
             "weight_decay": settings.weight_decay,
         }
-
-    @property
-    def model_folder(self) -> Path:
-        """Folder of the initial policy's files; of a hub name, where they were downloaded to."""
-        assert self.model is not None
-        return self.model.folder
 
     def weights(self, dtype: torch.dtype = torch.float32) -> Iterator[tuple[str, Tensor]]:
         """(Hugging Face name, whole tensor) one at a time. A collective: every rank has to go through all of it.

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from math import inf
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
@@ -26,12 +25,10 @@ from acereason.engines.rollout import rollout_seed
 from acereason.engines.session import Session, open_session
 from acereason.engines.shared import SharedEngines
 from acereason.errors import UserError
-from acereason.evaluation.attempt_files import AttemptFiles
 from acereason.evaluation.evaluate import FOLDER, HeldOutResults, evaluate, evaluation_key
 from acereason.problems.problem import Problem
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
-from acereason.rollout.decided_by import decided_by
 from acereason.rollout.draw import check_pool, choose_prompts
 from acereason.verifiers.pool.pool import VerifierPool
 
@@ -54,11 +51,6 @@ class Policy(Protocol):
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Yield (Hugging Face name, whole tensor); all ranks go through all of it together."""
-        ...
-
-    @property
-    def model_folder(self) -> Path:
-        """Folder of the initial policy's files."""
         ...
 
 
@@ -250,8 +242,8 @@ class RolloutDataModule(LightningDataModule):
 
     def decided_by(self, ids: Sequence[str]) -> str:
         """Return what decides responses to some problems and their verdicts now, besides how they are sampled."""
-        prompts = [self.prompts[problem_id] for problem_id in ids]
-        return decided_by(self.config, self.curriculum.step, self._policy.model_folder, prompts)
+        assert self.session is not None, "setup comes first"
+        return self.session.decided_by(ids, self.curriculum.step)
 
     def validate(self) -> HeldOutResults | None:
         """Evaluate the policy as it is now on the held-out problems; None when nothing is held out.
@@ -270,8 +262,8 @@ class RolloutDataModule(LightningDataModule):
         sampling, samples = Sampling(length, settings.temperature, settings.top_p), settings.samples_per_problem
         key = evaluation_key(self.config.seed, self.decided_by(ids))
         table = self.config.run.folder / FOLDER / f"step-{self.curriculum.step:06d}.parquet"
-        files = AttemptFiles(table, key.digest(samples, sampling), keep_texts=self.config.log.rollouts)
-        return evaluate(self.engines, [self.prompts[i] for i in ids], sampling, samples=samples, key=key, files=files)
+        prompts, keep_texts = [self.prompts[problem_id] for problem_id in ids], self.config.log.rollouts
+        return evaluate(self.engines, prompts, sampling, samples=samples, key=key, table=table, keep_texts=keep_texts)
 
     def teardown(self, stage: str) -> None:
         """End the verifiers and free the engine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +11,19 @@ from acereason.config.schema import Config
 from acereason.engines.prompt import Prompt
 
 
-def decided_by(config: Config, step: int, model_folder: Path, prompts: Sequence[Prompt]) -> str:
+def decided_by(config: Config, step: int, folder: Path, prompts: Iterable[Prompt]) -> str:
     """Return a text that differs where another response, or another verdict on it, could come out.
 
     Args:
         config: settings.
         step: rollout steps done; within a run they stand for the weights.
-        model_folder: of the initial policy, whose files stand for its weights before the first step.
+        folder: of the initial policy, whose files stand for its weights before the first step.
         prompts: of the problems that may be asked.
     """
     # How many verifiers there are decides nothing, and a resumed run may have others.
     engine = (config.engine.name, config.engine.dtype, config.engine.options)
     judging = (replace(config.rewards, workers=0), config.sandbox, *engine)
-    weights = step or _initial_policy(config.model.path, model_folder)
+    weights = step or _initial_policy(config.model.path, folder)
     return repr((weights, judging, _digest(prompts)))
 
 
@@ -34,7 +34,7 @@ def _initial_policy(path: str, folder: Path) -> str:
     return repr((path, files))
 
 
-def _digest(prompts: Sequence[Prompt]) -> str:
+def _digest(prompts: Iterable[Prompt]) -> str:
     """Return what differs where a token of a prompt, a gold answer or a test does."""
     digest = hashlib.blake2b(digest_size=16)
     for prompt in prompts:
