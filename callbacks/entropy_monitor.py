@@ -14,6 +14,9 @@ from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.entropy import temperature_factor
 from acereason.curricula.entropy_watch import EntropyWatch, spread
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 
 SAMPLED = ("stage", "domain", "pool", "max_response_tokens", "temperature", "top_p")
 """What moves the entropy at once when it changes: no trend is drawn across such a change."""
@@ -75,7 +78,9 @@ class EntropyMonitor(CurriculumCallback):
             both = "target sets the temperature already; use warn or stop"
             raise UserError(f"{self.setting('action')}=raise_temperature: {both}")
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, module: PolicyModule, outputs: object, batch: RolloutBatch, batch_idx: int
+    ) -> None:
         """Takes the step's entropy in, the same on all ranks, and acts on what it shows."""
         curriculum, before = module.curriculum, self.watch.alarm
         step = curriculum.step - 1  # the one whose rollouts these are
@@ -93,7 +98,7 @@ class EntropyMonitor(CurriculumCallback):
         if curriculum.step - max(changes, default=0) >= self.cooldown:
             self._set_temperature(curriculum, batch)
 
-    def _set_temperature(self, curriculum: Any, batch: Any) -> None:
+    def _set_temperature(self, curriculum: Curriculum, batch: RolloutBatch) -> None:
         now, mean = curriculum.temperature, self.watch.mean
         if self.target is not None and abs(mean - self.target) > self.tolerance * self.target:
             why, factor = f"target {self.target:g}", temperature_factor(mean, spread(batch), self.target, self.factor)

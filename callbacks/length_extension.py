@@ -13,6 +13,7 @@ from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import Plateau, check_metric, measured
 from acereason.curricula.stages import stage_names
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
 
 
 class LengthExtension(CurriculumCallback):
@@ -70,7 +71,7 @@ class LengthExtension(CurriculumCallback):
         """The last length."""
         return max(self.lengths)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Looks at the step that is done; a longer length holds from the next one on."""
         curriculum = module.curriculum
         longer = [length for length in self.lengths if length > curriculum.max_response_tokens]
@@ -85,7 +86,7 @@ class LengthExtension(CurriculumCallback):
         if curriculum.step > since and (why := self._reasons(trainer, module)):
             curriculum.change(self.name, " and ".join(why), max_response_tokens=longer[0])
 
-    def _reasons(self, trainer: Trainer, module: Any) -> list[str]:
+    def _reasons(self, trainer: Trainer, module: PolicyModule) -> list[str]:
         curriculum, why = module.curriculum, []
         here = curriculum.step - self.since
         if self.every_n_steps is not None and here >= self.every_n_steps:

@@ -13,6 +13,8 @@ from acereason.curricula.arguments import check_choice, check_choices, check_ris
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.stages import stage_names
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
+from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import check_value
 
 EXAMPLE = "[{at: 0, temperature: 0.6}, {at: 1, temperature: 0.8}]"
@@ -53,11 +55,13 @@ class SamplingSchedule(CurriculumCallback):
             check_value(name, point[name], f"{setting}.{name}={shown(point[name])}")
         return point
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, module: PolicyModule, outputs: object, batch: RolloutBatch, batch_idx: int
+    ) -> None:
         """Counts epochs, also where a smaller pool has the data module count them afresh."""
         self.epochs += batch.ends_epoch
 
-    def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
+    def on_rollouts_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """Here rather than after a step: the stage is settled, and a first point holds for the first rollouts."""
         curriculum = module.curriculum
         if self.stages and curriculum.stage not in self.stages:

@@ -13,6 +13,9 @@ from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import check_metric, measured
 from acereason.curricula.stages import Stage, check_stage, filled, leads, read_stages
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.data import data_of
 
 
 class StageSwitch(CurriculumCallback):
@@ -55,15 +58,15 @@ class StageSwitch(CurriculumCallback):
         """Of all stages."""
         return max(stage.max_response_tokens or 0 for stage in self.stages)
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Trainer, module: PolicyModule, stage: str) -> None:
         """Makes sure, before the first step, that every stage has problems enough."""
-        for number, each in enumerate(filled(self.stages, pl_module.config)):
+        for number, each in enumerate(filled(self.stages, module.config)):
             found, needed = len(self._pool(trainer, number, each, each.domain)), each.prompts_per_step or 0
             if found < needed:
                 has = f"stage {each.name} has {found} problems, fewer than the {needed} of a step"
                 raise UserError(f"{self.setting(f'stages[{number}]')}: {has}")
 
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """The first stage of a fresh run; of one that goes on with other settings, what they change at once."""
         if self.number < 0:
             self._begin(trainer, module, "the run begins")
@@ -71,7 +74,9 @@ class StageSwitch(CurriculumCallback):
             self._take_over(trainer, module, self.saved)
             self._end_when_due(trainer, module)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, module: PolicyModule, outputs: object, batch: RolloutBatch, batch_idx: int
+    ) -> None:
         """Ends the stage when it is time."""
         module.metrics["curriculum/stage"] = float(self.number)
         self.epochs += batch.ends_epoch
@@ -80,7 +85,7 @@ class StageSwitch(CurriculumCallback):
             plateau.update(*measured(plateau.metric, setting, trainer, module))
         self._end_when_due(trainer, module)
 
-    def _end_when_due(self, trainer: Trainer, module: Any) -> None:
+    def _end_when_due(self, trainer: Trainer, module: PolicyModule) -> None:
         stage, steps = self.stages[self.number], module.curriculum.step - module.curriculum.stage_since
         ends, plateau = stage.ends, stage.ends.plateau
         reached = {
@@ -92,7 +97,7 @@ class StageSwitch(CurriculumCallback):
         if reasons:
             self._begin(trainer, module, f"{stage.name} ends after {' and '.join(reasons)}")
 
-    def _take_over(self, trainer: Trainer, module: Any, saved: dict[str, Any]) -> None:
+    def _take_over(self, trainer: Trainer, module: PolicyModule, saved: dict[str, Any]) -> None:
         """What the present stage has set otherwise since the checkpoint was saved."""
         stage = self.stages[self.number]
         values = {name: value for name, value in stage.values().items() if value != saved["values"].get(name)}
@@ -100,7 +105,7 @@ class StageSwitch(CurriculumCallback):
             values["pool"] = self._pool(trainer, self.number, stage, stage.domain or module.curriculum.domain)
         module.curriculum.change(self.name, f"{stage.name} has other settings now", **values)
 
-    def _begin(self, trainer: Trainer, module: Any, why: str) -> None:
+    def _begin(self, trainer: Trainer, module: PolicyModule, why: str) -> None:
         if self.number + 1 == len(self.stages):
             trainer.should_stop = True
             return
@@ -113,8 +118,7 @@ class StageSwitch(CurriculumCallback):
             module.reset_optimizer()
 
     def _pool(self, trainer: Trainer, number: int, stage: Stage, domain: str | None) -> list[str]:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        pool: list[str] = data.problem_ids(domain, stage.source or "", stage.levels)
+        pool = data_of(trainer).problem_ids(domain or "", stage.source or "", stage.levels)
         if not pool:
             which = f"source {stage.source or 'any'}, levels {list(stage.levels) if stage.levels else 'any'}"
             setting = self.setting(f"stages[{number}]")

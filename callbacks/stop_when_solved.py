@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class StopWhenSolved(Callback):
@@ -19,7 +17,7 @@ class StopWhenSolved(Callback):
         self.patience = patience
         self.solved_steps = 0
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
         """Looks at the step that is done; `reward/mean` is the same on all ranks."""
         solved = trainer.callback_metrics["reward/mean"].item() >= self.reward
         self.solved_steps = self.solved_steps + 1 if solved else 0

@@ -226,4 +226,5 @@ def test_the_file_to_include_is_the_papers_filter(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, "include=callback/hard_prompt_refilter")
     refilter = HardPromptRefilter(**config.callbacks["hard_prompts"].init_args)
     refilter.check(config, [refilter])
-    assert (refilter.mode, refilter.attempts, refilter.keep_solved_at_most) == ("measure", 16, 6)
+    settings = refilter.settings
+    assert (settings.mode, settings.attempts, settings.keep_solved_at_most) == ("measure", 16, 6)

@@ -1,6 +1,6 @@
 """Solve rates in words."""
 
-from acereason.curricula.histograms import histogram
+from acereason.curricula.hard_prompts import histogram
 
 
 def test_a_histogram_in_words() -> None:

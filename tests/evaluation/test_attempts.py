@@ -238,7 +238,7 @@ from dataclasses import asdict
 from pathlib import Path
 import torch.distributed as dist
 from test_attempts import IDS, PROMPTS, Attempts, run
-from acereason.curricula.epoch_rates import EpochRates
+from acereason.curricula.hard_prompts import EpochRates
 from acereason.distributed.collectives import gather, share
 from acereason.engines.queue import EngineRanks, WorkQueue
 from acereason.rollout.batch import RolloutBatch

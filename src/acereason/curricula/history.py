@@ -6,14 +6,15 @@ import json
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from acereason.distributed.collectives import gather
 from acereason.errors import UserError
 from acereason.files import write_whole
+from acereason.policy.callback import PolicyCallback
+from acereason.policy.module import PolicyModule
 from acereason.rollout.curriculum import Change, Curriculum
 
 HISTORY = "curriculum.jsonl"
@@ -24,7 +25,7 @@ class RanksDisagreeError(UserError):
     """A callback decided from what only its own rank knows."""
 
 
-class CurriculumWriter(Callback):
+class CurriculumWriter(PolicyCallback):
     """Writes each change of the curriculum to the run's folder and to TensorBoard; comes after the user's callbacks.
 
     Args:
@@ -36,18 +37,18 @@ class CurriculumWriter(Callback):
         self.written = 0
         self.in_file = -1
 
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """The history that a checkpoint brought, and what the first stage has set."""
         self._write_file(trainer, module)
 
-    def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
+    def on_rollouts_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """What was changed before the step's rollouts: ranks that share them out have to count them alike.
 
         TensorBoard gets it after the step: a run that is killed in between makes the change again, and its mark.
         """
         self._write_file(trainer, module)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """What was changed since the rollouts, before it is evaluated and saved."""
         self._write_file(trainer, module)
         history = module.curriculum.history
@@ -64,7 +65,7 @@ class CurriculumWriter(Callback):
         """Takes it back."""
         self.written = state_dict["written"]
 
-    def _write_file(self, trainer: Trainer, module: Any) -> None:
+    def _write_file(self, trainer: Trainer, module: PolicyModule) -> None:
         check_agreement(module.curriculum, trainer.should_stop)
         history = module.curriculum.history
         if trainer.is_global_zero and (len(history) != self.in_file):

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 
 from acereason.config.fields import nearest, shown
 from acereason.config.schema import Config
 from acereason.curricula.arguments import check_number, check_whole, read_mapping
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
+from acereason.policy.module import PolicyModule
 from acereason.problems.loaders import sources
 from acereason.problems.problem import Domain
 from acereason.rollout.metrics import EVALUATED, EVALUATED_AT, STEP_METRICS
@@ -142,14 +144,15 @@ def check_metric(
         raise UserError(f"{setting}={shown(metric)}: comes from callbacks.{first}, which must stand before this one")
 
 
-def measured(metric: str, setting: str, trainer: Trainer, module: Any) -> tuple[float, int]:
+def measured(metric: str, setting: str, trainer: Trainer, module: PolicyModule) -> tuple[float, int]:
     """The newest value of a metric, after a step, and the step that it was measured after: of the last evaluation, too.
 
     Raises:
         UserError: there is none.
     """
     step = module.curriculum.step
-    for metrics in (module.metrics, trainer.callback_metrics):
+    measured: tuple[Mapping[str, float | Tensor], ...] = (module.metrics, trainer.callback_metrics)
+    for metrics in measured:
         if metric in metrics:
             is_of_evaluation = metric.startswith(EVALUATED)
             return float(metrics[metric]), int(metrics.get(EVALUATED_AT, step)) if is_of_evaluation else step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import NoReturn, cast
 
 import torch
 
@@ -93,7 +93,7 @@ def uneven(asked: Asked) -> Answer:
 class NoEngine:
     """Stands where engines are, and says that there are none."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
         raise UserError(f"engines.{name}: a rehearsal has no engine; callbacks that generate need a run")

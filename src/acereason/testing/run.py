@@ -6,10 +6,11 @@ import pickle
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 
 from acereason.config.compose import compose
 from acereason.config.schema import Config
@@ -51,9 +52,9 @@ class RehearsedModule:
         self.metrics: dict[str, float] = {}
         self.resets: list[int] = []
         self.logger, self.device = None, torch.device("cpu")
-        self.trainer: Any = None
+        self.trainer: RehearsedTrainer | None = None
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"module.{name}: not in a rehearsal, which has neither policy nor optimizer")
 
     @property
@@ -67,6 +68,7 @@ class RehearsedModule:
 
     def log(self, name: str, value: float, **_: object) -> None:
         """For other callbacks to see."""
+        assert self.trainer is not None
         self.trainer.callback_metrics[name] = torch.as_tensor(value)
 
     def log_dict(self, values: dict[str, float], **_: object) -> None:
@@ -104,10 +106,11 @@ class RehearsedTrainer:
         self.global_rank, self.world_size = rank_and_world()
         self.local_rank, self.is_global_zero = self.global_rank, self.global_rank == 0
         self.logger, self.progress_bar_callback, self.current_epoch = None, None, 0
-        self.loggers: list[Any] = []
-        module.trainer = data.trainer = self  # type: ignore[assignment]
+        self.loggers: list[Logger] = []
+        module.trainer = self
+        data.trainer = cast(Trainer, self)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"trainer.{name}: not in a rehearsal")
 
     @property
