@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from acereason.engines.rollout import Rollout, response_row
+from acereason.policy.module import PolicyModule
 from acereason.rollout.batch import RolloutBatch
 from acereason.tables import RESPONSES, TRAINING, write_table
 
@@ -20,7 +21,7 @@ class ScalarWriter(Callback):
     before that would lack a point for good. Callbacks that come before this one may add to `module.metrics`.
     """
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Writes `module.metrics` at the rollout step."""
         if trainer.is_global_zero and module.logger is not None:
             module.logger.log_metrics(module.metrics, step=module.curriculum.step)
@@ -35,7 +36,7 @@ class RolloutWriter(Callback):
         self.parquet = parquet
 
     def on_train_batch_end(
-        self, trainer: Trainer, module: Any, outputs: Any, batch: RolloutBatch, batch_idx: int
+        self, trainer: Trainer, module: PolicyModule, outputs: Any, batch: RolloutBatch, batch_idx: int
     ) -> None:
         """Writes the step that is done."""
         if self.parquet:
