@@ -113,7 +113,7 @@ def rollout_batch(
     rewards = torch.tensor([[r.verdict.reward for r in group] for group in groups])
     if advantages is None:
         advantages = rewards - rewards.mean(dim=1, keepdim=True)
-    return RolloutBatch(step, groups, rewards, advantages, temperature)
+    return RolloutBatch(step=step, groups=groups, rewards=rewards, advantages=advantages, temperature=temperature)
 
 
 def tiny_config(root: Path, *overrides: str) -> Config:
