@@ -23,14 +23,14 @@ from acereason.verifiers.verifier import Verdict
 WINDOW_ROWS = 4096
 """Rows read ahead of the one that is written next: a slow judgement must not leave workers idle."""
 WINDOW_BYTES = 32 * 2**20
-"""Their bytes; one row at least is read whatever its length."""
+"""Bytes of these rows; at least one row is read whatever its length."""
 
 
 def check_files(source: Path, output: Path) -> None:
-    """Refuse files that cannot work.
+    """Check that the input can be read, and the output written without loss.
 
     Raises:
-        UserError: the input cannot be read, or the output not be written without loss.
+        UserError: one of them cannot.
     """
     if not source.exists():
         raise UserError(f"input={source}: no such file")
@@ -48,7 +48,7 @@ def check_files(source: Path, output: Path) -> None:
 def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) -> VerifySummary:
     """Judge every line of a file and write it again with its verdict, in the same order.
 
-    Memory does not grow with the file. The output has its name only when it is complete.
+    Memory does not grow with the file. The output gets its name only when it is complete.
 
     Raises:
         UserError: a file cannot be read or written.
@@ -74,7 +74,7 @@ def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) 
 
 
 def judged(rows: Iterable[AnswerRow], pool: VerifierPool) -> Iterator[tuple[AnswerRow, Verdict]]:
-    """Rows with their verdicts, in order, with no more than a window of them in memory."""
+    """Yield rows with their verdicts, in order, with at most a window of them in memory."""
     window: deque[tuple[AnswerRow, Future[Verdict]]] = deque()
     held = 0
     for row in rows:
@@ -98,7 +98,7 @@ def _submit(row: AnswerRow, pool: VerifierPool) -> Future[Verdict]:
 
 @contextlib.contextmanager
 def _progress(source: Path) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal, if there is one: how much of the file has been judged, by bytes, and how many rows."""
+    """Show a bar on the terminal, if there is one: the share of the file that is judged, by bytes, and the rows."""
     total = source.stat().st_size or None  # a pipe does not tell
     columns = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -112,4 +112,4 @@ def _progress(source: Path) -> Iterator[Callable[[int], None]]:
             bar.update(task, advance=size, rows=rows)
 
         yield advance
-        bar.update(task, completed=total)  # blank lines are nobody's rows
+        bar.update(task, completed=total)  # blank lines are no rows
