@@ -154,7 +154,7 @@ def _enter(root: str) -> None:
 
 
 class ScratchFolder:
-    """The folder that programs can write to; mounted anew between programs where one left something in it."""
+    """The folder that programs can write to; where a program left something in it, a new one is mounted."""
 
     def __init__(self, folder: str, mebibytes: int) -> None:
         self.folder = folder

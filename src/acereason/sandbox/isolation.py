@@ -63,13 +63,13 @@ class Isolation:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The settings of the sandbox and the isolation found for them, as every worker is told."""
+    """The settings of the sandbox and the isolation found for them; every worker gets both."""
 
     config: SandboxConfig
     isolation: Isolation
 
     def to_json(self) -> str:
-        """Return all of it as text, for a command line."""
+        """Return the sandbox as text, for a command line."""
         return json.dumps({"config": asdict(self.config), "isolation": asdict(self.isolation)})
 
     @classmethod
@@ -165,7 +165,7 @@ def check_sandbox(config: SandboxConfig) -> None:
 
 
 def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return what a zygote is told.
+    """Return the settings of a zone, which its zygote gets.
 
     Args:
         preload: packages that it imports before it forks, so that programs need not.
@@ -205,9 +205,7 @@ def package_folders(name: str) -> list[str]:
     if spec is None or spec.origin is None:
         return []
     if not spec.submodule_search_locations:
-        raise UserError(
-            f"sandbox.packages: {name} is a single file; only packages in a folder of their own can be given"
-        )
+        raise UserError(f"sandbox.packages: {name} is a single file; only packages that are a folder can be given")
     folder = Path(spec.origin).resolve().parent
     libraries = folder.with_name(f"{name}.libs")
     return [str(folder), *([str(libraries)] if libraries.is_dir() else [])]

@@ -32,11 +32,7 @@ MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
-PR_CAPBSET_DROP = 24
-PR_SET_SECUREBITS = 28
 PR_SET_NO_NEW_PRIVS = 38
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -64,11 +60,6 @@ def prctl(option: int, argument: int = 0) -> int:
 def unshare(flags: int) -> None:
     """Leave the namespaces named by `CLONE_NEW…` for new ones."""
     _checked(_libc.unshare(flags))
-
-
-def setns(descriptor: int, kind: int = 0) -> None:
-    """Enter the namespace of a file in `/proc/PID/ns`, or those of a pidfd's process; `kind` is `CLONE_NEW…`."""
-    _checked(_libc.setns(descriptor, kind))
 
 
 def mount(source: str | None, target: str, filesystem: str | None, flags: int = 0, options: str | None = None) -> None:

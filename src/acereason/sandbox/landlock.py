@@ -73,7 +73,7 @@ def make_ruleset(readable: list[str], writable: list[str], executable: list[str]
 
 
 def restrict(ruleset: int) -> None:
-    """Put this thread and whatever it starts under a ruleset, for good, and close the descriptor.
+    """Put this thread and all it starts under a ruleset, for good, and close the descriptor.
 
     Raises:
         OSError: the kernel refused.

@@ -1,4 +1,7 @@
-"""What zones put on the machine and must take away: folders and control groups, whose names tell who made them."""
+"""Folders and control groups that zones make on the machine and must remove; their names tell which process made them.
+
+A process that is killed cannot remove its own, so others do.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ GONE_SECONDS = 1.0
 
 
 def own_name(what: str) -> str:
-    """Return a name for something that this process makes and takes away; it tells its PID namespace and number."""
+    """Return a name for something that this process makes: it contains the process's PID namespace and number."""
     return f"acereason-{_namespace()}-{os.getpid()}-{what}"
 
 

@@ -41,7 +41,7 @@ MESSAGE_HEADER = struct.Struct("<I")
 
 
 def job(mode: str, code: str, prelude: str = "", entry: str | None = None, iterators: bool = False) -> dict[str, Any]:
-    """Return what a zone is told to run, and `main` is given.
+    """Return a job for a zone, which `main` then runs.
 
     Args:
         mode: `stdin`, `call` or `examine`.
@@ -60,7 +60,7 @@ def main(job: dict[str, Any]) -> int:
         compiled = _compiled(job)
     except MemoryError:
         return MEMORY
-    except Exception:  # whatever the compiler raises, the text is no program
+    except Exception:  # the compiler may raise anything: recorded by the exit status
         return SYNTAX
     os.close(JOB)
     try:
@@ -161,7 +161,7 @@ def _execute(compiled: CodeType, job: dict[str, Any], namespace: dict[str, Any])
         atexit._run_exitfuncs()
         files = [value for value in namespace.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
         for file in (*files, sys.stdout, sys.__stdout__):
-            with contextlib.suppress(Exception):  # closed, or whatever a program put in its place
+            with contextlib.suppress(Exception):  # it is closed, or the program put something else in its place
                 file.flush()  # type: ignore[union-attr]
         namespace.clear()
     return had_threads
@@ -218,7 +218,7 @@ def _answer(function: Any, arguments: Any, keywords: Any, classes: dict[type, st
         return b"v" + wire.encode(function(*arguments, **keywords), classes, iterators)
     except MemoryError:
         return b"m"
-    except BaseException as error:  # the program's, whatever it is
+    except BaseException as error:  # any that the program raises
         return b"e" + wire.encode([type(error).__name__, str(error)[:500]])
 
 

@@ -62,7 +62,7 @@ class SandboxReport:
             self.promises["nothing outlives a program"] = _try_outliving(zones)
 
     def table(self) -> Table:
-        """Return all of it as a table for people."""
+        """Return the report as a table for people."""
         table = Table(box=None, pad_edge=False)
         table.add_column("layer")
         table.add_column("here")
@@ -113,7 +113,7 @@ _SETTINGS = {
 
 
 def _layer_state(name: str, config: SandboxConfig) -> str:
-    """Ask the kernel for one layer, in a separate process where need be, and return what it said."""
+    """Ask the kernel for one layer, where necessary in another process, and return its answer."""
     if _SETTINGS.get(name, "namespaces") in config.without:
         return "left out by sandbox.without"
     if name == "Landlock":

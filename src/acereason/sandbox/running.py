@@ -22,7 +22,7 @@ TICK_SECONDS = 0.1
 STARVED = 3.0
 """A program that waits for a core gets that time back, up to this many times its limit."""
 EXITED, TIMEOUT, MEMORY, OUTPUT, STOPPED = "exited", "timeout", "memory", "output_limit", "stopped"
-"""Why a run ended: by itself, over a limit, or because the caller had enough."""
+"""Why a run ended: it exited, went over a limit, or the caller stopped it."""
 
 
 class ZoneLost(Exception):
@@ -92,7 +92,7 @@ class RunningProgram:
         return self._ending is not None
 
     def _restart_clock(self, seconds: float) -> None:
-        """Allow the program so many seconds from now on."""
+        """Allow the program this many seconds from now on."""
         self._started, self._seconds = time.monotonic(), seconds
         self._next_check = self._started + TICK_SECONDS
         self._before: processes.Usage | None = None
@@ -123,11 +123,11 @@ class RunningProgram:
             os.close(self._stdout)
 
     def ask(self, message: bytes, seconds: float, limit: int) -> bytes | None:
-        """Send one message and return the reply; None when the program ended, or sent more than `limit` bytes."""
+        """Send one message and return the reply; see `send` and `receive`, which each may take the seconds."""
         return self.receive(seconds, limit) if self.send(message, seconds) else None
 
     def send(self, message: bytes, seconds: float) -> bool:
-        """Send one message, within so many seconds; return False when the program ended, or hung up."""
+        """Send one message; return False when the program ended or hung up, or the time was up."""
         self._restart_clock(seconds)
         try:
             self._send_all(program.MESSAGE_HEADER.pack(len(message)) + message)
@@ -136,7 +136,7 @@ class RunningProgram:
         return True
 
     def receive(self, seconds: float, limit: int) -> bytes | None:
-        """Return the next message, within so many seconds; see `ask`."""
+        """Return the next message; None when the program ended, sent more than `limit` bytes, or the time was up."""
         self._restart_clock(seconds)
         header = self._receive_bytes(program.MESSAGE_HEADER.size)
         if header is None:
@@ -172,7 +172,7 @@ class RunningProgram:
     def _wait(self, event: int) -> bool:
         """Wait until the channel is ready; return False when it never will be.
 
-        What a program said before its end still counts.
+        A message that was sent before the program's end still counts.
         """
         while self._ending is None:
             ready = self._poll(event)
@@ -197,7 +197,7 @@ class RunningProgram:
         return self._ending
 
     def stop(self) -> None:
-        """End it at once, if it has not ended, and close it; whatever became of its zone."""
+        """End the program at once, if it has not ended, and close it, even if its zone is lost."""
         with contextlib.closing(self), contextlib.suppress(ZoneLost):
             self.end(0)
 
@@ -234,7 +234,7 @@ class RunningProgram:
             self.companion.enforce_memory_limit()
 
     def enforce_memory_limit(self) -> None:
-        """Kill a program that has too much memory while nobody waits for it."""
+        """Kill the program if it has too much memory; called while another program is waited for."""
         if processes.usage(self._host.descendants()).memory_bytes > self._host.memory_bytes:
             self._kill(MEMORY)
 

@@ -92,7 +92,7 @@ def build_filter(forks: bool, machine: str = kernel.MACHINE) -> Filter:
 
 
 def install(program: Filter) -> None:
-    """Put this thread and whatever it starts under a filter, for good; files give it no more privileges either.
+    """Put this thread and all it starts under a filter, for good; executing a file gives it no more privileges either.
 
     Raises:
         OSError: the kernel refused.

@@ -38,7 +38,7 @@ fork vfork execve kill tkill tgkill setsid setpgid getpgid getsid
 sched_getparam sched_getscheduler sched_rr_get_interval
 """
 """Calls that reach no further than the namespaces. Landlock knows nothing of modes, owners and times of files, and its
-first versions not of `truncate`: without a file system of its own a program could change those of the machine's."""
+first versions not of `truncate`: without its own file system a program could change those of the machine's files."""
 WITHOUT_EFFECT_WITHOUT_FORKS = "chmod fchmod fchmodat chown fchown lchown fchownat utime utimes futimesat utimensat"
 """Calls that do nothing without forks, and report success: programs that copy files make them and need no effect."""
 REFUSED_OTHERWISE = {

@@ -1,6 +1,6 @@
 """Numbers of Linux system calls, from the kernel's headers as of Linux 6.1.
 
-A table lists names in the order of their numbers; a number sets where the count goes on.
+A table lists names in the order of their numbers; a number in it is the number of the name that follows.
 """
 
 _X86_64 = """

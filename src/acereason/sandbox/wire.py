@@ -153,7 +153,7 @@ def _taken(items: Iterator[Any]) -> list[Any]:
 
 
 def decode(message: bytes, classes: dict[str, type] | None = None) -> Any:
-    """Return the value of a message, whoever wrote it.
+    """Return the value of a message, which need not be trusted.
 
     Args:
         classes: classes by name whose instances are made; others arrive as `Opaque`.

@@ -48,7 +48,7 @@ class Zone:
     """One zygote with its shared memory.
 
     Args:
-        settings: what `zygote.py` is told, see `isolation.zone_settings`.
+        settings: settings for `zygote.py`, see `isolation.zone_settings`.
 
     Attributes:
         lost: whether the zygote is gone; such a zone runs no more programs.

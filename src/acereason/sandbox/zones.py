@@ -69,7 +69,7 @@ class Zones:
         return zone
 
     def output_of(self, code: str, stdin: bytes = b"") -> str:
-        """Run a program and return what it printed, whatever its end."""
+        """Run a program and return what it printed, however it ended."""
         zone = self.zone(PROGRAM, code)
         zone.prepare(program.job("stdin", code))
         seconds = self.config.time_limit_seconds

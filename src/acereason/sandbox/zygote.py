@@ -257,7 +257,7 @@ class Zygote:
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
         kernel.drop_capabilities()
-        if not self.namespaced:  # in a namespace the kernel ends all of it with this process's parent
+        if not self.namespaced:  # the kernel ends a PID namespace with its first process, this one's parent
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != self.process:
                 os._exit(program.UNCONFINED)

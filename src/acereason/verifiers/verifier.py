@@ -67,7 +67,7 @@ class Verifier(Protocol):
     """The judge of responses to the problems of one domain. Never raises: what it cannot judge is a 0 with a reason."""
 
     def extract(self, response: str) -> Extraction:
-        """Return the answer of a response; runs in the training process, so it costs microseconds whatever it gets."""
+        """Return the answer of a response; runs in the training process, so it takes only microseconds."""
         ...
 
     def judge(self, problem: Problem, answer: str) -> Verdict:

@@ -31,7 +31,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class _Number(str):
-    """A JSON number as it is written: a reader of digits tells `0.10` from 0.1, and an int may have a million."""
+    """A JSON number as it is written: digits count, `0.10` is not `0.1`, and an int may have a million of them."""
 
 
 _DECODER = json.JSONDecoder(parse_int=_Number, parse_float=_Number)

@@ -66,7 +66,7 @@ class VerifySummary:
         return 0.0
 
     def table(self, shared: int, elapsed: float) -> Table:
-        """Return all of it as a table for people.
+        """Return the counts as a table for people.
 
         Args:
             shared: verdicts that came from an equal judgement.

@@ -23,29 +23,29 @@ from acereason.verifiers.verifier import Verdict
 WINDOW_ROWS = 4096
 """Rows read ahead of the one that is written next: a slow judgement must not leave workers idle."""
 WINDOW_BYTES = 32 * 2**20
-"""Bytes of these rows; at least one row is read whatever its length."""
+"""Most bytes of these rows; at least one row is read, however long."""
 
 
-def check_files(source: Path, output: Path) -> None:
+def check_files(input_path: Path, output: Path) -> None:
     """Check that the input can be read, and the output written without loss.
 
     Raises:
         UserError: one of them cannot.
     """
-    if not source.exists():
-        raise UserError(f"input={source}: no such file")
-    if source.is_dir():
-        raise UserError(f"input={source} is a folder; give a file of JSON lines")
+    if not input_path.exists():
+        raise UserError(f"input={input_path}: no such file")
+    if input_path.is_dir():
+        raise UserError(f"input={input_path} is a folder; give a file of JSON lines")
     if not output.parent.is_dir():
         raise UserError(f"output={output}: there is no folder {output.parent}")
     if output.exists() and not output.is_file():
         raise UserError(f"output={output} is not a file that can be replaced")
     for written in (output, partial_path(output)):
-        if written.exists() and written.samefile(source):
-            raise UserError(f"output={output}: it would overwrite input={source}")
+        if written.exists() and written.samefile(input_path):
+            raise UserError(f"output={output}: it would overwrite input={input_path}")
 
 
-def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) -> VerifySummary:
+def verify_file(input_path: Path, output: Path, pool: VerifierPool, domain: Domain) -> VerifySummary:
     """Judge every line of a file and write it again with its verdict, in the same order.
 
     Memory does not grow with the file. The output gets its name only when it is complete.
@@ -58,18 +58,18 @@ def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) 
     try:
         with (
             whole_file(output) as beside,
-            source.open("rb") as lines,
+            input_path.open("rb") as lines,
             beside.open("wb") as written,
-            _progress(source) as advance,
+            _progress(input_path) as advance,
         ):
             for row, verdict in judged(read_rows(lines, domain), pool):
                 if row.error:
-                    print(f"{source}, line {row.line}: {row.error}", file=sys.stderr)
+                    print(f"{input_path}, line {row.line}: {row.error}", file=sys.stderr)
                 written.write(row.with_verdict(verdict))
                 summary.add(verdict)
                 advance(row.size)
     except OSError as error:
-        raise UserError(f"input={source} output={output}: {error.strerror or error}") from error
+        raise UserError(f"input={input_path} output={output}: {error.strerror or error}") from error
     return summary
 
 
@@ -97,9 +97,9 @@ def _submit(row: AnswerRow, pool: VerifierPool) -> Future[Verdict]:
 
 
 @contextlib.contextmanager
-def _progress(source: Path) -> Iterator[Callable[[int], None]]:
+def _progress(input_path: Path) -> Iterator[Callable[[int], None]]:
     """Show a bar on the terminal, if there is one: the share of the file that is judged, by bytes, and the rows."""
-    total = source.stat().st_size or None  # a pipe does not tell
+    total = input_path.stat().st_size or None  # a pipe has no size
     columns = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:

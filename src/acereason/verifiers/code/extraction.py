@@ -34,7 +34,7 @@ def find_program(response: str) -> Extraction:
     - If no block has such a tag, the last one without a tag counts. Blocks in other languages never count.
     - Line ends become `\n`, and the common indentation of all lines is removed; all else stays as it was written.
 
-    The time is linear in the response, whatever it holds; little more than the fences is read.
+    The time is linear in the length of any response; little more than the fences is read.
     """
     text = after_thinking(response)
     if text is None:

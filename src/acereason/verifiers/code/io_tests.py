@@ -19,11 +19,10 @@ _VALUE_BYTES, _VALUE_FACTOR = 1 << 16, 16
 
 
 class _IoTests(TestRun):
-    """Test after test in one process, as long as they pass, so that most tests need no process of their own.
+    """Tests that run one after the other in the same process as long as they pass, which saves most processes.
 
     A test that fails there may fail for what an earlier one left behind. So it is repeated in a fresh process, and if
-    it passes there, every test is run again: one answer from each of as many fresh processes counts, and none from
-    before.
+    it passes there, all tests run again, each in a fresh process; then only those answers count.
     """
 
     def __init__(self, zones: Zones, problem: Problem, code: str, tests: list[CodeTest], mode: str) -> None:

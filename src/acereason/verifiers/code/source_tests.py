@@ -80,9 +80,9 @@ class SourceTests(TestRun):
         return failure if self._calls and failure in ("timeout", "memory") else "broken_tests"
 
 
-def _reason_of(said: dict[str, Any]) -> str:
-    if said["failed"] and said["calls"]:
-        return "runtime_error" if said["raised"] else "wrong_answer"
-    if said["failed"]:
+def _reason_of(report: dict[str, Any]) -> str:
+    if report["failed"] and report["calls"]:
+        return "runtime_error" if report["raised"] else "wrong_answer"
+    if report["failed"]:
         return "broken_tests"
-    return PASSED if said["calls"] else "no_tests"
+    return PASSED if report["calls"] else "no_tests"

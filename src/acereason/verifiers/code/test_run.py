@@ -1,4 +1,4 @@
-"""What every run of a program's tests needs, whatever their form: a job, the time that is left, why it failed."""
+"""The parts common to all forms of tests: the job of a program, the time that is left, why it failed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TestRun:
     """The tests of one program: its job, and the time that is left for it.
 
     Attributes:
-        job: what a zone is told, see `program.py`.
+        job: job for a zone, see `program.py`.
         seconds: time for all tests together.
         cpu_seconds: processor time of each process: the kernel's last resort.
     """

@@ -14,7 +14,7 @@ _APPLY = "apply "
 
 
 def paired_readings(gold: Node, answer: Node) -> list[tuple[Node, Node]]:
-    """Return pairs to compare, of which one has to be equal, the plainest first.
+    """Return pairs of readings, the plainest first; the answers are equal if one of the pairs is.
 
     A percent sign and a degree sign may be left out, and both are numbers.
     """

@@ -15,7 +15,7 @@ def extract_boxed(text: str) -> tuple[str, str]:
     """Return the content of the last box and "", or "" and why there is none: `no_answer`, `unbalanced`, `empty`.
 
     Of nested boxes the outermost counts. A last box that never closes is `unbalanced`, whatever came before it.
-    The time is linear in the text, whatever it holds; where boxes close, little more than the boxes is read.
+    The time is linear in the length of any text; where boxes close, little more than the boxes is read.
     """
     boxes = _boxes(text)
     if not boxes:

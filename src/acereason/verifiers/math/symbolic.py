@@ -63,7 +63,7 @@ def _sides(text: str) -> tuple[Any, ...]:
     return tuple(_parse(side.strip()) for side in (*sides, text[start:]))
 
 
-def _source(text: str) -> str | None:
+def _sympy_latex(text: str) -> str | None:
     """Return a text spelled so that sympy reads it correctly and exactly; None where it would misread it."""
     for pattern, replacement in _SHORT_ARGUMENTS:
         text = pattern.sub(replacement, text)
@@ -85,15 +85,15 @@ _SYMPY_FAILS = (TypeError, ValueError, AttributeError, RecursionError, NotImplem
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Any:
     """Return the sympy expression of a text, evaluated; None when it has none."""
-    source = _source(text)
-    if not source:
+    latex = _sympy_latex(text)
+    if not latex:
         return None
     import sympy
     from sympy.parsing.latex import LaTeXParsingError, parse_latex
 
     constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I}
     try:
-        expression = parse_latex(source, strict=True)
+        expression = parse_latex(latex, strict=True)
         value = expression.subs({sympy.Symbol(name): constant for name, constant in constants.items()}).doit()
     except (LaTeXParsingError, *_SYMPY_FAILS):
         return None

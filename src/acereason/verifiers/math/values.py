@@ -1,8 +1,8 @@
 r"""The comparison of two expressions as functions of the same variables.
 
 Rational values are compared exactly. Everything else is evaluated, at one point for constants and at several for
-functions, to so many digits that a difference can be told from rounding: one that shrinks with every added digit is
-zero, one that stays is not. Points are derived from the variables' names, so a verdict never changes.
+functions, with more and more digits: a difference that shrinks with every added digit is rounding, one that stays is
+real. Points are derived from the variables' names, so a verdict never changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from acereason.verifiers.math.reading.expressions import (
 
 DIGITS = 30
 ROUNDED_PLACES = 10
-"""A decimal with at least so many digits, after the point and significant, may be the rounding of another number."""
+"""A decimal with at least this many digits, after the point and significant, may be the rounding of another number."""
 ENOUGH_POINTS = 3
 MAX_WIDTH, MAX_WIDTH_AT_POINTS = 10_000, 1000
 """Largest exponent of two whose cancellation is followed: for constants, and at one of several points."""

@@ -40,7 +40,7 @@ def spelling(tokens: Sequence[Token]) -> str:
 
 
 def same_words(gold: Sequence[Token], answer: Sequence[Token]) -> bool:
-    """Return whether two texts are the same words, whatever the spaces, and the letter case where both are words."""
+    """Return whether two texts are the same words; spaces do not count, nor does letter case where both are words."""
     first, second = _plain(gold), _plain(answer)
     if first == second and first in _MEANINGS:
         return True

@@ -120,7 +120,7 @@ class VerifierPool:
         return self._cache.shared
 
     def submit(self, problem: Problem, response: str) -> Future[Verdict]:
-        """Queue one response; costs microseconds whatever its length. The future never holds an exception.
+        """Queue one response, of any length in microseconds. The future never holds an exception.
 
         Raises:
             RuntimeError: the pool is closed.

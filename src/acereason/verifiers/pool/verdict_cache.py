@@ -13,7 +13,7 @@ from acereason.verifiers.pool.suites import Suite, SuiteCache
 from acereason.verifiers.verifier import Verdict
 
 REMEMBERED = 1 << 16
-"""Verdicts remembered, about 20 MB: each by a digest, whatever the length of what was judged."""
+"""Verdicts remembered, about 20 MB: only a digest is kept of each question."""
 
 _MAY_BE_THE_MACHINE = frozenset({"timeout", "memory", "crashed"})
 
@@ -63,8 +63,8 @@ class VerdictCache:
         if known := self._known.get(key):
             self._known.move_to_end(key)
             self.shared += 1
-            reward, reason, failing = known
-            future.set_result(Verdict(reward, answer, reason, 0.0, failing))
+            reward, reason, failing_test = known
+            future.set_result(Verdict(reward, answer, reason, 0.0, failing_test))
             return None
         if judgement := self._in_flight.get(key):
             self.shared += 1
@@ -75,17 +75,17 @@ class VerdictCache:
         return judgement
 
     def settle(
-        self, judgement: Judgement, reward: float, reason: str, seconds: float, failing: int | None = None
+        self, judgement: Judgement, reward: float, reason: str, seconds: float, failing_test: int | None = None
     ) -> None:
         """Give a worker's verdict to all who wait, and remember it. The first of them gets its seconds, others 0.
 
         A verdict over a limit of time or memory is not remembered: the machine may have been busy.
         """
         if reason not in _MAY_BE_THE_MACHINE:
-            self._known[judgement.key] = (reward, reason, failing)
+            self._known[judgement.key] = (reward, reason, failing_test)
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
-        self._give(judgement, reward, reason, seconds, failing)
+        self._give(judgement, reward, reason, seconds, failing_test)
 
     def fail(self, judgement: Judgement, reason: str, seconds: float = 0.0) -> None:
         """Give all who wait a 0 that no verifier decided. It is not remembered: it may be the machine's fault."""
@@ -97,11 +97,11 @@ class VerdictCache:
             self.fail(judgement, reason)
 
     def _give(
-        self, judgement: Judgement, reward: float, reason: str, seconds: float, failing: int | None = None
+        self, judgement: Judgement, reward: float, reason: str, seconds: float, failing_test: int | None = None
     ) -> None:
         del self._in_flight[judgement.key]
         for answer, future in judgement.waiting:
-            future.set_result(Verdict(reward, answer, reason, seconds, failing))
+            future.set_result(Verdict(reward, answer, reason, seconds, failing_test))
             seconds = 0.0
 
 

@@ -1,8 +1,8 @@
 """A verifier process of `pool.py`: `python -m acereason.verifiers.pool.worker PARENT_PID MEMORY_MIB SANDBOX DOMAIN...`.
 
 It reads one judgement a line from standard input and answers one verdict a line, both JSON: first `{"ready": true}`,
-then `{"reward", "reason", "seconds", "failing"}` for `{"domain", "gold", "answer"}`, in order. The gold of code is the
-key of a suite of tests, which came before on its own line. The parent bounds wall time; memory is bounded here, and
+then `{"reward", "reason", "seconds", "failing_test"}` for `{"domain", "gold", "answer"}`, in order. The gold of code is
+the key of a suite of tests, which came before on its own line. The parent bounds wall time; memory is bounded here, and
 that of programs in the sandbox. The worker ends with its input, with its parent, when it is out of memory, or when it
 has grown too large.
 """
@@ -65,8 +65,8 @@ def serve(replies: BinaryIO, verifiers: Mapping[str, Verifier], max_bytes: int) 
         verdict = judge(message, verifiers, suites)
         if verdict.reason == "memory" and message["domain"] == "math":
             return OUT_OF_MEMORY
-        told = {"reward": verdict.reward, "reason": verdict.reason, "seconds": verdict.seconds}
-        send(replies, told | {"failing": verdict.first_failing_test})
+        reply = {"reward": verdict.reward, "reason": verdict.reason, "seconds": verdict.seconds}
+        send(replies, reply | {"failing_test": verdict.first_failing_test})
         if address_space() > max_bytes:
             return GREW_TOO_LARGE
     return 0
@@ -96,7 +96,7 @@ def die_with(parent: int) -> None:
 
 
 def take_standard_output() -> BinaryIO:
-    """Return the pipe to the parent; from now on whatever is printed goes nowhere."""
+    """Return the pipe to the parent; from now on all that is printed is discarded."""
     replies = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

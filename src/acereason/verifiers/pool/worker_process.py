@@ -101,7 +101,7 @@ class WorkerProcess:
         return [json.loads(line) for line in lines]
 
     def dismiss(self) -> None:
-        """Let an idle worker end by itself, which leaves the least behind; `end` is still due."""
+        """Let an idle worker exit by itself, which leaves the least behind; `end` is still due."""
         if self.ready and not self.judgements:
             self._pipes[0].close()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -129,7 +129,7 @@ def without_unit(node: Node) -> tuple[Node, Unit | None]:
 
 
 def as_total(node: Node) -> Node:
-    """Return `2 hours 42 minutes` as a sum, with `and`, a comma or nothing between; any other node as it is."""
+    """Return `2 hours 42 minutes` as a sum, with `and`, a comma or nothing between; any other node unchanged."""
     if isinstance(node, Several) and all(isinstance(item, Call) and item.name == "mul" for item in node.items):
         joined = Call("mul", tuple(part for item in node.items if isinstance(item, Call) for part in item.args))
         total = as_total(joined)
