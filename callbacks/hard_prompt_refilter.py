@@ -1,4 +1,4 @@
-"""Leaves out the problems that the policy solves most of the time: it learns from the hard ones (§3.2.2, Table 3)."""
+"""Leaves out problems that the policy solves most of the time: it learns from the hard ones (§3.2.2, Table 3)."""
 
 from __future__ import annotations
 

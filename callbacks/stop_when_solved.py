@@ -1,4 +1,4 @@
-"""Ends a run early once the policy solves nearly everything it is asked."""
+"""Ends a run early, once the policy solves nearly everything."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class StopWhenSolved(Callback):
         self.solved_steps = 0
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
-        """Looks at the step that is done; `reward/mean` is the same on all ranks."""
+        """Count the step if it is solved; `reward/mean` is the same on all ranks."""
         solved = trainer.callback_metrics["reward/mean"].item() >= self.reward
         self.solved_steps = self.solved_steps + 1 if solved else 0
         if self.solved_steps >= self.patience:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, int]:
-        """The count, so that a resumed run stops where the uninterrupted one would have."""
+        """Return the count, so that a resumed run stops where the uninterrupted one would have."""
         return {"solved_steps": self.solved_steps}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes the count back."""
+        """Take the count from a checkpoint."""
         self.solved_steps = state_dict["solved_steps"]

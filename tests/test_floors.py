@@ -37,7 +37,11 @@ def test_no_import_runs_up_or_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("file", "line", "said"),
     [
-        ("sandbox/zone.py", "from acereason.verifiers import verifier", "acereason.sandbox.zone -> acereason.verifiers"),
+        (
+            "sandbox/zone.py",
+            "from acereason.verifiers import verifier",
+            "acereason.sandbox.zone -> acereason.verifiers",
+        ),
         ("engines/engine.py", "from acereason.engines import shared", "No cycles are allowed in acereason.engines."),
     ],
     ids=["up", "circle"],

@@ -1,4 +1,4 @@
-"""A refilter that was interrupted goes on with what was measured, and not with what was measured of something else."""
+"""An interrupted refilter resumes with what was measured, but not with what was measured of something else."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from acereason.training.rewind import cut_back
 
 
 def resumable(root: Path) -> Config:
-    """Refilters at steps 0 and 2; saves at step 2 and at the end."""
+    """Return the settings of a run that refilters at steps 0 and 2, and saves at step 2 and at the end."""
     overrides = ("trainer.max_steps=4", "checkpoint.every_n_steps=2", "curriculum.max_response_tokens=1")
     return config_of(root, *overrides, every_n_steps=2, keep_solved_at_most=3)
 
@@ -36,7 +36,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 
 
 def assert_nothing_is_lost(resumed: Fitted, uninterrupted: Fitted, since: int) -> None:
-    """Its pool, what it drew, its histograms and its tables; it went on after `since` steps."""
+    """Compare pools, draws, histograms and tables with those of a run that resumed after `since` steps."""
     assert resumed.policy.curriculum == uninterrupted.policy.curriculum
     assert drawn(resumed) == drawn(uninterrupted)[since:]
     assert histograms(resumed) == histograms(uninterrupted)
@@ -46,7 +46,7 @@ def assert_nothing_is_lost(resumed: Fitted, uninterrupted: Fitted, since: int) -
 
 
 class Killed(BaseException):
-    """Nothing is saved when it comes."""
+    """A kill: nothing is saved when it comes."""
 
 
 # Evaluation of 4 × 2, refilter of 8 × 4, steps 0 and 1 of 8 each, refilter of 6 × 4 in chunks of 8, step 2 of 8.
@@ -94,7 +94,7 @@ def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
     [(Killed, 8 + 1, 32), (Killed, 8 + 17, 16), (StopRequested, 8 + 17, 16), (Killed, 8 + 32 + 5, 0)],
     ids=["killed at its start", "killed in it", "asked to leave in it", "killed after it"],
 )
-def test_a_run_that_was_interrupted_before_its_first_step_goes_on_with_what_was_measured(
+def test_a_run_that_was_interrupted_before_its_first_step_resumes_with_what_was_measured(
     uninterrupted: Fitted,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

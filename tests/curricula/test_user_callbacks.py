@@ -129,12 +129,12 @@ def test_a_callback_is_found_and_takes_its_arguments_or_one_line_says_what_is_wr
 
 
 def mine(root: Path, text: str, *arguments: str) -> list[str]:
-    """Words for a callback of this text."""
+    """Write a file with a callback; return the words that name it."""
     write(root, "callbacks/mine.py", f"from lightning.pytorch import Callback\n\n\n{text}")
     return ["callbacks.x.class_path=callbacks.mine.Mine", *(f"callbacks.x.init_args.{each}" for each in arguments)]
 
 
-def test_what_its_constructor_raises_is_no_wrong_argument(root: Path) -> None:
+def test_what_its_constructor_raises_is_not_taken_for_a_wrong_argument(root: Path) -> None:
     adds = "class Mine(Callback):\n    def __init__(self, first):\n        self.second = first + 1\n"
     with pytest.raises(TypeError, match="can only concatenate str"):
         user_callbacks(compose(mine(root, adds, "first=one"), root))

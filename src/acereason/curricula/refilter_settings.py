@@ -76,7 +76,7 @@ class RefilterSettings:
             check_whole(getattr(self, name), low, self.setting(name))
         if self.keep_solved_at_most >= self.attempts and self.mode in ("measure", "known"):
             given = f"{self.setting('keep_solved_at_most')}={self.keep_solved_at_most}"
-            raise UserError(f"{given}: keeps everything with attempts={self.attempts}; give 0 to {self.attempts - 1}")
+            raise UserError(f"{given}: keeps every problem with attempts={self.attempts}; set 0 to {self.attempts - 1}")
         check_choices(self.stages, stage_names(config, others), self.setting("stages"))
         self._check_levels()
         self._check_rates(config, others)
@@ -97,7 +97,7 @@ class RefilterSettings:
             raise UserError(f"{self.setting('rates')}={shown(self.rates)}: must be the path of a Parquet file")
         if self.rates and self.mode != "known":
             given = f"{self.setting('rates')}={self.rates}"
-            raise UserError(f"{given}: mode={self.mode} finds its own; use mode=known")
+            raise UserError(f"{given}: mode={self.mode} finds its own solve rates; use mode=known")
         if self.rates:
             read_rates(Path(self.rates), self.setting("rates"))
         elif self.mode == "known":
@@ -109,10 +109,10 @@ class RefilterSettings:
         refilters = [each for each in settings if isinstance(each, RefilterSettings)]
         found = [each.first_stage(names) for each in refilters if each.mode in FINDS_RATES]
         if not any(first <= self.first_stage(names) for first in found):
-            later = ", as others find them in later stages only" if found else ""
+            later = ": other refilters find them only in later stages" if found else ""
             raise UserError(
-                f"{self.setting('mode')}=known: a refilter without solve rates{later}; give "
-                f"{self.setting('rates')}=… or use mode=measure"
+                f"{self.setting('mode')}=known: no solve rates are known{later}; set {self.setting('rates')}=… or use "
+                "mode=measure"
             )
 
     def first_stage(self, names: Sequence[str]) -> int:
