@@ -12,7 +12,7 @@ from acereason.curricula import hard_prompts
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.hard_prompts import EpochRates
 from acereason.curricula.refilter_settings import RefilterSettings
-from acereason.evaluation.attempt_files import SolveRate
+from acereason.evaluation.solve_rates import SolveRate, write_rates
 from acereason.policy.module import PolicyModule
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
@@ -69,9 +69,7 @@ class HardPromptRefilter(CurriculumCallback):
         kept = [problem_id for problem_id in pool if self.settings.keeps(rates.get(problem_id))]
         self.settings.check_left(len(before), len(kept), rates, curriculum.prompts_per_step)
         if trainer.is_global_zero and rates:
-            is_measured = self.settings.mode == "measure"
-            key = hard_prompts.measurement(module, self.settings.attempts).key() if is_measured else ""
-            hard_prompts.files(module).finish(curriculum.step, key, rates.values(), set(kept))
+            write_rates(hard_prompts.table_of(module, curriculum.step), rates.values(), set(kept))
         found = {problem_id: rate.solve_rate for problem_id, rate in rates.items()}
         values = {"pool": kept} if len(kept) < len(before) else {}
         why = f"{len(before)} → {len(kept)} problems: {self.settings.rule}"

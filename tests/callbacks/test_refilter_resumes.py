@@ -13,7 +13,7 @@ from tiny_runs import MODEL, Fitted, fit, problems
 
 from acereason.config.schema import Config
 from acereason.errors import StopRequested
-from acereason.evaluation import attempts as solve_rates
+from acereason.evaluation import attempts as measured_attempts
 from acereason.training.rewind import cut_back
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
     stop_after: int,
     again: int,
 ) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
     config = resumable(tmp_path)
     # One that is asked to leave saves there and then; one that is killed had to save before.
     config.checkpoint.every_n_steps = 0 if error is StopRequested else 2
@@ -102,7 +102,7 @@ def test_a_run_that_was_interrupted_before_its_first_step_resumes_with_what_was_
     stop_after: int,
     again: int,
 ) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
     config = resumable(tmp_path)
     config.ckpt = "auto"
     with pytest.raises(error):
@@ -111,8 +111,8 @@ def test_a_run_that_was_interrupted_before_its_first_step_resumes_with_what_was_
     cut_back(tmp_path / "tiny", 0)
     engine = Quarters()
     resumed = fit_with_clock(config, engine)
-    # Two evaluations, four steps, and the refilter at step 2, besides what was left of the first.
-    assert len(engine.asked) == again + 2 * 8 + 4 * 8 + 6 * 4
+    # The last evaluation, four steps, and the refilter at step 2, besides what was left of the first refilter.
+    assert len(engine.asked) == again + 8 + 4 * 8 + 6 * 4
     assert_nothing_is_lost(resumed, uninterrupted, since=0)
 
 
@@ -147,7 +147,7 @@ def test_what_was_measured_of_another_policy_or_of_other_problems_is_measured_ag
     change: Callable[[Config, pytest.MonkeyPatch], None],
     again: int,
 ) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
     config = config_of(tmp_path, "ckpt=auto", "trainer.max_steps=1", keep_solved_at_most=3)
     config.model.path = str(shutil.copytree(MODEL, tmp_path / "model"))
     with pytest.raises(StopRequested):

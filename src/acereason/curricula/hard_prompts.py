@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,17 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from acereason.engines.collect import Prompt
 from acereason.engines.engine import Sampling
 from acereason.errors import UserError
-from acereason.evaluation.attempt_files import SolveRate, SolveRateFiles, read_rates
-from acereason.evaluation.attempts import Measurement, count, measure
+from acereason.evaluation.attempts import AttemptKey, attempt
+from acereason.evaluation.solve_rates import SolveRate, count, read_rates
 from acereason.policy.module import PolicyModule
 from acereason.progress import shown_progress
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.data import RolloutDataModule, data_of
 
+REFILTER, SOLVE_RATES = "refilter", "solve_rates"
+"""Folders of a run: the responses of each refilter, without their texts, and the solve rates that they come to."""
 RANGES = 8
 DEFAULT_ATTEMPTS = 16
 BEFORE, AFTER = "curriculum/solve_rates_before", "curriculum/solve_rates_after"
@@ -37,50 +37,29 @@ def of_levels(data: RolloutDataModule, ids: Sequence[str], domain: str, levels: 
     return [problem_id for problem_id in ids if levels is None or problem_id in among]
 
 
-def measurement(module: PolicyModule, attempts: int) -> Measurement:
-    """What decides solve rates that are measured now: responses are sampled as the next rollouts are to be."""
-    config = module.config
-    curriculum = module.curriculum
-    sampling = Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p)
-    # How many verifiers there are decides nothing, and a run that goes on may have others.
-    engine = (config.engine.name, config.engine.dtype, config.engine.options)
-    judging = repr((replace(config.rewards, workers=0), config.sandbox, *engine))
-    data = data_of(module.trainer)
-    problems = _digest([data.prompts[problem_id] for problem_id in data.problem_ids(curriculum.domain)])
-    return Measurement(curriculum.step, config.seed, attempts, sampling, judging, _initial_policy(module), problems)
-
-
-def _initial_policy(module: PolicyModule) -> str:
-    """`model.path` with the size and the time of each file that decides a weight; empty once a step is done."""
-    if module.curriculum.step:
-        return ""
-    assert module.model is not None
-    paths = sorted(path for path in module.model.folder.iterdir() if path.suffix in (".json", ".safetensors"))
-    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    return repr((module.config.model.path, files))
-
-
-def _digest(prompts: Sequence[Prompt]) -> str:
-    """Differs where a token of a prompt, a gold answer or a test does."""
-    digest = hashlib.blake2b(digest_size=16)
-    for prompt in prompts:
-        digest.update(repr(prompt).encode())
-        digest.update(prompt.problem.tests.packed)
-    return digest.hexdigest()
-
-
 def measure_now(trainer: Trainer, module: PolicyModule, ids: Sequence[str], attempts: int) -> dict[str, SolveRate]:
-    """Solve rates of the policy as it is, by problem id, on all ranks; a collective.
+    """Return solve rates of the policy as it is, by problem id, on all ranks; a collective.
+
+    Responses are sampled as the next rollouts will be.
 
     Raises:
-        StopRequested: a rank was asked to leave; the run that goes on from there does what is left.
+        StopRequested: a rank was asked to leave; the resumed run samples what is missing.
     """
-    data = data_of(trainer)
+    data, curriculum = data_of(trainer), module.curriculum
     data.sync_engine()
-    assert data.engines is not None
+    sampling = Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p)
+    decided_by = data.decided_by(data.problem_ids(curriculum.domain))
+    key = AttemptKey((module.config.seed, "refilter", curriculum.step), decided_by)
+    table = module.config.run.folder / REFILTER / f"step-{curriculum.step:06d}.parquet"
     prompts = [data.prompts[problem_id] for problem_id in ids]
-    with shown_progress(trainer, f"Solve rates before step {data.curriculum.step}", len(ids)) as advance:
-        return measure(data.engines, prompts, measurement(module, attempts), files(module), data.lengths, advance)
+    with shown_progress(trainer, f"Solve rates before step {curriculum.step}", len(ids)) as advance:
+        found = attempt(
+            *(data.engines, prompts, attempts, sampling, key, table),
+            keep_texts=False,
+            lengths=data.lengths,
+            advance=advance,
+        )
+    return {scores.problem: SolveRate.of(scores) for scores in found}
 
 
 def known(trainer: Trainer, module: PolicyModule, ids: Sequence[str], path: str, setting: str) -> dict[str, SolveRate]:
@@ -107,12 +86,12 @@ def draw_once(trainer: Trainer, module: PolicyModule, filtered_at: int | None) -
     if filtered_at is None or step != filtered_at + 1 or not trainer.is_global_zero:
         return
     if isinstance(module.logger, TensorBoardLogger):
-        draw(module.logger.experiment, files(module).table(filtered_at), step)
+        draw(module.logger.experiment, table_of(module, filtered_at), step)
 
 
-def files(module: PolicyModule) -> SolveRateFiles:
-    """The run's files of solve rates."""
-    return SolveRateFiles(module.config.run.folder)
+def table_of(module: PolicyModule, step: int) -> Path:
+    """Return where the solve rates before rollout step `step` are kept."""
+    return module.config.run.folder / SOLVE_RATES / f"step-{step:06d}.parquet"
 
 
 class EpochRates:

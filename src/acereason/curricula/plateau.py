@@ -108,7 +108,7 @@ def metrics_of(config: Config) -> list[str]:
         "policy/clip_fraction": config.grpo.updates_per_batch > 1,
         "policy/kl": config.grpo.kl_coefficient > 0,
     }
-    nothing = EvaluationResult(0.0, 0.0, 0.0, 0.0, samples=0, solve_rates=[], groups=[])
+    nothing = EvaluationResult(0.0, 0.0, 0.0, 0.0, problems=[])
     domains: dict[Domain, EvaluationResult] = {
         source.domain.value: nothing for source in sources(config).values() if source.held_out > 0
     }

@@ -14,7 +14,7 @@ from acereason.curricula.arguments import check_choice, check_choices, check_who
 from acereason.curricula.hard_prompts import histogram, known, of_levels
 from acereason.curricula.stages import read_levels, stage_names, stages_of_run
 from acereason.errors import UserError
-from acereason.evaluation.attempt_files import SolveRate, read_rates
+from acereason.evaluation.solve_rates import SolveRate, read_rates
 from acereason.policy.callback import callbacks_of
 from acereason.policy.module import PolicyModule
 from acereason.rollout.data import data_of

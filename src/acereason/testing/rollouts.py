@@ -11,13 +11,13 @@ import torch
 from acereason import grpo
 from acereason.config.schema import Config
 from acereason.distributed.collectives import rank_and_world, share
-from acereason.engines.collect import Prompt
 from acereason.engines.engine import Generation
+from acereason.engines.prompt import Prompt
 from acereason.engines.rollout import Rollout
 from acereason.engines.shared import SharedEngines
 from acereason.errors import UserError
-from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
-from acereason.evaluation.metrics import standard_error
+from acereason.evaluation.attempts import ProblemScores
+from acereason.evaluation.evaluate import HeldOutResults
 from acereason.problems.loaders import load_sources
 from acereason.problems.problem import Problem
 from acereason.rollout.batch import RolloutBatch
@@ -120,8 +120,12 @@ class ScriptedData(RolloutDataModule):
         self.script = script
         everything = [*self.problems.values(), *held_out]
         self.prompts = {p.id: Prompt(p, p.question, tuple(p.question.encode())) for p in everything}
-        self.engines = cast(SharedEngines, NoEngines())
         curriculum.hold_at_most(config.engine.max_model_len or longest_response)
+
+    @property
+    def engines(self) -> SharedEngines:
+        """Stand-in that refuses; see `NoEngines`."""
+        return cast(SharedEngines, NoEngines())
 
     def setup(self, stage: str) -> None:
         """Do nothing: there is no engine and no verifier."""
@@ -132,7 +136,7 @@ class ScriptedData(RolloutDataModule):
 
     def make_batch(self, step: int) -> RolloutBatch:
         """Return this rank's share of the step's rollouts."""
-        ids, epoch, ends_epoch = self._chosen(step)
+        ids, epoch, ends_epoch = self._choose(step)
         rank, world = rank_and_world()
         groups = self._groups([self.problems[problem_id] for problem_id in ids])
         lengths = [[len(rollout.generation.token_ids) for rollout in group] for group in groups]
@@ -140,26 +144,25 @@ class ScriptedData(RolloutDataModule):
         mine = share(len(ids), rank, world)
         rewards = torch.tensor([[rollout.verdict.reward for rollout in groups[number]] for number in mine])
         return RolloutBatch(
-            step,
-            [groups[number] for number in mine],
-            rewards,
-            grpo.advantages(rewards, self.config.grpo.advantage),
-            self.curriculum.temperature,
-            dict(SECONDS),
-            mine.start,
-            len(ids),
-            0.0,
-            epoch,
-            ends_epoch,
-            len(self.pool_ids()),
+            step=step,
+            groups=[groups[number] for number in mine],
+            rewards=rewards,
+            advantages=grpo.advantages(rewards, self.config.grpo.advantage),
+            temperature=self.curriculum.temperature,
+            seconds=dict(SECONDS),
+            first=mine.start,
+            total_groups=len(ids),
+            epoch=epoch,
+            ends_epoch=ends_epoch,
+            pool_size=len(self.pool_ids()),
         )
 
     def validate(self) -> HeldOutResults | None:
-        """Return the script's results on all held-out problems, on every rank."""
+        """Return what the script makes of the held-out problems, on every rank of all of them."""
         domains = dict.fromkeys(problem.domain for problem in self.held_out)
-        problems = {domain: [p for p in self.held_out if p.domain == domain] for domain in domains}
-        found = {domain: _result(self._groups(each)) for domain, each in problems.items()}
-        return HeldOutResults(found) if found else None
+        asked = [[problem for problem in self.held_out if problem.domain == domain] for domain in domains]
+        scores = [ProblemScores.of_rollouts(group) for problems in asked for group in self._groups(problems)]
+        return HeldOutResults.of(scores) if scores else None
 
     def _groups(self, problems: list[Problem]) -> list[list[Rollout]]:
         samples = self.curriculum.rollouts_per_prompt
@@ -178,17 +181,3 @@ class ScriptedData(RolloutDataModule):
         generation = Generation(sample, (0,) * tokens, (-response.entropy,) * tokens, response.tokens > longest)
         verdict = Verdict(response.reward, "", "correct" if response.reward else "wrong", 0.0)
         return Rollout(problem, sample, prompt.ids, prompt.text, generation, "", verdict)
-
-
-def _result(groups: list[list[Rollout]]) -> EvaluationResult:
-    rewards = torch.tensor([[rollout.verdict.reward for rollout in group] for group in groups], dtype=torch.float64)
-    rollouts = [rollout for group in groups for rollout in group]
-    return EvaluationResult(
-        rewards.mean().item(),
-        standard_error(rewards.mean(dim=1)).item(),
-        sum(len(rollout.generation.token_ids) for rollout in rollouts) / len(rollouts),
-        sum(rollout.generation.truncated for rollout in rollouts) / len(rollouts),
-        rewards.shape[1],
-        [(group[0].problem.level, rate) for group, rate in zip(groups, rewards.mean(dim=1).tolist(), strict=True)],
-        [],
-    )

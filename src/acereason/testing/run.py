@@ -79,8 +79,7 @@ class RehearsedModule:
     def step(self, batch: RolloutBatch) -> None:
         """Count and measure a rollout step as `PolicyModule.training_step` does, without an update."""
         self.curriculum.advance()
-        batch.seconds["train"] = 1.0
-        metrics = step_metrics(batch, self.rollout_metrics, self.device) | {
+        metrics = step_metrics(batch, 1.0, self.rollout_metrics, self.device) | {
             "policy/loss": 0.0,
             "policy/grad_norm": 1.0,
             "policy/lr": self.curriculum.learning_rate,
