@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
 OURS = REPOSITORY / "callbacks"
-"""Callbacks of this repository. A folder `callbacks` in the current folder comes first, and hides only files of the same
-name here."""
+"""Callbacks of this repository. A folder `callbacks` in the current folder comes first, and hides only files of the
+same name here."""
 
 
 def user_callbacks(config: Config) -> list[Callback]:
