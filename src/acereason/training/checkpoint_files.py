@@ -181,7 +181,7 @@ def check_fits(config: Config, checkpoint: Path) -> list[str]:
         Keys of the settings that decide the numbers and differ; empty unless `config.ckpt_changes` is set.
 
     Raises:
-        UserError: the checkpoint is of another model or other settings, or has more steps than the run is to have.
+        UserError: the checkpoint is of another model or other settings, or has more steps than `max_steps`.
     """
     manifest, name = read_manifest(checkpoint), f"ckpt={shown(config.ckpt)}"
     if config.trainer.max_steps < manifest.step:
