@@ -17,7 +17,7 @@ class Sampling:
         max_tokens: longest response, in tokens.
         temperature: softmax temperature; 0 is greedy.
         top_p: nucleus; below 1 the reported log-probs are those of the renormalised nucleus.
-        ignore_eos: whether to sample to `max_tokens` regardless of an end, for benchmarks with equal token counts.
+        ignore_eos: whether to sample on to `max_tokens` after an end token, for benchmarks with equal token counts.
     """
 
     max_tokens: int

@@ -86,7 +86,7 @@ def open_session(
     Args:
         config: settings; those of model, engine, rewards and sandbox count.
         problems: that may be asked; the engine is sized for the longest of their prompts.
-        longest_response: longest response that will be asked for, tokens; 0 for that of the settings.
+        longest_response: longest response that will be asked for, tokens, if longer than those of the settings.
         device: of the engine; if None, this rank's GPU or, without one, the CPU.
         store: of the process group, for the queue of work that engines share; None if this function is to join a group.
         stop_requested: returns whether this rank was asked to stop.
