@@ -1,8 +1,8 @@
-"""Trains a policy to reason: problems, rollouts, verified rewards, on-policy GRPO, weight sync, and again.
+"""Train a policy to reason: problems, rollouts, verified rewards, on-policy GRPO, weight sync, and again.
 
 python train.py                         the laptop policy with its defaults
 python train.py key=value ...           any setting; `python train.py --help` lists them all
-torchrun ... train.py key=value ...     many ranks on many nodes; on one machine `trainer.devices=2` does, too
+torchrun ... train.py key=value ...     many ranks on many nodes; on one machine, `trainer.devices=2` starts them
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from acereason.training.outcome import run_to_the_end
 
 
 def run(place: Place, lifeline: Lifeline) -> int:
-    """Composes the settings, builds the run, trains, and shows what improved."""
+    """Compose the settings, build the run, train, and show what improved; return the exit code."""
     words = sys.argv[1:]
     config = compose(words)
     resolve_ranks(config, place)
@@ -43,7 +43,7 @@ def run(place: Place, lifeline: Lifeline) -> int:
 
 
 def main() -> int:
-    """Shows the help or runs; returns the exit code."""
+    """Show the help or run; return the exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         print_help()
         return 0

@@ -25,7 +25,7 @@ def is_whole_run(path: str) -> bool:
 
 
 class Scheduling(LoadScopeScheduling):
-    """Of two workers (`make test`) one takes whole runs, one after the other; other files go to whichever is free."""
+    """Test scheduling for two workers (`make test`): one takes all whole runs; other files go to whichever is free."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
@@ -42,26 +42,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def verifiers() -> Iterator[VerifierPool]:
-    """Real verifier processes."""
+    """Start real verifier processes."""
     with VerifierPool(workers=1, timeout_seconds=60.0, memory_mib=1024) as pool:
         yield pool
 
 
 @pytest.fixture(scope="session")
 def policy_model() -> PolicyModel:
-    """The laptop policy as the update sees it; tests that change gradients clear them."""
+    """Return the laptop policy as the update sees it; tests that change gradients clear them."""
     return PolicyModel(ModelConfig()).load("cpu").train()
 
 
 @pytest.fixture(scope="session")
 def plain_model() -> AutoModelForCausalLM:
-    """The laptop policy as `transformers` has it."""
+    """Return the laptop policy as `transformers` loads it."""
     return AutoModelForCausalLM.from_pretrained("models/laptop", attn_implementation="eager")
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """Four rollout steps of two updates each, evaluated and saved every two, written out in full."""
+    """Run four rollout steps of two updates each, evaluated and saved every two steps, with all files."""
 
     def colder(trainer, module) -> None:
         curriculum = module.curriculum

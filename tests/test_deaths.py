@@ -1,4 +1,4 @@
-"""Whoever dies, nobody is left behind: a rank, a launcher, torchrun. The last line says why, and the run goes on."""
+"""A rank, a launcher or torchrun dies: no process stays, the last line says why, and the run can be resumed."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ class Tree:
         self.launcher = subprocess.Popen(command, cwd=ROOT, env=env, stderr=self.errors, stdout=self.errors)
 
     def processes(self) -> dict[int, str]:
-        """Command lines by process id."""
+        """Return command lines by process id."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ class Tree:
         return found
 
     def rank(self, number: int) -> int:
-        """Process id of a rank."""
+        """Return the process id of a rank."""
         for pid in self.processes():
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -53,13 +53,13 @@ class Tree:
         raise AssertionError(f"no rank {number} among {self.processes()}")
 
     def wait_for_checkpoint(self, step: int) -> None:
-        """Returns once the run has saved `step`, so that it is in the middle of a later one."""
+        """Wait until the run has saved `step`, so that it is in the middle of a later one."""
         while not (self.root / "killed" / "checkpoints" / f"step-{step:06d}").exists():
             assert self.launcher.poll() is None, self.said()
             time.sleep(0.05)
 
     def wait_until_empty(self) -> None:
-        """Returns once no process is left; fails if some are after a minute."""
+        """Wait until no process is left; fail if some are left after a minute."""
         deadline = time.monotonic() + WITHIN_SECONDS
         while self.processes():
             assert time.monotonic() < deadline, self.processes()
@@ -105,7 +105,7 @@ def wait_for_steps(tree: Tree, steps: int) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_rank_takes_the_others_with_it_and_the_run_goes_on_from_its_checkpoint(
+def test_a_killed_rank_ends_the_others_and_the_run_resumes_from_its_checkpoint(
     trees: list[Tree], tmp_path: Path
 ) -> None:
     tree = start(trees, tmp_path, PLAIN, FOREVER)
@@ -122,7 +122,7 @@ def test_a_killed_rank_takes_the_others_with_it_and_the_run_goes_on_from_its_che
     assert [step for step, _ in read_scalars(tmp_path / "killed")["reward/mean"]] == list(range(1, saved + 3))
 
 
-def test_a_killed_launcher_leaves_nobody(trees: list[Tree], tmp_path: Path) -> None:
+def test_a_killed_launcher_leaves_no_process(trees: list[Tree], tmp_path: Path) -> None:
     tree = start(trees, tmp_path, PLAIN, FOREVER)
     tree.wait_for_checkpoint(2)
     tree.launcher.kill()
@@ -130,7 +130,7 @@ def test_a_killed_launcher_leaves_nobody(trees: list[Tree], tmp_path: Path) -> N
     assert "error: the program that started rank" in tree.said().splitlines()[-1]
 
 
-def test_a_killed_torchrun_leaves_nobody(trees: list[Tree], tmp_path: Path) -> None:
+def test_a_killed_torchrun_leaves_no_process(trees: list[Tree], tmp_path: Path) -> None:
     tree = start(trees, tmp_path, TORCHRUN, FOREVER)
     tree.wait_for_checkpoint(2)
     tree.launcher.kill()
@@ -138,7 +138,7 @@ def test_a_killed_torchrun_leaves_nobody(trees: list[Tree], tmp_path: Path) -> N
     assert "error: the program that started rank" in tree.said().splitlines()[-1]
 
 
-def test_sigterm_saves_what_is_done_and_leaves_cleanly(trees: list[Tree], tmp_path: Path) -> None:
+def test_sigterm_saves_what_is_done_and_ends_cleanly(trees: list[Tree], tmp_path: Path) -> None:
     tree = start(trees, tmp_path, PLAIN, FOREVER, "checkpoint.every_n_steps=0", "checkpoint.best=")
     wait_for_steps(tree, 3)
     os.kill(tree.rank(1), signal.SIGTERM)
@@ -152,7 +152,7 @@ def test_sigterm_saves_what_is_done_and_leaves_cleanly(trees: list[Tree], tmp_pa
 
 
 def srun(trees: list[Tree], root: Path, *words: str) -> list[Tree]:
-    """The tasks that `srun --ntasks=2` starts on one node, and a `scontrol` that writes down what it is told."""
+    """Start the tasks that `srun --ntasks=2` starts on one node, with a `scontrol` that writes down its arguments."""
     scontrol = root / "bin" / "scontrol"
     scontrol.parent.mkdir(exist_ok=True)
     scontrol.write_text(f'#!/bin/sh\necho "$@" >> {root}/scontrol.txt\n')
@@ -174,7 +174,7 @@ def srun(trees: list[Tree], root: Path, *words: str) -> list[Tree]:
     ]
 
 
-def test_sigusr1_under_slurm_queues_the_job_again_and_the_same_command_goes_on(
+def test_sigusr1_under_slurm_queues_the_job_again_and_the_same_command_resumes(
     trees: list[Tree], tmp_path: Path
 ) -> None:
     tasks = srun(trees, tmp_path, FOREVER, "checkpoint.every_n_steps=0", "checkpoint.best=")

@@ -1,4 +1,4 @@
-"""Long work between two steps shows how far it is, on a terminal and in a log."""
+"""Long work between two steps shows its progress, on a terminal and in a log."""
 
 import io
 
@@ -20,7 +20,7 @@ def test_without_a_bar_there_is_a_line_for_every_tenth(capsys: pytest.CaptureFix
     assert printed[-1] == "Solve rates: 30 of 30 (100%)"
 
 
-def test_the_run_has_a_bar_for_it_while_it_lasts() -> None:
+def test_on_a_terminal_it_has_a_bar_while_it_lasts() -> None:
     bar = Progress()
     bar.progress = CustomProgress(console=Console(file=io.StringIO(), force_terminal=True))
     assert bar.is_live

@@ -43,7 +43,7 @@ def values(folder: Path, tag: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A short run of the laptop recipe that is long enough to learn something, and what it printed."""
+    """The folder of a short run of the laptop recipe, long enough to learn something, and what it printed."""
     root = tmp_path_factory.mktemp("runs")
     done = succeed(
         f"run.root={root}",
@@ -95,7 +95,7 @@ def test_the_run_folder_holds_all_it_should(learned: tuple[Path, str]) -> None:
     assert expected <= set(read_scalars(folder))
 
 
-def test_every_rollout_is_in_parquet_with_what_it_was_judged(learned: tuple[Path, str]) -> None:
+def test_every_rollout_is_in_parquet_with_its_verdict(learned: tuple[Path, str]) -> None:
     files = sorted((learned[0] / "rollouts").glob("*.parquet"))
     assert len(files) == STEPS
     rows = pq.read_table(files[0]).to_pylist()
@@ -182,7 +182,7 @@ def test_log_probs_agree_below_temperature_1_too(tmp_path: Path) -> None:
     assert max(gaps) <= 1e-4
 
 
-def test_without_the_sync_the_log_probs_part(tmp_path: Path) -> None:
+def test_without_the_sync_the_log_probs_differ(tmp_path: Path) -> None:
     (tmp_path / "forget_sync.py").write_text(
         "from lightning.pytorch import Callback\n\n\n"
         "class ForgetSync(Callback):\n"
@@ -240,7 +240,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("overrides", "said"), BAD, ids=lambda value: value[0][:40])
-def test_what_cannot_work_is_one_clear_line(tmp_path: Path, overrides: list[str], said: list[str]) -> None:
+def test_an_error_of_the_user_is_one_clear_line(tmp_path: Path, overrides: list[str], said: list[str]) -> None:
     (tmp_path / "broken.jsonl").write_text('{"question": "1+1", "answer": 2}\n{"question": \n')
     (tmp_path / "fields.jsonl").write_text('{"question": "1+1", "answer": 2}\n')
     (tmp_path / "empty.jsonl").write_text("")
@@ -260,7 +260,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
     assert all(text in lines[0] for text in said), lines[0]
 
 
-def test_a_checkpoint_that_is_not_whole_or_not_of_this_run_is_one_clear_line(
+def test_a_checkpoint_that_is_incomplete_or_of_another_run_is_one_clear_line(
     learned: tuple[Path, str], tmp_path: Path
 ) -> None:
     checkpoint = learned[0] / "checkpoints" / "step-000020"

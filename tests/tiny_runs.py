@@ -1,4 +1,4 @@
-"""Small real runs for the tests: the laptop policy under Lightning and FSDP2, engine and judge of the test's choice."""
+"""Small real runs for the tests: the laptop policy under Lightning and FSDP2, with the test's own engine and judge."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -60,18 +60,18 @@ def transformers_engine(max_num_seqs: int = 64) -> TransformersEngine:
 
 
 def alone(engine: Engine, submit: Submit) -> SharedEngines:
-    """One engine on one rank."""
+    """Return the engines of a run with one engine on one rank."""
     ranks = EngineRanks()
     return SharedEngines(engine, ranks, WorkQueue(ranks, None), submit, tokenizer(), 64)
 
 
 def starts_with_a(problem: Problem, response: str) -> float:
-    """A toy reward that the laptop policy earns in nearly half of its responses, with their first token."""
+    """Return a toy reward that the laptop policy earns in nearly half of its responses, with their first token."""
     return float(response.startswith("a"))
 
 
 class JudgeHere:
-    """Judges with a plain function, at once and in this process, for rewards that no verifier gives."""
+    """A judge that calls a plain function, at once and in this process, for rewards that no verifier gives."""
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
@@ -97,7 +97,7 @@ def rollout(
     sample: int = 0,
     prompt: Prompt | None = None,
 ) -> Rollout:
-    """A rollout as `collect` would make it; log-probs are -1 each unless given."""
+    """Return a rollout as `collect` would make it; log-probs are -1 each unless given."""
     prompt = prompt or prompts(1)[0]
     response = tokenizer().decode(response_ids, skip_special_tokens=True)
     generation = Generation(
@@ -117,7 +117,7 @@ def rollout_batch(
 
 
 def tiny_config(root: Path, *overrides: str) -> Config:
-    """The math recipe with 2 prompts × 4 rollouts of at most 2 tokens, weights that only rewards move."""
+    """Return the math recipe with 2 prompts × 4 rollouts of at most 2 tokens, and weights that only rewards move."""
     return compose(
         [
             "recipe=laptop_math",
@@ -140,7 +140,7 @@ def tiny_config(root: Path, *overrides: str) -> Config:
 
 @dataclass
 class Recorder(Callback):
-    """Keeps each step's batch, its metrics, and the optimizer's learning rate as it was used."""
+    """A callback that keeps each step's batch, its metrics, and the learning rate that the optimizer used."""
 
     batches: list[RolloutBatch] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
@@ -156,7 +156,7 @@ class Recorder(Callback):
 
 
 class Then(Callback):
-    """Calls a function after every rollout step."""
+    """A callback that calls a function after every rollout step."""
 
     def __init__(self, function: Callable[[Trainer, Any], None]) -> None:
         self.function = function
@@ -167,7 +167,7 @@ class Then(Callback):
 
 @dataclass
 class Fitted:
-    """What is left of a run."""
+    """What remains of a run."""
 
     config: Config
     policy: PolicyModule
@@ -188,7 +188,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     whole: bool = False,
 ) -> Fitted:
-    """Trains as `run/train.py` does, in this process. `whole` keeps evaluation, rollout files and checkpoints."""
+    """Train as `training/train.py` does, in this process; `whole` keeps evaluation, rollout files and checkpoints."""
     quiet()
     claim_alone()
     evaluation = HeldOutEvaluation(config.evaluation.every_n_steps)

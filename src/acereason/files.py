@@ -13,20 +13,20 @@ PARTIAL = ".partial"
 
 
 def partial_path(path: Path) -> Path:
-    """Return the hidden name beside `path` that it is written under; patterns such as `*.parquet` do not match it."""
+    """Return the hidden name beside `path` to write it under; patterns such as `*.parquet` do not match it."""
     return path.with_name(f".{path.name}{PARTIAL}")
 
 
 @contextmanager
 def whole_file(path: Path, beside: Path | None = None) -> Iterator[Path]:
-    """Yield where to write; when the block ends well, that file takes the name `path`, and the place of a file there.
+    """Yield a path to write to; if the block succeeds, rename that file to `path`, replacing an earlier file.
 
-    Its content is on the disk before it has the name, so that a power failure leaves no file that only looks complete.
-    When the block fails, nothing is left of it and `path` is as it was.
+    The content is on the disk before the file is renamed, so that a power failure leaves no file that only looks
+    complete. If the block fails, the new file is removed and `path` stays as it was.
 
     Args:
-        path: the file.
-        beside: where to write, in the same folder; `partial_path(path)` when None.
+        path: of the file.
+        beside: path to write to, in the same folder; `partial_path(path)` if None.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = beside or partial_path(path)
@@ -45,7 +45,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the disk keep a file's content, or a folder's names, through a power failure."""
+    """Flush a file's content, or a folder's names, to the disk, so that they survive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""How far long work between two steps is: in the run's progress bar, or line by line where there is none."""
+"""The progress of long work between two steps: in the run's progress bar, or line by line if there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Advance = Callable[[int], object]
 
 @contextmanager
 def shown_progress(trainer: Trainer, description: str, total: int) -> Iterator[Advance]:
-    """Shows work of `total` parts on rank 0; yields what is to be told how many more are done."""
+    """Show the progress of `total` parts on rank 0; yield a function to call with the number of parts just done."""
     bar = trainer.progress_bar_callback
     if not trainer.is_global_zero:
         yield lambda count: None
@@ -25,13 +25,13 @@ def shown_progress(trainer: Trainer, description: str, total: int) -> Iterator[A
 
 
 class Lines:
-    """A line for every tenth that is done, for logs."""
+    """Progress for logs: a line for every tenth that is done."""
 
     def __init__(self, description: str, total: int) -> None:
         self.description, self.total, self.done = description, total, 0
 
     def __call__(self, count: int) -> None:
-        """Counts, and prints when another tenth is full."""
+        """Count parts as done; print a line if another tenth is complete."""
         before, self.done = self.done, self.done + count
         if self.total and self.done * 10 // self.total > before * 10 // self.total:
             share = f"{self.done / self.total:.0%}"
@@ -51,7 +51,7 @@ class Progress(RichProgressBar):
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """The few numbers that tell how it goes."""
+        """Return the few numbers that show how the run is going."""
         metrics = trainer.callback_metrics
         return {label: format(metrics[tag].item(), form) for tag, label, form in self.SHOWN if tag in metrics}
 
@@ -60,12 +60,12 @@ class Progress(RichProgressBar):
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody sees it move: not in a log file, where it is written once it is over."""
+        """True if it moves on a terminal; in a log file it would appear only once it is over."""
         return self.progress is not None and self.progress.console.is_terminal
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A second bar for work between two steps; yields what moves it on by so many parts."""
+        """Show a second bar for work between two steps; yield a function that advances it by a number of parts."""
         assert self.progress is not None
         progress, task = self.progress, self._add_task(total, description)
 

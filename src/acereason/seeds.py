@@ -1,4 +1,4 @@
-"""Random numbers that follow from what they are for, never from a stream that remembers."""
+"""Random numbers that are derived from what they are for, never drawn from a stream with a state."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The Parquet tables that runs leave: what each column holds, and how a table is written and read.
+"""The Parquet tables that runs write: what each column holds, and how a table is written and read.
 
-There is one table of responses. Training, held-out evaluation, the refilter and whatever else samples responses write
-the columns of `RESPONSES`; training appends those of `TRAINING`. Each column carries its meaning in the file, too:
+Every table of responses has the columns of `RESPONSES`, whether training, held-out evaluation, the refilter or
+something else sampled them; training appends those of `TRAINING`. A file describes its columns, too:
 `pyarrow.parquet.read_schema(path).field("reward").metadata`.
 """
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from acereason.files import whole_file
 
 KEY = b"key"
-"""Metadata of a file that says what decided its rows."""
+"""Key of the metadata in which a file says what decided its rows."""
 
 
 class Column(NamedTuple):
@@ -43,11 +43,11 @@ RESPONSES = {
     "reason": Column(pa.string(), "why: `correct`, `wrong_answer`, `no_answer`, `timeout` …"),
     "seconds": Column(
         pa.float64(),
-        "wall time of the judgement; 0 where an equal one was known; null in attempts, whose files hold the same bytes "
-        "however often a run was killed",
+        "wall time of the judgement; 0 where the verdict of an identical one was reused; null in attempts, whose files "
+        "hold the same bytes however often a run was killed",
     ),
 }
-"""The columns of every table of responses: one row a response."""
+"""The columns of every table of responses, with one row for each response."""
 
 TRAINING = {
     "step": Column(pa.int64(), "rollout step, from 0: the updates that the sampling weights had seen"),
@@ -57,7 +57,7 @@ TRAINING = {
     "response_ids": Column(pa.list_(pa.int64()), "the response as tokens; the loss uses these"),
     "logprobs": Column(pa.list_(pa.float64()), "log-prob of each response token under the engine, at the temperature"),
 }
-"""What training appends."""
+"""The columns that training appends."""
 
 SOLVE_RATES = {
     "problem": RESPONSES["problem"],
@@ -70,15 +70,15 @@ SOLVE_RATES = {
     "truncated": Column(pa.float64(), "share of the responses that hit the length limit"),
     "kept": Column(pa.bool_(), "whether the refilter kept the problem in the pool"),
 }
-"""The columns of a table of solve rates: one row a problem."""
+"""The columns of a table of solve rates, with one row for each problem."""
 
 
 def write_table(path: Path, columns: Mapping[str, Column], rows: Iterable[Mapping[str, Any]], key: str = "") -> None:
-    """Write rows as Parquet, whole or not at all; equal rows give equal bytes.
+    """Write rows as Parquet, whole or not at all; the same rows give the same bytes.
 
     Args:
-        path: the file.
-        columns: by name, in order; a row may lack some, which are null then.
+        path: of the file.
+        columns: by name, in order; those that a row lacks are null.
         rows: by name of the column.
         key: what decided the rows, for `read_rows`.
     """
@@ -89,7 +89,7 @@ def write_table(path: Path, columns: Mapping[str, Column], rows: Iterable[Mappin
 
 
 def read_rows(path: Path, key: str) -> list[dict[str, Any]] | None:
-    """Return the rows of a file that `key` decided; None when there is no such file, it is torn, or of another key."""
+    """Return the rows of a file that was written with `key`; None if it is missing, torn, or of another key."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException):

@@ -69,7 +69,7 @@ def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
     stop_after: int,
     again: int,
 ) -> None:
-    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_chunk_size", lambda engines, attempts: 2)
     config = resumable(tmp_path)
     # One that is asked to leave saves there and then; one that is killed had to save before.
     config.checkpoint.every_n_steps = 0 if error is StopRequested else 2
@@ -102,7 +102,7 @@ def test_a_run_that_was_interrupted_before_its_first_step_resumes_with_what_was_
     stop_after: int,
     again: int,
 ) -> None:
-    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_chunk_size", lambda engines, attempts: 2)
     config = resumable(tmp_path)
     config.ckpt = "auto"
     with pytest.raises(error):
@@ -147,7 +147,7 @@ def test_what_was_measured_of_another_policy_or_of_other_problems_is_measured_ag
     change: Callable[[Config, pytest.MonkeyPatch], None],
     again: int,
 ) -> None:
-    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_chunk_size", lambda engines, attempts: 2)
     config = config_of(tmp_path, "ckpt=auto", "trainer.max_steps=1", keep_solved_at_most=3)
     config.model.path = str(shutil.copytree(MODEL, tmp_path / "model"))
     with pytest.raises(StopRequested):

@@ -1,4 +1,4 @@
-"""Prompts become judged rollouts: in order, judged as they finish, and never longer than the context."""
+"""Prompts become judged rollouts: in order, judged as they finish, never longer than the context."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ RIGHT = Verdict(1.0, "", "correct", 0.0)
 
 
 class BackwardsEngine:
-    """Finishes the last request first and tells a watcher before and after each response."""
+    """An engine that finishes the last request first and logs every response, and its end."""
 
     def __init__(self, log: list[str]) -> None:
         self.log = log
@@ -48,8 +48,8 @@ class BackwardsEngine:
 
 
 def collect_with(engine: Engine, submit, samples: int = 2, count: int = 3) -> Collected:
-    phase = SamplingJob(prompts(count), samples, Sampling(8), lambda p, n: 1000 * len(p.question) + n)
-    return collect(engine, submit, tokenizer(), phase, range(len(phase)))
+    job = SamplingJob(prompts(count), samples, Sampling(8), lambda p, n: 1000 * len(p.question) + n)
+    return collect(engine, submit, tokenizer(), job, range(len(job)))
 
 
 def groups_of(collected: Collected, samples: int = 2) -> list[list[Rollout]]:
@@ -68,11 +68,11 @@ def test_groups_are_in_order_whatever_finishes_first() -> None:
         assert {(r.problem.id, r.prompt, r.prompt_ids) for r in group} == {(prompt.problem.id, prompt.text, prompt.ids)}
 
 
-def test_numbers_are_asked_for_as_there_is_room_and_only_those_are_answered() -> None:
+def test_numbers_are_drawn_when_there_is_room_and_only_those_are_answered() -> None:
     asked: list[int] = []
 
     class TwoAtATime(ScriptedEngine):
-        """Holds two requests, and notes how many numbers were drawn when each response is finished."""
+        """An engine that holds two requests, and notes how many numbers were drawn when each response is finished."""
 
         def generate(self, requests, sampling, concurrency=None, should_stop=never) -> Iterator[Generation]:
             waiting, running = iter(requests), []
@@ -86,8 +86,8 @@ def test_numbers_are_asked_for_as_there_is_room_and_only_those_are_answered() ->
             yield number
 
     seen: list[int] = []
-    phase = SamplingJob(prompts(3), 2, Sampling(8), lambda p, n: n)
-    collected = collect(TwoAtATime(lambda r: [5]), JudgeHere(lambda p, r: 0.0).submit, tokenizer(), phase, numbers())
+    job = SamplingJob(prompts(3), 2, Sampling(8), lambda p, n: n)
+    collected = collect(TwoAtATime(lambda r: [5]), JudgeHere(lambda p, r: 0.0).submit, tokenizer(), job, numbers())
     assert seen == [2, 2, 3]
     assert [(n, r.problem.id, r.sample) for n, r in collected.rollouts.items()] == [
         (0, prompts(3)[0].problem.id, 0),
@@ -98,10 +98,10 @@ def test_numbers_are_asked_for_as_there_is_room_and_only_those_are_answered() ->
 
 def test_a_stop_in_the_middle_of_generation_leaves_nothing_half_done() -> None:
     answered: list[str] = []
-    phase = SamplingJob(prompts(3), 2, Sampling(8), lambda p, n: n)
+    job = SamplingJob(prompts(3), 2, Sampling(8), lambda p, n: n)
     submit = JudgeHere(lambda p, r: answered.append(r) or 0.0).submit
     engine = ScriptedEngine(lambda r: [5])
-    collected = collect(engine, submit, tokenizer(), phase, range(6), None, lambda: len(answered) == 3)
+    collected = collect(engine, submit, tokenizer(), job, range(6), None, lambda: len(answered) == 3)
     assert (len(answered), collected.complete, collected.rollouts) == (3, False, {})
 
 
@@ -151,8 +151,8 @@ def test_real_verifiers_judge_the_text_without_its_end_token(verifiers: Verifier
         said = right if request.id % 2 == 0 else (right + 1) % 10
         return [*tokenizer().encode(f"a</think>\n\\boxed{{{said}}}"), tokenizer().eos_token_id]
 
-    phase = SamplingJob(prompts(3), 2, Sampling(30), lambda p, n: n)
-    collected = collect(ScriptedEngine(script), verifiers.submit, tokenizer(), phase, range(6))
+    job = SamplingJob(prompts(3), 2, Sampling(30), lambda p, n: n)
+    collected = collect(ScriptedEngine(script), verifiers.submit, tokenizer(), job, range(6))
     assert [[r.verdict.reward for r in group] for group in groups_of(collected)] == [[1, 0]] * 3
     assert [group[0].verdict.extracted for group in groups_of(collected)] == answers
     assert all(r.response.endswith("}") for group in groups_of(collected) for r in group)

@@ -1,4 +1,4 @@
-"""Sums of weights tell an engine that has them from one that does not, however it lays them out."""
+"""Sums of weights tell whether an engine has them, in whatever layout."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_parts_on_two_ranks_are_added_and_copies_are_not() -> None:
     here = {"lm_head": (4.0, 1), "model.embed_tokens": (4.0, 1), "model.layers.0.qkv_proj": (2.0, 1)}
     here["model.norm"] = (2.0, 2)
     sums = {f"{name}.weight": EngineSum(value, copies, 0.0) for name, (value, copies) in here.items()}
-    others = torch.tensor([6.0, 6.0, 2.5, 1.0], dtype=torch.float64)  # in the order of names; of the norm a half
+    others = torch.tensor([6.0, 6.0, 2.5, 1.0], dtype=torch.float64)  # in the order of names; half of the norm's
     assert watched().check(sums, lambda values: values + others) == 4
 
 

@@ -1,4 +1,4 @@
-"""The queue of prompts: every number to one engine, on demand or in equal shares."""
+"""The queue of work: every number goes to one engine, on demand or in equal shares."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from acereason.engines.queue import EngineRanks, WorkQueue
 
 
 class Counters:
-    """What `torch.distributed.Store` does, for engines of one process."""
+    """The counters of a `torch.distributed.Store`, for engines in one process."""
 
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
@@ -32,13 +32,13 @@ def queues(store: Counters, engines: int = 3) -> list[WorkQueue]:
     return [WorkQueue(engine(number, engines), store) for number in range(engines)]
 
 
-def test_whoever_asks_gets_the_next_number_and_none_is_given_twice() -> None:
+def test_the_engine_that_asks_gets_the_next_number_and_none_is_given_twice() -> None:
     first, second, _ = (queue.numbers(4, 0) for queue in queues(Counters()))
     assert [next(first), next(second), next(first), next(first)] == [0, 1, 2, 3]
     assert list(first) == list(second) == []
 
 
-def test_every_engine_has_its_hand_whoever_is_first_and_the_rest_is_drawn() -> None:
+def test_every_engine_has_its_hand_whichever_is_first_and_the_rest_is_drawn() -> None:
     first, second, third = (queue.numbers(9, 2) for queue in queues(Counters()))
     assert [next(third), next(third), next(third)] == [4, 5, 6]
     assert [next(first), next(first), next(first)] == [0, 1, 7]
@@ -46,7 +46,7 @@ def test_every_engine_has_its_hand_whoever_is_first_and_the_rest_is_drawn() -> N
     assert list(first) == list(third) == []
 
 
-def test_every_phase_starts_anew_and_old_counters_are_forgotten() -> None:
+def test_every_job_starts_from_0_and_old_counters_are_deleted() -> None:
     store = Counters()
     [queue] = queues(store, engines=1)
     assert [list(queue.numbers(n, 1)) for n in (2, 3, 2)] == [[0, 1], [0, 1, 2], [0, 1]]

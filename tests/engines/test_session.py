@@ -1,4 +1,4 @@
-"""A session without a Trainer: what the page shows works as it stands, on one rank and on two."""
+"""A session without a Trainer: the code of the page works as it stands, on one rank and on two."""
 
 import re
 import subprocess
@@ -55,7 +55,7 @@ def test_the_page_names_every_column(one_rank: Path) -> None:
     assert {name for cell in named for name in re.findall(r"`(\w+)`", cell)} == set(RESPONSES)
 
 
-def test_two_ranks_meet_share_the_work_and_leave_the_same_bytes(one_rank: Path, tmp_path: Path) -> None:
+def test_two_ranks_join_share_the_work_and_leave_the_same_bytes(one_rank: Path, tmp_path: Path) -> None:
     lines = run_page(tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     assert len(lines) == 8
     assert (tmp_path / "look.parquet").read_bytes() == one_rank.read_bytes()

@@ -1,4 +1,4 @@
-"""Engines that share a phase: a fair order, everything home, and one word for all ranks when it is cut short."""
+"""Engines that share a job: a fair order, every rollout sent to its owner, and one stop for all ranks."""
 
 from math import inf
 
@@ -38,18 +38,18 @@ def job() -> SamplingJob:
     return SamplingJob(prompts(3), 2, Sampling(8), lambda problem, sample: sample)
 
 
-def test_groups_come_home_in_order_with_their_mean_lengths() -> None:
+def test_groups_arrive_in_order_with_their_mean_lengths() -> None:
     def script(request: Request) -> list[int]:
         return [5] * (1 + request.id)
 
-    home = alone(ScriptedEngine(script), JudgeHere(lambda p, r: 1.0).submit).collect(job())
-    assert [[r.problem.id for r in group] for group in home.groups] == [[p.problem.id] * 2 for p in prompts(3)]
-    assert [[len(r.generation.token_ids) for r in group] for group in home.groups] == [[1, 2], [3, 4], [5, 6]]
-    assert (home.first, home.lengths, home.idle) == (0, [1.5, 3.5, 5.5], 0.0)
-    assert set(home.seconds) == {"generate", "verify_exposed"}
+    arrived = alone(ScriptedEngine(script), JudgeHere(lambda p, r: 1.0).submit).collect(job())
+    assert [[r.problem.id for r in group] for group in arrived.groups] == [[p.problem.id] * 2 for p in prompts(3)]
+    assert [[len(r.generation.token_ids) for r in group] for group in arrived.groups] == [[1, 2], [3, 4], [5, 6]]
+    assert (arrived.first, arrived.lengths, arrived.idle) == (0, [1.5, 3.5, 5.5], 0.0)
+    assert set(arrived.seconds) == {"generate", "verify_exposed"}
 
 
-def test_a_stop_ends_the_phase_for_all() -> None:
+def test_a_stop_ends_the_job_for_all() -> None:
     answered: list[str] = []
     engines = alone(ScriptedEngine(lambda r: [5]), JudgeHere(lambda p, r: answered.append(r) or 0.0).submit)
     engines.stop_requested = lambda: len(answered) == 4

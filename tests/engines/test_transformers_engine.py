@@ -1,4 +1,4 @@
-"""The transformers engine: the policy's own probabilities, seeds that decide everything, weights as last synced."""
+"""The transformers engine: the policy's own probabilities, seeds that decide everything, the weights as synced."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Attempts: counted as a reader would, by seeds that nothing else decides, and kept through a kill."""
+"""Attempts: counted as a reader would, with seeds of their own, and kept through a kill."""
 
 import json
 import os
@@ -36,7 +36,7 @@ TABLE = "refilter/step-000007.parquet"
 
 
 class Attempts:
-    """Engines whose response to a request depends on its seed alone; counts what they are asked."""
+    """Engines whose response to a request depends on its seed alone, and a list of all requests."""
 
     def __init__(self, right: int = 2, stop_after: int | None = None) -> None:
         self.right, self.stop_after = right, stop_after
@@ -58,7 +58,7 @@ def run(engines: SharedEngines, root: Path | None = None, **how: Any) -> list[Pr
 
 
 def expected(key: AttemptKey = KEY, n: int = N, right: int = 2) -> list[int]:
-    """How often each problem is solved."""
+    """Return how often each problem is solved."""
     problems = [prompt.problem for prompt in PROMPTS]
     return [sum(key.seed_of(problem, sample) % 3 < right for sample in range(n)) for problem in problems]
 
@@ -67,11 +67,11 @@ def names(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "refilter").iterdir())
 
 
-def test_attempts_are_counted_and_their_lengths_and_cuts_too() -> None:
+def test_attempts_are_counted_with_their_lengths_and_cuts() -> None:
     found = run(Attempts().engines)
     assert [scores.problem for scores in found] == IDS
     assert [scores.solved for scores in found] == expected()
-    assert len(set(expected())) > 1  # or this would say little
+    assert len(set(expected())) > 1  # otherwise the test would say little
     for prompt, scores, solved in zip(PROMPTS, found, expected(), strict=True):
         wrong, rate = N - solved, SolveRate.of(scores)
         assert (rate.attempts, rate.solve_rate) == (4, 1 - wrong / 4)
@@ -81,7 +81,7 @@ def test_attempts_are_counted_and_their_lengths_and_cuts_too() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 6])
-def test_chunks_decide_nothing(tmp_path: Path, chunk: int) -> None:
+def test_chunks_change_no_result(tmp_path: Path, chunk: int) -> None:
     attempts = Attempts()
     found = run(attempts.engines, tmp_path / "chunks", chunk=chunk)
     assert [scores.solved for scores in found] == expected()
@@ -109,7 +109,7 @@ def test_each_response_is_on_disk_as_soon_as_it_is_judged(tmp_path: Path) -> Non
     assert seen == list(range(24))
 
 
-def test_attempts_that_were_stopped_are_resumed_at_the_next_response(tmp_path: Path) -> None:
+def test_stopped_attempts_resume_at_the_next_response(tmp_path: Path) -> None:
     stopped = Attempts(stop_after=19)  # in the fifth problem
     with pytest.raises(StopRequested):
         run(stopped.engines, tmp_path, chunk=2)
@@ -134,7 +134,7 @@ def test_attempts_that_are_on_disk_are_not_made_again(tmp_path: Path) -> None:
     assert (tmp_path / TABLE).stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_journals_that_a_kill_left_beside_the_table_go(tmp_path: Path) -> None:
+def test_journals_that_a_kill_left_beside_the_table_are_removed(tmp_path: Path) -> None:
     run(Attempts().engines, tmp_path)
     table = (tmp_path / TABLE).read_bytes()
     left = AttemptFiles(tmp_path / TABLE, KEY.digest(N, SAMPLING))
@@ -158,7 +158,7 @@ def test_journals_that_a_kill_left_beside_the_table_go(tmp_path: Path) -> None:
     ids=["seed", "n", "sampling", "decided_by"],
 )
 @pytest.mark.parametrize("stop_after", [19, None], ids=["journal", "table"])
-def test_files_of_other_attempts_are_not_taken(
+def test_files_of_other_attempts_are_not_used(
     tmp_path: Path, key: AttemptKey, n: int, sampling: Sampling, stop_after: int | None
 ) -> None:
     if stop_after:
@@ -187,7 +187,7 @@ def cut_in_the_key(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("damage", "left"), [(cut, 6), (empty, 24), (cut_in_the_key, 24)])
-def test_what_a_kill_tore_is_made_again(tmp_path: Path, damage: Callable[[Path], None], left: int) -> None:
+def test_rows_that_a_kill_tore_are_sampled_again(tmp_path: Path, damage: Callable[[Path], None], left: int) -> None:
     with pytest.raises(StopRequested):
         run(Attempts(stop_after=19).engines, tmp_path)
     damage(tmp_path / "refilter" / "step-000007-rank-0-0.jsonl")
@@ -282,7 +282,7 @@ dist.destroy_process_group()
 """
 
 
-def test_two_ranks_attempt_together_and_know_and_leave_the_same(tmp_path: Path) -> None:
+def test_two_ranks_attempt_together_and_return_and_leave_the_same(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]

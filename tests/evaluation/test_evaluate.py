@@ -29,7 +29,7 @@ def run(
 
 
 def scripted() -> ScriptedEngine:
-    """Problems 0 to 3 get 4, 2, 0 and 2 of 4 samples that start with `a`; sample n has n + 1 more letters."""
+    """Return an engine: 4, 2, 0, 2 of 4 samples of problems 0 to 3 start with `a`; sample n has n + 1 more letters."""
     right = [4, 2, 0, 2]
 
     def script(request: Request) -> list[int]:
@@ -67,7 +67,7 @@ def responses(table: Path) -> list[str]:
     return pq.read_table(table)["response"].to_pylist()
 
 
-def test_the_same_seed_finds_the_same_and_another_one_does_not(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_responses_and_another_one_does_not(tmp_path: Path) -> None:
     engine, texts = transformers_engine(), []
     for number, seed in enumerate((0, 0, 1)):
         run(engine, length=16, seed=seed, table=tmp_path / f"{number}.parquet")

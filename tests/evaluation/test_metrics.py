@@ -1,4 +1,4 @@
-"""Facts about estimates of solve rates, with numbers worked by hand."""
+"""Facts about estimates from solve rates, with numbers worked out by hand."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_pass_at_k_refuses_what_it_cannot_estimate() -> None:
 
 def test_standard_error_counts_problems_not_samples() -> None:
     # Problem means 1, 0, 1, 0: mean 1/2, variance 4 · 0.25 / 3 = 1/3, error √(1/3 / 4) = 0.288675, whether
-    # each mean comes from one sample or from a hundred alike.
+    # each mean comes from one sample or from a hundred of the same.
     assert standard_error(doubles(1, 0, 1, 0)).item() == pytest.approx(math.sqrt(1 / 12), rel=1e-12)
     assert standard_error(doubles(0.5, 0.5, 0.5)).item() == 0
     assert math.isnan(standard_error(doubles(1)).item())

@@ -1,4 +1,4 @@
-"""Solve rates: a row a problem, and read from whatever file has them."""
+"""Solve rates: one row for each problem, and read from any file that has them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from acereason.errors import UserError
 from acereason.evaluation.solve_rates import SolveRate, read_rates, write_rates
 
 
-def test_the_table_has_a_row_a_problem(tmp_path: Path) -> None:
+def test_the_table_has_a_row_for_each_problem(tmp_path: Path) -> None:
     table = tmp_path / "rates.parquet"
     rates = [SolveRate("p1", "math", 3, 4, 1, 0.25, 9.5, 0.5), SolveRate("p2", "code", None, None, None, 0.75)]
     write_rates(table, rates, {"p1"})

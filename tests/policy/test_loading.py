@@ -159,7 +159,7 @@ def test_release_gives_back_what_a_forward_pass_gathered(on_two_ranks: list[dict
 def test_a_hub_name_that_gives_nothing_is_refused_on_every_rank(on_two_ranks: list[dict[str, Any]]) -> None:
     first, second = (rank["refusal"] for rank in on_two_ranks)
     assert first == second
-    assert first.startswith("model.path=nobody/nothing: no such folder, and the hub does not give it: ")
+    assert first.startswith("model.path=nobody/nothing: no such folder, and the hub does not provide it: ")
     assert "\n" not in first
 
 

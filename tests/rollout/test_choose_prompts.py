@@ -1,4 +1,4 @@
-"""What a step draws, and with which seeds, is decided by its number alone."""
+"""The number of a step alone decides what it draws, and with which seeds."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_an_epoch_draws_every_problem_once(count: int, number: int) -> None:
     assert sorted(epoch(IDS, count, number)) == sorted(IDS)
 
 
-def test_problems_that_fill_no_step_wait_for_the_next_epoch() -> None:
+def test_problems_left_over_by_the_last_step_wait_for_the_next_epoch() -> None:
     drawn = epoch(IDS, 5, 0)
     assert len(drawn) == len(set(drawn)) == 10
     assert {i for number in range(20) for i in epoch(IDS, 5, number)} == set(IDS)

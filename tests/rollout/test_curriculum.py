@@ -1,4 +1,4 @@
-"""The curriculum: starts from the settings, changes on record alone, is plain data, and comes back in place."""
+"""The curriculum starts from the settings, records every change, is plain data, and is restored in place."""
 
 import json
 from dataclasses import fields
@@ -45,7 +45,7 @@ def test_it_starts_with_the_settings_at_step_0_with_all_problems(tmp_path: Path)
     )
 
 
-def test_a_change_takes_effect_and_is_on_record(tmp_path: Path) -> None:
+def test_a_change_takes_effect_and_is_recorded(tmp_path: Path) -> None:
     curriculum = fresh(tmp_path)
     curriculum.advance()
     changes = curriculum.change("length", "truncated 0.4", max_response_tokens=4, temperature=0.8)
@@ -53,7 +53,7 @@ def test_a_change_takes_effect_and_is_on_record(tmp_path: Path) -> None:
     assert changes == curriculum.history == [Change(1, "max_response_tokens", 2, 4, "length", "truncated 0.4")]
 
 
-def test_lists_are_on_record_by_their_size(tmp_path: Path) -> None:
+def test_lists_are_recorded_by_their_size(tmp_path: Path) -> None:
     assert [(change.what, change.before, change.after) for change in changed(tmp_path).history] == [
         ("pool", "all problems", "2 problems"),
         ("solve_rates", "0 problems", "1 problems"),
@@ -74,7 +74,7 @@ def test_stages_and_epochs_are_counted_from_their_beginning(tmp_path: Path) -> N
     assert (curriculum.stage_since, curriculum.pool_since) == (6, 6)
 
 
-def test_another_domain_has_all_its_problems_unless_a_pool_is_given(tmp_path: Path) -> None:
+def test_another_domain_takes_all_its_problems_unless_a_pool_is_given(tmp_path: Path) -> None:
     curriculum = changed(tmp_path)
     curriculum.change("a", "b", domain="code")
     assert curriculum.pool is None
@@ -82,7 +82,7 @@ def test_another_domain_has_all_its_problems_unless_a_pool_is_given(tmp_path: Pa
     assert curriculum.pool == ["p3"]
 
 
-def test_nothing_changes_off_the_record(tmp_path: Path) -> None:
+def test_nothing_changes_without_a_record(tmp_path: Path) -> None:
     curriculum = fresh(tmp_path)
     for name in (*CHANGEABLE, "step", "history"):
         with pytest.raises(AttributeError, match=rf"curriculum\.{name} cannot be assigned to: use curriculum\.change"):
@@ -108,7 +108,7 @@ def test_nothing_changes_off_the_record(tmp_path: Path) -> None:
         ({"step": 3}, "curriculum.step=3 (by me): no such value of the curriculum"),
     ],
 )
-def test_what_cannot_be_is_refused_and_nothing_changes(tmp_path: Path, values: dict[str, Any], said: str) -> None:
+def test_an_impossible_value_is_refused_and_nothing_changes(tmp_path: Path, values: dict[str, Any], said: str) -> None:
     curriculum = fresh(tmp_path)
     with pytest.raises(UserError) as caught:
         curriculum.change("me", "why not", **{"top_p": 0.5, **values})
@@ -130,7 +130,7 @@ def test_its_state_is_plain_data_with_every_field(tmp_path: Path) -> None:
     assert json.loads(json.dumps(state)) == state
 
 
-def test_loading_a_state_changes_the_object_that_everybody_holds(tmp_path: Path) -> None:
+def test_loading_a_state_changes_the_shared_object_in_place(tmp_path: Path) -> None:
     saved, curriculum = changed(tmp_path), fresh(tmp_path)
     held_elsewhere = curriculum
     curriculum.load_state_dict(json.loads(json.dumps(saved.state_dict())))

@@ -1,4 +1,4 @@
-"""The data module: what a step samples is decided when the step begins, from the curriculum as it is then."""
+"""The data module: what a step samples is decided when it begins, by the curriculum at that time."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def chosen(batch: RolloutBatch) -> list[str]:
     return [group[0].problem.id for group in batch.groups]
 
 
-def test_the_loader_yields_the_steps_still_to_do_and_nothing_else(tmp_path: Path) -> None:
+def test_the_loader_yields_the_remaining_steps_and_nothing_else(tmp_path: Path) -> None:
     data = data_module(tmp_path, "trainer.max_steps=5")
     assert list(data.train_dataloader()) == [0, 1, 2, 3, 4]
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_a_change_of_the_curriculum_reaches_the_very_next_batch(tmp_path: Path) 
     assert len({request.seed for request in asked}) == len(asked) == 28
 
 
-def test_shuffled_rewards_are_the_same_ones_at_other_places(tmp_path: Path) -> None:
+def test_shuffled_rewards_are_the_same_ones_in_other_places(tmp_path: Path) -> None:
     rewards = torch.arange(32.0).view(4, 8)
     moved = shuffled(rewards, 0, 3)
     assert moved.shape == (4, 8)
@@ -117,7 +117,7 @@ def test_held_out_evaluation_repeats_itself_while_the_policy_stays_the_same(tmp_
             assert [scores.problem for scores in result.domains["math"].problems] == [p.id for p in problems(12)[8:]]
             table = module.config.run.folder / "evaluations" / f"step-{step:06d}.parquet"
             found.append((step, pq.read_table(table)["response"].to_pylist()))
-            table.unlink()  # or the second one would be read from it
+            table.unlink()  # otherwise the second evaluation would be read from it
 
     config = tiny_config(tmp_path, "curriculum.max_response_tokens=12", "curriculum.learning_rate=1e-2")
     fit(config, callbacks=[Then(validate)])

@@ -1,4 +1,4 @@
-"""A pool is training problems of the curriculum's domain, each once; anything else ends the run with one line."""
+"""A pool holds training problems of the curriculum's domain, each once; anything else ends the run with one line."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def data_module(root: Path) -> RolloutDataModule:
     return RolloutDataModule(config, Curriculum.from_config(config), sources, HELD_OUT)
 
 
-def test_without_a_pool_it_is_all_training_problems_of_the_domain(tmp_path: Path) -> None:
+def test_without_a_pool_all_training_problems_of_the_domain_are_drawn_from(tmp_path: Path) -> None:
     data = data_module(tmp_path)
     assert data.pool_ids() == MATH
     data.curriculum.change("mine", "a test", domain="code")
@@ -40,16 +40,14 @@ def test_a_pool_is_what_the_callback_gave_and_changing_the_answer_changes_nothin
 @pytest.mark.parametrize(
     ("pool", "example", "fault"),
     [
-        ([*MATH, HELD_OUT[1].id], HELD_OUT[1].id, "held out, for evaluation alone"),
-        ([MATH[0], "p9"], "p9", "no problem of this run"),
-        ([MATH[0], ["p9"]], '["p9"]', "no problem of this run"),
+        ([*MATH, HELD_OUT[1].id], HELD_OUT[1].id, "held out, for evaluation only"),
+        ([MATH[0], "p9"], "p9", "not in this run"),
+        ([MATH[0], ["p9"]], '["p9"]', "not in this run"),
         ([MATH[0], CODE[2].id], CODE[2].id, "a code problem, but curriculum.domain is math"),
-        ([MATH[0], MATH[1], MATH[0]], MATH[0], "there twice"),
+        ([MATH[0], MATH[1], MATH[0]], MATH[0], "listed twice"),
     ],
 )
-def test_an_id_that_cannot_be_is_named_with_what_is_wrong(
-    tmp_path: Path, pool: list[Any], example: str, fault: str
-) -> None:
+def test_a_wrong_id_is_named_with_what_is_wrong(tmp_path: Path, pool: list[Any], example: str, fault: str) -> None:
     data = data_module(tmp_path)
     data.curriculum.change("mine", "a test", pool=pool)
     for _ in range(2):
@@ -61,7 +59,7 @@ def test_an_id_that_cannot_be_is_named_with_what_is_wrong(
         )
 
 
-def test_a_pool_that_was_right_is_looked_at_again_in_another_domain_and_when_it_has_changed(tmp_path: Path) -> None:
+def test_a_valid_pool_is_checked_again_in_another_domain_and_when_it_has_changed(tmp_path: Path) -> None:
     data, pool = data_module(tmp_path), [MATH[0], MATH[1]]
     data.curriculum.change("mine", "a test", pool=pool)
     assert data.pool_ids() == pool
@@ -70,7 +68,7 @@ def test_a_pool_that_was_right_is_looked_at_again_in_another_domain_and_when_it_
         data.pool_ids()
     data.curriculum.change("mine", "a test", domain="math", pool=pool)
     assert data.pool_ids() == pool
-    pool.append(HELD_OUT[0].id)  # without `change`, but what would be drawn from
+    pool.append(HELD_OUT[0].id)  # without `change`, but it would be drawn from
     with pytest.raises(UserError, match="is held out"):
         data.pool_ids()
 
@@ -80,5 +78,5 @@ def test_a_run_does_not_train_on_held_out_problems_when_a_callback_takes_all_pro
         module.curriculum.change("mine", "more", pool=list(trainer.datamodule.prompts))  # type: ignore[attr-defined]
 
     then = Then(everything)
-    with pytest.raises(UserError, match=r"curriculum\.pool \(by mine\): .* is held out, for evaluation alone"):
+    with pytest.raises(UserError, match=r"curriculum\.pool \(by mine\): .* is held out, for evaluation only"):
         fit(tiny_config(tmp_path), callbacks=[then])

@@ -1,4 +1,4 @@
-"""The numbers of a step, against numbers worked by hand."""
+"""The numbers of a step, compared with numbers worked out by hand."""
 
 import math
 
@@ -10,7 +10,7 @@ from acereason.rollout.metrics import RolloutMetrics, step_metrics
 
 
 def three_groups() -> RolloutBatch:
-    """All right, none right, one of four right; lengths 1 to 12, each token at log-prob -length/10."""
+    """Make groups with all right, none right, one of four right; lengths 1 to 12, each token at log-prob -length/10."""
     rewards = [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
     groups = []
     for group in range(3):
@@ -56,7 +56,7 @@ def with_seconds(batch: RolloutBatch) -> RolloutBatch:
     return batch
 
 
-def test_times_add_up_to_the_step_and_give_the_throughput() -> None:
+def test_times_add_up_to_the_step_and_to_the_throughput() -> None:
     metrics = step_metrics(with_seconds(three_groups()), 1.25, RolloutMetrics(), CPU)
     assert metrics["time/generate"] == 2.0
     assert metrics["time/verify_exposed"] == 0.25

@@ -1,4 +1,4 @@
-"""One rank of `test_export.py`: a policy sharded over all ranks makes one update and is saved as Lightning saves it.
+"""One rank of `test_export.py`: a policy split across all ranks makes one update and is saved as Lightning saves it.
 
 python -m torch.distributed.run --nproc-per-node 2 save_sharded.py MODEL CHECKPOINT WEIGHTS
 """

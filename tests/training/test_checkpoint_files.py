@@ -1,4 +1,4 @@
-"""Which checkpoints count, which one a name means, and which one a run may go on from."""
+"""Which checkpoints count, which one a name means, and which one a run may resume from."""
 
 import json
 import os
@@ -33,13 +33,14 @@ FREE = {
     *("engine.gpu_memory_utilization", "engine.max_model_len", "engine.options"),
     *("sandbox.stop_at_first_failure", "sandbox.failing_first", "sandbox.allow_weak", "sandbox.without"),
 }
-"""Settings that change numbers by rounding, or how many there are; so do all of run, trainer, checkpoint and log."""
+"""Settings that change the numbers by rounding at most, or how many there are; so does every setting of run, trainer,
+checkpoint and log."""
 
 
 def checkpoint(
     folder: Path, step: int, score: float | None = None, *, name: str = "eval/pass@1", config: Config | None = None
 ) -> Path:
-    """A complete checkpoint of 10 bytes of weights."""
+    """Make a complete checkpoint with 10 bytes of weights."""
     path = folder / f"step-{step:06d}"
     path.mkdir(parents=True)
     (path / "__0_0.distcp").write_bytes(bytes(10))
@@ -50,7 +51,7 @@ def checkpoint(
     return path
 
 
-def break_off(path: Path) -> None:
+def truncate_weights(path: Path) -> None:
     os.truncate(path / "__0_0.distcp", 4)
 
 
@@ -58,24 +59,24 @@ def lose(path: Path) -> None:
     (path / "__0_0.distcp").unlink()
 
 
-def stay_without_manifest(path: Path) -> None:
+def lose_manifest(path: Path) -> None:
     (path / "checkpoint.json").unlink()
 
 
-def have_half_a_manifest(path: Path) -> None:
+def truncate_manifest(path: Path) -> None:
     os.truncate(path / "checkpoint.json", 20)
 
 
 DAMAGE = [
-    (break_off, "__0_0.distcp has 4 of its 10 bytes"),
+    (truncate_weights, "__0_0.distcp has 4 of its 10 bytes"),
     (lose, "__0_0.distcp is missing"),
-    (stay_without_manifest, "checkpoint.json is missing"),
-    (have_half_a_manifest, "checkpoint.json is broken"),
+    (lose_manifest, "checkpoint.json is missing"),
+    (truncate_manifest, "checkpoint.json is broken"),
 ]
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGE, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_damaged_checkpoint_is_passed_over_and_refused_by_name(
+def test_a_damaged_checkpoint_is_skipped_and_refused_by_name(
     tmp_path: Path, damage: Callable[[Path], None], said: str
 ) -> None:
     older, newest = checkpoint(tmp_path, 1), checkpoint(tmp_path, 2)
@@ -83,7 +84,8 @@ def test_a_damaged_checkpoint_is_passed_over_and_refused_by_name(
     damage(newest)
     assert what_is_missing(newest) == said
     assert find_checkpoint("last", tmp_path) == find_checkpoint("auto", tmp_path) == older
-    with pytest.raises(UserError, match=re.escape(f"ckpt={newest} is no complete checkpoint: {said}; use ckpt=last")):
+    refusal = re.escape(f"ckpt={newest} is not a complete checkpoint: {said}; use ckpt=last")
+    with pytest.raises(UserError, match=refusal):
         find_checkpoint(str(newest), tmp_path)
 
 
@@ -164,7 +166,7 @@ def test_settings_that_decide_the_numbers_must_be_the_same_or_be_changed_on_purp
     assert str(caught.value) == (
         "ckpt=last was trained with other settings: seed=7 (the checkpoint has 0), problems.levels=[2, 3] (the "
         "checkpoint has [2, 9]), curriculum.learning_rate=1e-05 (the checkpoint has 0.0001) and 1 more; give the same, "
-        "or ckpt_changes=true to go on with the new values"
+        "or set ckpt_changes=true to resume with the new values"
     )
     changed = check_fits(compose([*overrides, "run.name=x", "ckpt_changes=true"]), path)
     assert changed == ["seed", "problems.levels", "curriculum.learning_rate", "grpo.clip_low"]
@@ -228,7 +230,7 @@ def test_the_same_model_in_another_folder_fits(tmp_path: Path) -> None:
     assert check_fits(config, path) == []
 
 
-def test_a_model_on_the_hub_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_model_on_the_hub_is_identified_by_its_name(tmp_path: Path) -> None:
     trained = compose([])
     trained.model.path = "owner/model"
     path = checkpoint(tmp_path, 3, config=trained)
@@ -242,11 +244,12 @@ def test_a_model_on_the_hub_is_told_by_its_name(tmp_path: Path) -> None:
 def test_a_run_that_is_to_end_before_its_checkpoint_is_refused_and_one_that_is_over_is_not(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, 30)
     assert check_fits(compose(["trainer.max_steps=30"]), path) == []
-    with pytest.raises(UserError, match=r"trainer\.max_steps=29: .*step-000030 has 30 steps already"):
+    refusal = r"trainer\.max_steps=29: .*step-000030 has 30 steps already; give as many or more"
+    with pytest.raises(UserError, match=refusal):
         check_fits(compose(["trainer.max_steps=29"]), path)
 
 
-def test_a_run_goes_on_from_its_newest_checkpoint_only(tmp_path: Path) -> None:
+def test_a_run_resumes_from_its_newest_checkpoint_only(tmp_path: Path) -> None:
     folder = tmp_path / "x" / "checkpoints"
     older, newest = checkpoint(folder, 20), checkpoint(folder, 40)
     check_branch(newest, folder)
@@ -263,7 +266,7 @@ def test_a_fresh_start_takes_a_folder_without_checkpoints(tmp_path: Path) -> Non
     folder = tmp_path / "x" / "checkpoints"
     check_branch(None, folder)
     path = checkpoint(folder, 20)
-    with pytest.raises(UserError, match=f"{tmp_path}/x holds checkpoints already: ckpt=last goes on with it"):
+    with pytest.raises(UserError, match=f"{tmp_path}/x holds checkpoints already: resume with ckpt=last, or "):
         check_branch(None, folder)
     lose(path)
     check_branch(None, folder)

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, the newest and the best stay, and a run that goes on is the one never killed."""
+"""Checkpoints are whole or missing, the newest and the best stay, and a resumed run equals one that was not killed."""
 
 import errno
 import re
@@ -33,7 +33,7 @@ def checkpoints(folder: Path) -> list[str]:
 
 
 def points(folder: Path) -> Points:
-    """Every scalar and text in TensorBoard as (step, value), in the order of writing, but for times."""
+    """Return every scalar and text in TensorBoard as (step, value), in the order of writing, except times."""
     events = EventAccumulator(str(folder / "events"), size_guidance={"scalars": 0, "tensors": 0}).Reload()
     found: Points = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     for tag in events.Tags()["tensors"]:
@@ -55,7 +55,7 @@ def assert_same_run(resumed: Fitted, whole: Fitted) -> None:
 
 
 def colder(trainer: Trainer, module: Any) -> None:
-    """What `finished_run` does to its curriculum after each step."""
+    """Change the curriculum as `finished_run` does after each step."""
     curriculum = module.curriculum
     rates = {"p": curriculum.step / 4}
     curriculum.change("a test", "to see it", temperature=curriculum.temperature - 0.05, solve_rates=rates)
@@ -80,10 +80,10 @@ def test_tensorboard_has_every_point_of_a_step_once(finished_run: Fitted) -> Non
 
 
 @pytest.mark.parametrize("killed", ["between saves", "during a save"])
-def test_a_run_that_was_killed_and_goes_on_is_the_one_that_was_not(
+def test_a_run_that_was_killed_and_resumed_equals_one_that_was_not(
     finished_run: Fitted, tmp_path: Path, killed: str
 ) -> None:
-    """What a kill leaves: rollouts and points after the last complete checkpoint, and perhaps half of the next one."""
+    """A kill leaves rollouts and points after the last complete checkpoint, and perhaps half of the next checkpoint."""
     shutil.copytree(finished_run.folder, tmp_path / "tiny")
     later = tmp_path / "tiny" / "checkpoints" / "step-000004"
     if killed == "during a save":
@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_and_goes_on_is_the_one_that_was_not(
 
 
 class StoppedEngine:
-    """Is told to leave in the middle of one generation."""
+    """An engine that is asked to stop in the middle of one generation."""
 
     def __init__(self, generation: int) -> None:
         self.engine, self.left = transformers_engine(), generation
@@ -122,7 +122,7 @@ class StoppedEngine:
     [(3, 1), (4, 2), (6, 3), (7, 4)],
     ids=["before any save", "in an evaluation", "in a step", "in the last evaluation"],
 )
-def test_a_run_that_was_asked_to_leave_saves_and_goes_on_as_if_it_was_not(
+def test_a_run_that_was_asked_to_stop_saves_and_resumes_as_if_it_was_not(
     finished_run: Fitted, tmp_path: Path, generation: int, saved: int
 ) -> None:
     config = as_finished_run(tmp_path)
@@ -144,7 +144,7 @@ def test_a_run_stopped_before_its_first_step_saves_nothing(tmp_path: Path) -> No
 
 
 class StopAfter(Callback):
-    """Is told to leave in the middle of the work that follows a step."""
+    """A callback that is asked to stop in the middle of the work that follows a step."""
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
         if module.curriculum.step == 2:
@@ -185,7 +185,7 @@ def test_a_run_that_a_callback_ended_stays_ended(tmp_path: Path) -> None:
     assert ran == [3, 4]
 
 
-def test_a_run_that_is_over_goes_on_to_the_same_end(finished_run: Fitted, tmp_path: Path) -> None:
+def test_a_run_that_is_over_resumes_to_the_same_end(finished_run: Fitted, tmp_path: Path) -> None:
     shutil.copytree(finished_run.folder, tmp_path / "tiny")
     cut_back(tmp_path / "tiny", 4)
     resumed = fit(as_finished_run(tmp_path, "ckpt=last"), whole=True)
@@ -194,7 +194,7 @@ def test_a_run_that_is_over_goes_on_to_the_same_end(finished_run: Fitted, tmp_pa
 
 
 def scripted_scores(scores: list[float]) -> Callable[[Problem, str], float]:
-    """A judge that gives the evaluations these scores, in quarters; the four held-out problems have two samples."""
+    """Return a judge that gives evaluations these scores, in quarters; the four held-out problems have two samples."""
     seen: list[str] = []
 
     def judge(problem: Problem, response: str) -> float:
@@ -240,7 +240,7 @@ def test_the_newest_stay(tmp_path: Path) -> None:
     assert checkpoints(run.folder) == ["step-000004", "step-000005"]
 
 
-def test_a_damaged_checkpoint_gives_way_to_a_new_one_of_its_step(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_replaced_by_a_new_one_of_its_step(tmp_path: Path) -> None:
     damaged = tmp_path / "tiny" / "checkpoints" / "step-000002"
     damaged.mkdir(parents=True)
     (damaged / "meta.pt").touch()
@@ -335,7 +335,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing_that_was_saved(tmp_path: Path
     done = subprocess.run([*mount, sys.executable], cwd=ROOT, env=environment, capture_output=True, text=True)
     said = "".join(
         rf"error: the disk of {disk}/{name}/checkpoints is full \(a checkpoint needs about 9\.\d MiB\): "
-        "free some space or set checkpoint\\.keep=1; ckpt=last goes on from step-000001\n"
+        "free some space or set checkpoint\\.keep=1; ckpt=last resumes from step-000001\n"
         for name in ("weights", "meta")
     )
     assert re.fullmatch(said, done.stdout), done.stdout + done.stderr[-2000:]

@@ -58,7 +58,7 @@ def write_events(folder: Path, values: dict[str, list[tuple[int, float]]]) -> No
                 writer.add_scalar(tag, value, step)
 
 
-def test_scalars_are_read_back_by_step_and_a_resumed_run_has_the_last_word(tmp_path: Path) -> None:
+def test_scalars_are_read_by_step_and_those_of_a_resumed_run_win(tmp_path: Path) -> None:
     write_events(tmp_path, {"reward/mean": [(1, 0.25), (2, 0.5), (3, 0.75)]})
     write_events(tmp_path, {"reward/mean": [(3, 0.5), (4, 1.0)], "eval/pass@1": [(4, 0.5)]})
     assert read_scalars(tmp_path) == {

@@ -78,7 +78,7 @@ def test_a_checkpoint_of_two_ranks_is_exported_by_one_process(tmp_path: Path) ->
 
 
 def test_weights_go_to_several_files_with_an_index_when_one_would_be_too_large(tmp_path: Path) -> None:
-    """272 × 128 × 4 bytes of embedding are more than 100,000; they get a file of their own."""
+    """The 272 × 128 × 4 bytes of the embedding are more than 100,000; it gets a file of its own."""
     weights = doubled()
     export_weights(weights.items(), MODEL, tmp_path / "export", max_shard_bytes=100_000)
     files = sorted((tmp_path / "export").glob("*.safetensors"))

@@ -1,4 +1,4 @@
-"""A full disk is told from other errors."""
+"""A full disk is distinguished from other errors."""
 
 import errno
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run that fails says why in one line, whatever the number of ranks, and with which code it ends."""
+"""A run that fails says why in one line, whatever the number of ranks, and its exit code says whose fault it is."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def ended(kind: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", SCRIPT, kind], env=env, capture_output=True, text=True, timeout=120)
 
 
-def test_what_the_user_can_mend_is_one_line_and_code_2() -> None:
+def test_what_the_user_can_fix_is_one_line_and_code_2() -> None:
     done = ended("user")
     assert (done.returncode, done.stderr) == (2, "error: x=1: lower it\n")
 
@@ -43,10 +43,10 @@ def test_several_ranks_of_a_node_say_it_once() -> None:
     assert [(done.returncode, done.stderr) for done in said] == [(2, "error: x=1: lower it\n"), (2, "")]
 
 
-def test_a_full_disk_is_the_users_to_mend() -> None:
+def test_a_full_disk_is_the_users_to_fix() -> None:
     done = ended("disk")
     assert done.returncode == 2
-    assert done.stderr == "error: the disk of the run's folder is full: free some space, then go on with ckpt=last\n"
+    assert done.stderr == "error: the disk of the run's folder is full: free some space, then resume with ckpt=last\n"
 
 
 def test_anything_else_has_a_traceback_and_the_cause_in_the_last_line() -> None:

@@ -1,4 +1,4 @@
-"""The folder of a run that goes on looks as it did at the step it goes on from, whatever a kill left there."""
+"""The folder of a resumed run is as it was at the step that it resumes from, whatever a kill left there."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from acereason.training.rewind import cut_back
 
 
 def write_steps(folder: Path, steps: Iterable[int]) -> Path:
-    """What a run writes: at each step two scalars and a text, and a score every two. Returns the event file."""
+    """Write what a run does, two scalars and a text at each step and a score every two; return the event file."""
     logger = TensorBoardLogger(folder.parent, name=folder.name, version="events")
     for step in steps:
         logger.log_metrics({"reward/mean": step / 8, "policy/loss": -1.0}, step)
@@ -55,7 +55,7 @@ def test_scalars_and_texts_after_the_step_go_and_a_resumed_run_adds_each_once(tm
     assert points(tmp_path) == expected(range(8))
 
 
-def test_a_run_that_was_killed_again_and_again_has_every_point_once(tmp_path: Path) -> None:
+def test_a_run_that_was_killed_many_times_has_every_point_once(tmp_path: Path) -> None:
     for start, killed_at, saved in [(0, 7, 4), (5, 9, 6), (7, 8, 6), (7, 12, 0)]:
         write_steps(tmp_path, range(start, killed_at))
         if saved:
@@ -105,7 +105,7 @@ def test_a_fresh_start_keeps_nothing(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_is_not_there_is_nothing_to_cut(tmp_path: Path) -> None:
+def test_a_missing_folder_has_nothing_to_cut(tmp_path: Path) -> None:
     cut_back(tmp_path / "new", 20)
     assert not (tmp_path / "new").exists()
 
@@ -132,7 +132,7 @@ def test_event_files_of_a_clock_that_ran_ahead_still_come_before_new_ones(tmp_pa
     assert [found[-1] for found in steps] == [2, 4, 7]
 
 
-def test_an_evaluation_that_was_cut_short_is_made_again_and_its_points_go(tmp_path: Path) -> None:
+def test_an_interrupted_evaluation_is_repeated_and_its_points_go(tmp_path: Path) -> None:
     write_steps(tmp_path, range(6))
     saved = tmp_path / "checkpoints" / "step-000004"
     saved.mkdir(parents=True)
@@ -162,7 +162,7 @@ def test_rollouts_of_later_steps_and_unfinished_files_go(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000003"]
 
 
-def test_a_hundred_thousand_records_are_cut_as_they_should(tmp_path: Path) -> None:
+def test_a_hundred_thousand_records_are_cut_at_the_step(tmp_path: Path) -> None:
     path = tmp_path / "events" / "events.out.tfevents.1000000000.host.1.0"
     path.parent.mkdir()
     with path.open("wb") as file:

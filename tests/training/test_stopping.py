@@ -1,4 +1,4 @@
-"""A run that was asked to leave says truly how to go on."""
+"""A run that was asked to stop says correctly how to resume."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from acereason.training.stopping import say_goodbye
 
 @pytest.fixture
 def stopped() -> Iterator[Lifeline]:
-    """Of a process that got SIGTERM."""
+    """The lifeline of a process that received SIGTERM."""
     lifeline = Lifeline(launched=False)
     lifeline.install_handlers()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -26,17 +26,17 @@ def stopped() -> Iterator[Lifeline]:
 @pytest.mark.parametrize(
     ("step", "rank", "said"),
     [
-        (3, 0, "stopped by SIGTERM after 3 rollout steps, saved: ckpt=last goes on\n"),
+        (3, 0, "stopped by SIGTERM after 3 rollout steps: checkpoint saved; resume with ckpt=last\n"),
         (
             0,
             0,
-            "stopped by SIGTERM after 0 rollout steps, no checkpoint yet: ckpt=auto with the same run.name begins "
+            "stopped by SIGTERM after 0 rollout steps: no checkpoint yet; ckpt=auto with the same run.name starts "
             "again and keeps the solve rates measured so far\n",
         ),
         (3, 1, ""),
     ],
 )
-def test_it_says_what_is_there_to_go_on_from(
+def test_it_says_what_there_is_to_resume_from(
     stopped: Lifeline, capsys: pytest.CaptureFixture[str], step: int, rank: int, said: str
 ) -> None:
     say_goodbye(step, rank, stopped)

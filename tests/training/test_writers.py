@@ -1,4 +1,4 @@
-"""What a run writes while it goes on."""
+"""What a run writes after each step."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ from acereason.tables import RESPONSES, TRAINING
 from acereason.training.writers import rollout_text, write_rollouts
 
 
-def test_a_rollout_file_gives_back_everything_that_was_sampled_and_judged(tmp_path: Path) -> None:
+def test_a_rollout_file_holds_everything_that_was_sampled_and_judged(tmp_path: Path) -> None:
     sevens = tokenizer().encode("7+")
     group = [rollout(1.0, sevens, logprobs=[-0.25, -0.5]), rollout(0.0, [5], truncated=True, sample=1)]
     batch = rollout_batch([group], torch.tensor([[0.75, -0.75]]), step=12)
@@ -52,7 +52,7 @@ def test_a_rollout_file_gives_back_everything_that_was_sampled_and_judged(tmp_pa
     assert table.schema.field("tokens").metadata[b"doc"] == RESPONSES["tokens"].doc.encode()
 
 
-def test_rewards_that_were_shuffled_stand_beside_those_that_were_judged(tmp_path: Path) -> None:
+def test_shuffled_rewards_are_written_beside_the_judged_ones(tmp_path: Path) -> None:
     group = [rollout(1.0), rollout(0.0, sample=1)]
     batch = rollout_batch([group])
     batch.rewards.copy_(torch.tensor([[0.0, 1.0]]))
@@ -106,7 +106,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 class LookAfterAll(Callback):
-    """Reads TensorBoard's files after each step, when every other callback is through."""
+    """A callback that reads TensorBoard's files after each step, when every other callback has run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -116,8 +116,8 @@ class LookAfterAll(Callback):
         trainer.callbacks.append(Then(lambda *_: self.seen.append(scalars(self.folder)["reward/mean"])))
 
 
-def test_a_steps_scalars_are_on_the_disk_when_its_checkpoint_is(tmp_path: Path) -> None:
-    """So a kill right after the save, before Lightning writes what it was given to log, loses none of them."""
+def test_the_scalars_of_a_step_are_on_disk_when_its_checkpoint_is(tmp_path: Path) -> None:
+    """A kill right after the save, before Lightning writes what was logged, loses none of them."""
     look = LookAfterAll(tmp_path / "tiny")
     run = fit(tiny_config(tmp_path, "checkpoint.every_n_steps=1"), callbacks=[look], whole=True)
     assert [[step for step, _ in points] for points in look.seen] == [[1], [1, 2]]
@@ -132,7 +132,7 @@ def test_a_users_callback_may_add_a_scalar_to_those_of_the_step(tmp_path: Path) 
     assert scalars(run.folder)["mine"] == [(1, 10.0), (2, 20.0)]
 
 
-def test_a_rollout_file_that_is_being_written_is_none_yet(tmp_path: Path) -> None:
+def test_a_rollout_file_that_is_being_written_does_not_count(tmp_path: Path) -> None:
     write_rollouts(tmp_path / "step-000000.parquet", rollout_batch([[rollout(1.0)]]))
     (tmp_path / ".step-000001.parquet.partial").write_bytes(b"PAR1")
     assert pq.read_table(tmp_path).num_rows == 1
@@ -150,7 +150,7 @@ def test_a_resumed_run_shows_callbacks_the_last_evaluation(finished_run: Fitted,
     assert seen == dict.fromkeys((3, 4), pytest.approx(finished_run.evaluation.results[2].domains["math"].pass_at_1))
 
 
-def test_the_progress_bar_shows_what_matters_once_it_is_there(finished_run: Fitted) -> None:
+def test_the_progress_bar_shows_what_matters_once_it_exists(finished_run: Fitted) -> None:
     shown = Progress().get_metrics(finished_run.trainer, finished_run.policy)
     last = finished_run.recorder.metrics[-1]
     assert shown == {

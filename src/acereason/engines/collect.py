@@ -22,12 +22,12 @@ Judged = Callable[[int, Rollout], object]
 
 @dataclass(frozen=True)
 class SamplingJob:
-    """A number of responses to each of some prompts, for engines to sample.
+    """A job for engines: to sample several responses to each prompt.
 
     Response n is sample n % samples of prompt n // samples.
 
     Attributes:
-        prompts: what to answer.
+        prompts: to answer.
         samples: responses to each prompt.
         sampling: how to sample.
         seed_of: the seed of a problem's n-th response.
@@ -47,7 +47,7 @@ class SamplingJob:
         return self.prompts[number // self.samples]
 
     def request(self, number: int) -> Request:
-        """Return what an engine is asked for response `number`."""
+        """Return the request for response `number`."""
         prompt = self.prompt(number)
         return Request(number, prompt.ids, self.seed_of(prompt.problem, number % self.samples))
 
@@ -57,9 +57,9 @@ class Collected:
     """Judged rollouts of one engine and the wall time of each part.
 
     Attributes:
-        rollouts: by number of the response, in their order; none when generation was stopped before its end, or when
-            somebody else took each as it was judged.
-        complete: False when generation was stopped.
+        rollouts: by number of the response, in their order; empty if generation was stopped before its end, or if a
+            `judged` function took each rollout.
+        complete: False if generation was stopped.
         generate_seconds: until the last response was finished.
         verify_exposed_seconds: from then until the last verdict, verification that generation did not hide.
     """
@@ -80,17 +80,17 @@ def collect(
     should_stop: Callable[[], bool] = never,
     judged: Judged | None = None,
 ) -> Collected:
-    """Sample the numbered responses and have them judged as they finish.
+    """Sample the numbered responses and submit each to the verifiers as soon as it is finished.
 
     Args:
         engine: generates.
         submit: hands a response to the verifiers; called in the middle of generation, so it must not block.
         tokenizer: decodes responses for the verifiers.
         job: prompts and sampling.
-        numbers: which responses are this engine's; asked for one by one, as there is room.
+        numbers: of the responses that this engine samples; drawn one by one, when there is room.
         concurrency: see `Engine.generate`.
         should_stop: see `Engine.generate`.
-        judged: takes each rollout as soon as its verdict is there, in this thread; then none is kept here.
+        judged: called in this thread with each rollout as soon as its verdict has arrived; the result then keeps none.
     """
     started = time.perf_counter()
     drawn: list[int] = []
@@ -106,14 +106,14 @@ def collect(
             else:
                 judged(number, rollout)
 
-    requests = map(job.request, _noted(numbers, drawn))
+    requests = map(job.request, _recording(numbers, drawn))
     generated = 0
     for generation in engine.generate(requests, job.sampling, concurrency, should_stop):
         number = generation.request_id
         response = tokenizer.decode(generation.token_ids, skip_special_tokens=True)
         verdict = submit(job.prompt(number).problem, response)
         waiting[number] = (generation, response, verdict)
-        verdict.add_done_callback(partial(_note, verdicts, number))
+        verdict.add_done_callback(partial(_append, verdicts, number))
         generated += 1
         while verdicts:
             take(verdicts.popleft())
@@ -126,13 +126,13 @@ def collect(
     return Collected(kept, complete, generate_seconds, exposed)
 
 
-def _noted(numbers: Iterable[int], drawn: list[int]) -> Iterator[int]:
+def _recording(numbers: Iterable[int], drawn: list[int]) -> Iterator[int]:
     for number in numbers:
         drawn.append(number)
         yield number
 
 
-def _note(verdicts: deque[int], number: int, _: Future[Verdict]) -> None:
+def _append(verdicts: deque[int], number: int, _: Future[Verdict]) -> None:
     verdicts.append(number)
 
 

@@ -1,4 +1,4 @@
-"""What decides the verdict on a response, besides how it is sampled: weights, verifiers, prompts and tests, as text."""
+"""What decides responses and their verdicts, besides how they are sampled: weights, verifiers, prompts, tests."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from acereason.engines.prompt import Prompt
 
 
 def decided_by(config: Config, step: int, folder: Path, prompts: Iterable[Prompt]) -> str:
-    """Return a text that differs where another response, or another verdict on it, could come out.
+    """Return a text that differs whenever a response, or the verdict on it, could differ.
 
     Args:
         config: settings.
-        step: rollout steps done; within a run they stand for the weights.
-        folder: of the initial policy, whose files stand for its weights before the first step.
+        step: rollout steps done; within a run they identify the weights.
+        folder: of the initial policy, whose files identify the weights before the first step.
         prompts: of the problems that may be asked.
     """
-    # How many verifiers there are decides nothing, and a resumed run may have others.
+    # The number of verifiers decides nothing, and a resumed run may have another.
     engine = (config.engine.name, config.engine.dtype, config.engine.options)
     judging = (replace(config.rewards, workers=0), config.sandbox, *engine)
     weights = step or _initial_policy(config.model.path, folder)
@@ -28,14 +28,14 @@ def decided_by(config: Config, step: int, folder: Path, prompts: Iterable[Prompt
 
 
 def _initial_policy(path: str, folder: Path) -> str:
-    """Return `model.path` with the size and the time of each file that decides a weight."""
+    """Return `model.path` with the size and the modification time of each file that decides a weight."""
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     return repr((path, files))
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:
-    """Return what differs where a token of a prompt, a gold answer or a test does."""
+    """Return a digest that differs whenever a token of a prompt, a gold answer or a test differs."""
     digest = hashlib.blake2b(digest_size=16)
     for prompt in prompts:
         digest.update(repr(prompt).encode())

@@ -11,13 +11,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sampling:
-    """How responses are sampled.
+    """The parameters that responses are sampled with.
 
     Attributes:
         max_tokens: longest response, in tokens.
         temperature: softmax temperature; 0 is greedy.
         top_p: nucleus; below 1 the reported log-probs are those of the renormalised nucleus.
-        ignore_eos: sample on to `max_tokens`, for benchmarks with equal token counts.
+        ignore_eos: whether to sample on to `max_tokens` after an end token, for benchmarks with equal token counts.
     """
 
     max_tokens: int
@@ -28,7 +28,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One response to be sampled from `prompt_ids`; its `seed` alone decides the randomness."""
+    """A request for one response to `prompt_ids`; its `seed` alone decides the randomness."""
 
     id: int
     prompt_ids: tuple[int, ...]
@@ -43,7 +43,7 @@ class Generation:
         request_id: the id of its request.
         token_ids: response tokens, the end-of-sequence token included.
         logprobs: log-prob of each token under the distribution it was sampled from (after the temperature).
-        truncated: True when `max_tokens` ended it.
+        truncated: True if `max_tokens` ended it.
     """
 
     request_id: int
@@ -53,12 +53,12 @@ class Generation:
 
 
 def never() -> bool:
-    """Go on."""
+    """Return False, to never stop."""
     return False
 
 
 class Engine(Protocol):
-    """Generates with weights that it is given."""
+    """A generator of responses, with weights that are synced into it."""
 
     def generate(
         self,
@@ -67,24 +67,24 @@ class Engine(Protocol):
         concurrency: int | None = None,
         should_stop: Callable[[], bool] = never,
     ) -> Iterator[Generation]:
-        """Yields every request's response as soon as it is finished, in any order.
+        """Yield the response to every request as soon as it is finished, in any order.
 
         Args:
-            requests: asked for the next one only when there is room for it, so that engines can share what is left.
+            requests: the next one is drawn only when there is room for it, so that engines can share a queue.
             sampling: how to sample.
-            concurrency: requests in progress at most; None is as many as the engine can hold.
-            should_stop: asked again and again; once it says so, no more responses come.
+            concurrency: most requests in progress at the same time; None for as many as the engine can hold.
+            should_stop: called many times during generation, which ends once it returns True.
         """
         ...
 
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Takes new weights, streamed as (Hugging Face name, whole tensor); caches of the old ones are dropped."""
+        """Take new weights, streamed as (Hugging Face name, whole tensor), and drop all caches of the old ones."""
         ...
 
     def sleep(self) -> None:
-        """Gives its device memory back until it is next used."""
+        """Free the device memory until the engine is next used."""
         ...
 
     def close(self) -> None:
-        """Frees the engine's memory."""
+        """Free all memory of the engine."""
         ...

@@ -1,8 +1,7 @@
-"""Whether an engine has the weights it was sent: sums that survive fusing, sharding and packing of tensors.
+"""A check that an engine has the weights it was sent, by sums that survive fusing, sharding and packing of tensors.
 
 An engine stores weights its own way (query, key and value as one tensor, a part of it on each rank, packed for the
-CPU), but the sum over a tensor's entries is the same however they are laid out. A forgotten, stale or half-done sync
-changes it.
+CPU), but the sum over a tensor's entries is the same in every layout. A forgotten, stale or half-done sync changes it.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 class WeightMismatchError(RuntimeError):
-    """After a sync the engine has other weights than the policy."""
+    """Weights of an engine that differ from the policy's after a sync."""
 
 
 @dataclass(frozen=True)
 class EngineSum:
-    """What an engine finds in one of its tensors on one rank.
+    """The sum over one of an engine's tensors on one rank.
 
     Attributes:
         value: sum of the entries that this rank holds.
-        replicas: ranks of the engine that hold the same entries.
-        eps: relative rounding of the way it was computed.
+        replicas: number of the engine's ranks that hold the same entries.
+        eps: relative rounding error of its computation.
     """
 
     value: float
@@ -37,7 +36,7 @@ class EngineSum:
 
 
 class Fingerprint:
-    """Sums over weights as they stream by.
+    """The sums over weights, added up while the weights are streamed.
 
     Args:
         fused: for each part such as `q_proj` the name of the tensor that engines fuse it into, such as `qkv_proj`.
@@ -48,7 +47,7 @@ class Fingerprint:
         self._sums: dict[str, Tensor] = {}
 
     def watch(self, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-        """Passes (name, tensor) on, in the engine's `dtype`, and adds it up."""
+        """Yield each (name, tensor) in the engine's `dtype`, and add it up."""
         for name, tensor in weights:
             tensor = tensor.to(dtype)
             fused_name = ".".join(self._fused.get(part, part) for part in name.split("."))
@@ -57,14 +56,14 @@ class Fingerprint:
             yield name, tensor
 
     def check(self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor]) -> int:
-        """Compares with what an engine found; returns the number of tensors compared.
+        """Compare with the sums of an engine; return the number of tensors compared.
 
         Args:
-            engine: by (fused) name.
+            engine: its sums by (fused) name.
             summed: adds a tensor up over the ranks of the engine.
 
         Raises:
-            WeightMismatchError: naming the first tensor that differs.
+            WeightMismatchError: a tensor differs; the message names the first.
         """
         expected = dict(self._sums)
         if HEAD not in expected and EMBEDDINGS in expected:
@@ -82,7 +81,7 @@ class Fingerprint:
 
 
 def tensor_sums(tensor: Tensor) -> Tensor:
-    """Sum and sum of absolute values, float64, without a second tensor of that size."""
+    """Return the sum and the sum of absolute values, float64, without a second tensor of that size."""
     sums = torch.zeros(2, dtype=torch.float64, device=tensor.device)
     for chunk in tensor.detach().flatten().split(CHUNK):
         sums += torch.stack([chunk.sum(dtype=torch.float64), chunk.abs().sum(dtype=torch.float64)])

@@ -1,4 +1,4 @@
-"""Where the files of a model are on this machine."""
+"""The local folder of a model's files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def model_folder(path: str) -> Path:
     """Return the local folder of a model, downloaded if `path` is a hub name.
 
     Raises:
-        UserError: the hub does not give the model.
+        UserError: there is no such folder, and the download from the hub fails.
     """
     if Path(path).exists():
         return Path(path)
@@ -25,14 +25,14 @@ def model_folder(path: str) -> Path:
         return Path(snapshot_download(path, allow_patterns=HUB_PATTERNS))
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"model.path={path}: no such folder, and the hub does not give it: {reason}") from error
+        raise UserError(f"model.path={path}: no such folder, and the hub does not provide it: {reason}") from error
 
 
 def model_folder_of_all_ranks(path: str) -> Path:
     """Return `model_folder`, on all ranks together: one rank of each node downloads before the others look.
 
     Raises:
-        UserError: on every rank, when the hub does not give the model to one of them.
+        UserError: on every rank, if the download fails on one of them.
     """
     first = os.environ.get("LOCAL_RANK", "0") == "0"
     for my_turn in (first, not first):

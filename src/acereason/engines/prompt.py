@@ -1,4 +1,4 @@
-"""Prompts as engines take them, and whether they leave room for a response."""
+"""Prompts as engines take them, and a check that they leave room for a response."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_prompt(problem: Problem, tokenizer: Any) -> Prompt:
     """Return the prompt of a problem; a chat template writes its own special tokens, a bare text gets the tokenizer's.
 
     Args:
-        problem: what is asked.
+        problem: to ask.
         tokenizer: of the policy.
     """
     text = prompt_text(problem, tokenizer)

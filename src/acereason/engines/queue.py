@@ -1,4 +1,4 @@
-"""Engines and the queue of work they share."""
+"""The ranks of each engine, and the queue of work that engines share."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class Store(Protocol):
     """The part of `torch.distributed.Store` that the queue needs."""
 
     def add(self, key: str, amount: int) -> int:
-        """Adds to a counter that all ranks share; returns its new value."""
+        """Add to a counter that all ranks share; return its new value."""
         ...
 
     def delete_key(self, key: str) -> bool:
-        """Forgets a counter."""
+        """Delete a counter."""
         ...
 
 
 class EngineRanks:
-    """The neighbouring ranks that form one engine, and the engine's place among the others.
+    """The neighbouring ranks that form one engine, and the number of the engine.
 
     Attributes:
         engine, engines: number of this rank's engine, and how many there are.
-        leads: whether this rank speaks for its engine. The others of a tensor-parallel engine repeat its every step.
+        leads: whether this rank leads its engine; the other ranks of a tensor-parallel engine repeat its every step.
     """
 
     def __init__(self, tensor_parallel_size: int = 1) -> None:
         rank, world = rank_and_world()
         if world % tensor_parallel_size:
-            raise ValueError(f"engines of {tensor_parallel_size} ranks do not divide {world} ranks")
+            raise ValueError(f"{world} ranks are not a multiple of the {tensor_parallel_size} ranks of an engine")
         self.engine, self.engines = rank // tensor_parallel_size, world // tensor_parallel_size
         self.leads = rank % tensor_parallel_size == 0
         self._group: Any = None
@@ -49,7 +49,7 @@ class EngineRanks:
                     self._group = group
 
     def agreed(self, value: int) -> int:
-        """The leader's value, on all ranks of the engine, which have to ask alike."""
+        """Return the leader's value on all ranks of the engine; a collective among them."""
         if self._group is None:
             return value
         tensor = torch.tensor(value)
@@ -57,13 +57,16 @@ class EngineRanks:
         return int(tensor)
 
     def summed(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum of a CPU tensor over the ranks of the engine, in place."""
+        """Return the sum of a CPU tensor over the ranks of the engine, in place."""
         if self._group is not None:
             dist.all_reduce(values, group=self._group)
         return values
 
     def poll(self, flag: Callable[[], bool]) -> bool:
-        """Whether the leader's flag is up. Asked at every engine step; several ranks agree on it now and then only."""
+        """Return whether the leader's flag is set; asked at every engine step.
+
+        Several ranks agree on it only every `POLL_STEPS` steps; it is False in between.
+        """
         if self._group is None:
             return flag()
         self._polls += 1
@@ -71,11 +74,11 @@ class EngineRanks:
 
 
 class WorkQueue:
-    """Every number of a job, handed to exactly one engine: a hand each at the start, the rest on demand.
+    """A queue that gives each number of a job to exactly one engine: a hand each at the start, the rest on demand.
 
     Args:
-        engine_ranks: who draws.
-        store: holds the counter; None when one engine has everything.
+        engine_ranks: of the engine that draws.
+        store: holds the counter; None if there is only one engine.
     """
 
     def __init__(self, engine_ranks: EngineRanks, store: Store | None) -> None:
@@ -85,8 +88,8 @@ class WorkQueue:
     def numbers(self, total: int, hand: int) -> Iterator[int]:
         """Yield this engine's numbers below `total`; one call is one job on all ranks.
 
-        The first `hand` are engine after engine's without a draw, so that the start does not depend on who is first.
-        Each number after those of all hands is drawn when it is asked for.
+        Each engine first gets `hand` numbers in a row without a draw, so that the start does not depend on which engine
+        is first. The numbers after all hands are drawn one by one, when they are asked for.
         """
         job, self._job = self._job, self._job + 1
         if job and self._store is not None and self._ranks.engine == 0 and self._ranks.leads:
@@ -99,6 +102,6 @@ class WorkQueue:
 
     def _draw(self, key: str, first: int) -> int:
         if self._store is None:
-            raise ValueError("several engines need a store to share what is left")
+            raise ValueError("several engines need a store to share a queue")
         number = first + self._store.add(key, 1) - 1 if self._ranks.leads else 0
         return self._ranks.agreed(number)

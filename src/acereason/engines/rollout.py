@@ -1,4 +1,4 @@
-"""A judged response, and the seed that it is sampled with."""
+"""A judged response, its seed and its row in a table."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from acereason.verifiers.verifier import Verdict
 
 @dataclass(frozen=True)
 class Rollout:
-    """A prompt, a response to it, and what the response is worth.
+    """A prompt, a response to it, and the verdict on the response.
 
     Attributes:
-        problem: what was asked.
+        problem: that was asked.
         sample: number of the response among those to the same prompt.
         prompt_ids, prompt: the prompt as tokens and as text.
         generation: the engine's tokens and log-probs; the loss uses these tokens, never the text tokenised again.
@@ -34,12 +34,12 @@ class Rollout:
 
 
 def rollout_seed(seed: int, step: int, problem_id: str, sample: int) -> int:
-    """63 bits from a hash of the run's seed, the rollout step, the problem and the sample's number."""
+    """Return 63 bits from a hash of the run's seed, the rollout step, the problem and the sample's number."""
     return derived_seed(seed, step, problem_id, sample)
 
 
 def response_row(rollout: Rollout) -> dict[str, Any]:
-    """Return the row of a rollout in a table of responses, by the columns of `tables.RESPONSES`."""
+    """Return the row of a rollout in a table of responses, with the columns of `tables.RESPONSES`."""
     problem, verdict, truncated = rollout.problem, rollout.verdict, rollout.generation.truncated
     return {
         "problem": problem.id,

@@ -1,4 +1,4 @@
-"""An engine that says what it is told to, for tests of everything around it."""
+"""An engine with scripted responses, for tests of everything around it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Script = Callable[[Request], Sequence[int]]
 
 
 class ScriptedEngine:
-    """Answers each request with `script(request)`, cut at `max_tokens`; log-probs are 0, as if each token was certain.
+    """An engine that answers a request with `script(request)`, cut at `max_tokens`; log-probs are 0: certain tokens.
 
     Attributes:
-        synced, slept: how often weights arrived, and how often it was put to sleep.
+        synced, slept: number of calls of `sync` and of `sleep`.
         names: names of the weights of the last sync.
     """
 

@@ -29,17 +29,18 @@ from acereason.verifiers.pool.pool import VerifierPool
 
 @dataclass(frozen=True)
 class Session:
-    """What sampling and judging take.
+    """Everything that sampling and judging need.
 
     Attributes:
-        engine: this rank's, or this rank's part of one.
-        engines: all ranks' as one; every rank calls its methods together.
+        engine: this rank's engine, or its part of one.
+        engines: the engines of all ranks as one; all ranks call its methods together.
         pool: the verifiers of this rank.
         tokenizer: of the policy.
         prompts: of the problems, by their ids.
-        longest_response: what the engine holds after the longest prompt, tokens; infinite for one that was handed in.
+        longest_response: longest response that the engine holds after the longest prompt, tokens; infinite if the
+            engine was passed in.
         config: settings.
-        folder: the model's files.
+        folder: of the model's files.
         rank: number of this rank, from 0.
     """
 
@@ -54,13 +55,13 @@ class Session:
     rank: int
 
     def decided_by(self, ids: Iterable[str] | None = None, step: int = 0) -> str:
-        """Return a text that differs where another response to some problems, or another verdict, could come out.
+        """Return a text that differs whenever a response to the problems, or the verdict on it, could differ.
 
-        How responses are sampled is not in it.
+        It does not say how responses are sampled.
 
         Args:
-            ids: of the problems; all of them when None.
-            step: rollout steps done; within a run they stand for the weights.
+            ids: of the problems; all of them if None.
+            step: rollout steps done; within a run they identify the weights.
         """
         prompts = self.prompts.values() if ids is None else [self.prompts[problem_id] for problem_id in ids]
         return decided_by(self.config, step, self.folder, prompts)
@@ -78,18 +79,18 @@ def open_session(
     engine: Engine | None = None,
     pool: VerifierPool | None = None,
 ) -> Iterator[Session]:
-    """Start engine and verifiers, with the weights of `model.path`; end them with the block.
+    """Start engine and verifiers, with the weights of `model.path`; close them at the end of the block.
 
-    Several ranks meet here when torchrun, SLURM or our launcher started them and no process group exists yet.
+    If torchrun, SLURM or our launcher started several ranks and there is no process group yet, they join one here.
 
     Args:
         config: settings; those of model, engine, rewards and sandbox count.
-        problems: what may be asked; the engine is made for the longest of their prompts.
-        longest_response: longest response that will be asked for, tokens; that of the settings when 0.
-        device: of the engine; this rank's GPU when None, if there is one.
-        store: of the process group, for the queue of work that engines share; None where this function joins it.
-        stop_requested: whether this rank knows that it was asked to leave.
-        engine, pool: what to use instead of starting them; the session ends them, too.
+        problems: that may be asked; the engine is sized for the longest of their prompts.
+        longest_response: longest response that will be asked for, tokens, if longer than those of the settings.
+        device: of the engine; if None, this rank's GPU or, without one, the CPU.
+        store: of the process group, for the queue of work that engines share; None if this function is to join a group.
+        stop_requested: returns whether this rank was asked to stop.
+        engine, pool: used instead of new ones; the session closes them as well.
 
     Raises:
         UserError: a setting, file or model cannot work, or a prompt leaves no room for the response.
@@ -121,7 +122,7 @@ def open_session(
 
 @contextmanager
 def _process_group(config: Config) -> Iterator[Store | None]:
-    """Yield the store of the process group, joined where ranks were started and have not met; None for one rank."""
+    """Join the process group if several ranks have not joined one yet; yield its store, or None if there is no need."""
     place = find_place()
     if rank_and_world() != (0, 1) or place.world_size == 1:
         yield None
@@ -141,10 +142,10 @@ def _device(config: Config) -> torch.device:
 
 
 def _sequence_length(config: Config, longest_response: int, prompts: Sequence[Prompt]) -> int:
-    """Return the longest sequence that the engine is to hold, tokens.
+    """Return the longest sequence that the engine has to hold, tokens.
 
     Raises:
-        UserError: it cannot hold the longest prompt and response.
+        UserError: the longest prompt and response do not fit into the context.
     """
     context = config.engine.max_model_len or model_context(config.model.path)
     check_lengths(prompts, longest_response, context)

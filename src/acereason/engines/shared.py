@@ -1,4 +1,4 @@
-"""One sampling job over all engines: who samples which response, and where the rollouts belong afterwards."""
+"""One sampling job over all engines: which engine samples which response, and which rank gets the rollouts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SharedRollouts:
     """The rollouts of a job on one rank.
 
     Attributes:
-        groups: this rank's own, the prompts numbered `first` and on. Who owns what depends on the numbers alone, never
-            on who generated it, so that a repeated run repeats it.
-        first: number of the first of them.
+        groups: of the prompts that this rank owns, numbered from `first`. Ownership depends on the numbers alone, never
+            on which engine generated a response, so that a repeated run gives the same.
+        first: number of the first of these prompts.
         lengths: mean response length of every prompt of the job, tokens, on all ranks.
         seconds: `generate` and `verify_exposed`, of the slowest engine.
         idle: share of the job's time that engines spent waiting for the slowest, mean over engines.
@@ -44,12 +44,12 @@ class SharedEngines:
     """All engines of a run as one; all ranks call every method together.
 
     Args:
-        engine: this rank's, or this rank's part of it.
-        ranks, queue: how engines lie over the ranks and share prompts.
+        engine: this rank's engine, or its part of one.
+        ranks, queue: how ranks form engines, and how engines share responses.
         submit, tokenizer: see `collect`.
         max_num_seqs: responses that an engine generates at the same time.
-        work: how they share what there is to sample.
-        stop_requested: whether this rank knows that the run was asked to leave.
+        work: how engines share what there is to sample.
+        stop_requested: returns whether this rank was asked to stop the run.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class SharedEngines:
         self.stop_requested = stop_requested
 
     def collect(self, job: SamplingJob, expected_lengths: Sequence[float] | None = None) -> SharedRollouts:
-        """Have all prompts of a job answered and judged, and send each rank the rollouts that it owns.
+        """Sample and judge all responses of a job, and send each rank the rollouts that it owns.
 
         Args:
             job: prompts and sampling.
-            expected_lengths: of the responses to each prompt, tokens; infinite where nothing is known.
+            expected_lengths: of the responses to each prompt, tokens; infinite if unknown.
 
         Raises:
-            StopRequested: a rank was asked to leave before the last response was there.
+            StopRequested: a rank was asked to stop before the last response was finished.
         """
-        return self._bring_home(self.sample(job, range(len(job)), expected_lengths), job)
+        return self._send_to_owners(self.sample(job, range(len(job)), expected_lengths), job)
 
     def sample(
         self,
@@ -87,19 +87,19 @@ class SharedEngines:
         expected_lengths: Sequence[float] | None = None,
         judged: Judged | None = None,
     ) -> Collected:
-        """Have some responses of a job sampled and judged; each engine keeps its own.
+        """Sample and judge some responses of a job; each engine keeps its own.
 
-        Engines draw single responses from the queue, since those to one prompt are long together; the order lets those
-        expected to take longest begin first (see `draw_order`).
+        Engines draw single responses from the queue, because responses to the same prompt tend to be equally long.
+        Those that are expected to be longest begin first (see `draw_order`).
 
         Args:
             job: prompts and sampling.
             numbers: which responses; the same on all ranks.
             expected_lengths: as for `collect`.
-            judged: see `engines.collect.collect`; called on the rank that leads an engine alone.
+            judged: see `engines.collect.collect`; called only on the rank that leads an engine.
 
         Raises:
-            StopRequested: a rank was asked to leave before the last response was there.
+            StopRequested: a rank was asked to stop before the last response was finished.
         """
         # More than an even share at once would leave nothing for the others to draw.
         even = ceil(len(numbers) / self.ranks.engines)
@@ -108,19 +108,19 @@ class SharedEngines:
         order = draw_order([expected[number // job.samples] for number in numbers], self.ranks.engines, hand)
         collected = collect(
             self.engine,
-            self.submit if self.ranks.leads else _leave_to_the_leader,
+            self.submit if self.ranks.leads else _leave_to_leader,
             self.tokenizer,
             job,
             (numbers[order[place]] for place in self.queue.numbers(len(numbers), hand)),
             even,
             lambda: self.ranks.poll(self.stop_requested),
-            judged if self.ranks.leads or judged is None else _drop,
+            judged if self.ranks.leads or judged is None else _ignore,
         )
         if not all(gather(collected.complete)):
             raise StopRequested
         return collected
 
-    def _bring_home(self, collected: Collected, job: SamplingJob) -> SharedRollouts:
+    def _send_to_owners(self, collected: Collected, job: SamplingJob) -> SharedRollouts:
         mine = collected.rollouts if self.ranks.leads else {}
         rank, world = rank_and_world()
         prompts, samples = len(job.prompts), job.samples
@@ -143,21 +143,21 @@ class SharedEngines:
         )
 
 
-def _drop(number: int, rollout: Rollout) -> None:
-    """Leave a rollout to the leader of the engine, who has the same one."""
+def _ignore(number: int, rollout: Rollout) -> None:
+    """Do nothing with a rollout: the leader of the engine has the same one."""
 
 
-def _leave_to_the_leader(problem: Problem, response: str) -> Future[Verdict]:
+def _leave_to_leader(problem: Problem, response: str) -> Future[Verdict]:
     verdict: Future[Verdict] = Future()
     verdict.set_result(Verdict(0.0, "", "not judged here", 0.0))
     return verdict
 
 
 def draw_order(expected_lengths: Sequence[float], engines: int, hand: int) -> list[int]:
-    """The order of responses in the queue: those expected to be longest first, equal ones mixed.
+    """Return the order of responses in the queue: those expected to be longest first, equal ones shuffled.
 
-    The first `hand` for each engine are dealt out like cards, so that no engine gets all the long ones: neighbours in
-    the result are one engine's.
+    The first `hand` of each engine are dealt out like cards, so that no engine gets all the long ones; the hand of one
+    engine stands together in the result.
     """
     mixed = list(range(len(expected_lengths)))
     random.Random("draw order").shuffle(mixed)

@@ -1,4 +1,4 @@
-"""Generation by `transformers`, for machines where vLLM cannot run. Slower, same contract."""
+"""Generation by `transformers`, for machines where vLLM cannot run: slower, with the same contract."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from acereason.engines.engine import Generation, Request, Sampling, never
 
 
 class TransformersEngine:
-    """Batched sampling with a model of its own; each request draws from a generator seeded by its seed.
+    """An engine that samples batches with its own copy of the model; each request has a generator with its seed.
 
-    Prompts of the same length share a batch, so that no row is padded and its tokens do not depend on its neighbours.
+    Prompts of the same length share a batch, so that no row is padded and its tokens do not depend on the other rows.
     """
 
     def __init__(self, model_path: str, config: EngineConfig, device: torch.device) -> None:
@@ -83,7 +83,7 @@ class TransformersEngine:
             parameters[name].copy_(tensor)
 
     def sleep(self) -> None:
-        """See `Engine.sleep`; this one stays where it is."""
+        """See `Engine.sleep`; this engine keeps its memory."""
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -91,7 +91,7 @@ class TransformersEngine:
 
 
 def sampling_logprobs(logits: Tensor, sampling: Sampling) -> Tensor:
-    """`[rows, vocabulary]` log-probs after temperature and nucleus; greedy puts everything on the best token."""
+    """Return `[rows, vocabulary]` log-probs after temperature and nucleus; greedy has all mass on the best token."""
     if sampling.temperature == 0:
         best = logits.argmax(-1, keepdim=True)
         return torch.full_like(logits, -torch.inf).scatter_(1, best, 0.0)

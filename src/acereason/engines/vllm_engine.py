@@ -1,6 +1,6 @@
 """vLLM inside the training process.
 
-Its API drifts: every call to it is in this file and in `vllm_weights.py`.
+Its API changes often: every call to it is in this file or in `vllm_weights.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from acereason.engines.vllm_weights import sync_weights
 
 
 def _set_environment() -> None:
-    """What vLLM reads from the environment at import; the ranks are torchrun's where it set them."""
+    """Set what vLLM reads from the environment at import; variables that are set already, as by torchrun, stay."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    # On the CPU, attention that splits its keys by the load of the batch makes log-probs differ in their last bit.
+    # On the CPU, attention that splits its keys depending on the batch makes log-probs differ in their last bit.
     os.environ.setdefault("VLLM_CPU_ATTN_SPLIT_KV", "0")
     for name, value in {
         "RANK": "0",
@@ -39,9 +39,9 @@ def _set_environment() -> None:
 
 
 def _name_shared_memory() -> str:
-    """Has vLLM name the memory that the ranks of an engine on the CPU exchange tensors in; returns a part of the name.
+    """Give the memory in which an engine's ranks on the CPU exchange tensors a unique name; return a part of it.
 
-    Its own name is the same for all runs: two of them, or one after one that was killed, would meet.
+    vLLM's own name is the same for all runs: two runs at once, or one after a killed one, would share the memory.
     """
     from vllm.distributed.device_communicators.cpu_communicator import _CPUSHMDistributed
 
@@ -55,7 +55,7 @@ def _name_shared_memory() -> str:
 
 
 def _unlink_shared_memory(name: str) -> None:
-    """Takes the names away once all ranks have it mapped, so that a killed run leaves none of it behind."""
+    """Unlink the shared memory once all ranks have mapped it, so that a killed run leaves none behind."""
     gather(None)
     for path in Path("/dev/shm").glob(f"*{name}*"):
         path.unlink(missing_ok=True)
@@ -64,15 +64,15 @@ def _unlink_shared_memory(name: str) -> None:
 class VLLMEngine:
     """A vLLM engine that shares its process, and its device, with the policy.
 
-    Requests are sampled one by one, each with its own seed, so that a response depends on nothing but the weights, its
-    prompt and its seed: not on the batch, nor on what was generated before. The ranks of a tensor-parallel engine run
-    the same requests in step; each of them calls every method alike.
+    Each request has its own seed, so that a response depends on nothing but the weights, its prompt and its seed: not
+    on the batch, nor on what was generated before. The ranks of a tensor-parallel engine run the same requests in step;
+    all of them make the same calls.
 
     Args:
         model_path: folder or hub name of the initial policy.
         config: settings.
         max_model_len: longest prompt and response together, tokens.
-        device: the policy's.
+        device: of the policy.
         summed: adds a CPU tensor up over the ranks of the engine.
     """
 
@@ -101,8 +101,8 @@ class VLLMEngine:
             "seed": 0,
         }
         if device.type == "cpu":
-            # A seeded request whose prefill is split fails on the CPU (its generator cannot be wound back), so prompts
-            # are never split there; eager mode spares a compilation that does not pay for itself at this size.
+            # A seeded request whose prefill is split fails on the CPU (its generator cannot be rewound), so prompts are
+            # never split there; eager mode avoids a compilation that does not pay off at this size.
             options |= {
                 "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
                 "enforce_eager": True,
@@ -129,7 +129,7 @@ class VLLMEngine:
         concurrency: int | None = None,
         should_stop: Callable[[], bool] = never,
     ) -> Iterator[Generation]:
-        """See `Engine.generate`. Closing the iterator early aborts what is still running."""
+        """See `Engine.generate`. Closing the iterator early aborts the requests that are still running."""
         self._wake()
         waiting, numbers = iter(requests), dict[str, int]()
         room = min(concurrency or self._max_num_seqs, self._max_num_seqs)
@@ -147,7 +147,7 @@ class VLLMEngine:
                 self._engine.abort_request(list(numbers))
 
     def _add(self, request: Request, sampling: Sampling) -> str:
-        """Hands a request to vLLM; returns the name it goes by there."""
+        """Add a request to vLLM; return its name there."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -171,7 +171,7 @@ class VLLMEngine:
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Engine.sync`. One tensor at a time: the whole model never exists twice outside the engine.
 
-        A sleeping engine gets its weights' memory back first and that of the cache only after the sync.
+        A sleeping engine allocates memory for its weights first, and for its cache only after the sync.
 
         Raises:
             WeightMismatchError: the engine does not have the weights it was sent.
@@ -187,7 +187,7 @@ class VLLMEngine:
             raise RuntimeError("vLLM kept its prefix cache across a weight sync; requests were still running")
 
     def sleep(self) -> None:
-        """See `Engine.sleep`: weights go to host memory, the cache is dropped. On the CPU nothing would be gained."""
+        """See `Engine.sleep`: weights go to host memory, the cache is dropped. On the CPU this does nothing."""
         if self._can_sleep and not self._asleep:
             self._llm.sleep(level=1)
             self._asleep = True

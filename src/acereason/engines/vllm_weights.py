@@ -1,4 +1,4 @@
-"""Weights into a vLLM engine: loaded where they belong, and compared with what was sent."""
+"""Weight sync into a vLLM engine: weights are loaded in place and compared with what was sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from acereason.engines.fingerprint import EMBEDDINGS, HEAD, EngineSum, Fingerpri
 def sync_weights(
     llm: Any, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype, summed: Callable[[Tensor], Tensor]
 ) -> None:
-    """Gives an engine new weights, one tensor at a time; little more than one is held beside the engine's own.
+    """Give an engine new weights, one tensor at a time; little more than one is held beside the engine's own.
 
     Args:
         llm: the `vllm.LLM`, with no request running.
@@ -34,14 +34,14 @@ def sync_weights(
 
 
 def _fused_names(model: Any) -> dict[str, str]:
-    """For `q_proj`, `k_proj` … the tensor that vLLM fuses them into."""
+    """Return the tensor that vLLM fuses `q_proj`, `k_proj` … into, by their names."""
     mapping: dict[str, list[str]] = getattr(model, "packed_modules_mapping", {})
     return {part: fused for fused, parts in mapping.items() for part in parts}
 
 
 @torch.no_grad()
 def _weight_sums(model: Any) -> dict[str, EngineSum]:
-    """What this rank's part of the engine holds, by vLLM's names; packed layers are added up by computing with them."""
+    """Return the sums over this rank's tensors, by vLLM's names; packed ones are added up by computing with them."""
     from vllm.distributed import get_tensor_model_parallel_world_size
     from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
     from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
@@ -49,12 +49,12 @@ def _weight_sums(model: Any) -> dict[str, EngineSum]:
     sums, ranks = {}, get_tensor_model_parallel_world_size()
     for path, module in model.named_modules():
         if getattr(module, "num_kv_head_replicas", 1) > 1:
-            continue  # keys and values lie on several ranks, queries on one: no sum over ranks means anything
+            continue  # keys and values are on several ranks, queries on one: a sum over ranks would mean nothing
         for name, parameter in module.named_parameters(recurse=False):
             row_bias = isinstance(module, RowParallelLinear) and name == "bias"
             split = isinstance(module, ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding)
             replicas = 1 if split and not row_bias else ranks
-            # Embeddings are looked up as they are, whatever else vLLM keeps of them.
+            # Embeddings are looked up in the parameter itself, whatever other copies vLLM keeps of them.
             looked_up = isinstance(module, VocabParallelEmbedding) and not isinstance(module, ParallelLMHead)
             if name == "weight" and hasattr(module, "cpu_linear") and not looked_up:
                 sums[f"{path}.{name}"] = EngineSum(_packed_sum(module), replicas, torch.finfo(parameter.dtype).eps)
@@ -64,19 +64,19 @@ def _weight_sums(model: Any) -> dict[str, EngineSum]:
 
 
 def _packed_sum(module: Any) -> float:
-    """Sum over a weight that only its kernel can read: that of its product with ones."""
+    """Return the sum over a weight that only its kernel can read: the sum of its product with ones."""
     width = getattr(module, "input_size_per_partition", None) or module.embedding_dim
     dtype = module.weight.dtype
     return float(module.quant_method.apply(module, torch.ones(1, width, dtype=dtype), None).sum(dtype=torch.float64))
 
 
 def _vocabulary_weights(model: Any) -> dict[str, Any]:
-    """Embeddings and head, the largest weights by far; `reload_weights` would hold each a second time."""
+    """Return embeddings and head, by far the largest weights; `reload_weights` would hold a second copy of each."""
     return {name: p for name, p in model.named_parameters() if name in (EMBEDDINGS, HEAD)}
 
 
 def _without(weights: Iterable[tuple[str, Tensor]], in_place: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Copies some weights to where they belong at once and passes the others on."""
+    """Copy the weights that are `in_place` to where they belong, and yield the others."""
     for name, tensor in weights:
         if name in in_place:
             in_place[name].weight_loader(in_place[name], tensor)
@@ -85,5 +85,5 @@ def _without(weights: Iterable[tuple[str, Tensor]], in_place: dict[str, Any]) ->
 
 
 def _repack_head(model: Any) -> None:
-    """On the CPU the head computes with a packed copy of its weights, which are new now."""
+    """Pack the head's new weights: on the CPU it computes with a packed copy."""
     model.lm_head.quant_method.process_weights_after_loading(model.lm_head)

@@ -1,4 +1,4 @@
-"""Attempts on disk: a line for each response as soon as it is judged, one table when all are there."""
+"""Attempts on disk: a line for each response as soon as it is judged, and one table when all are judged."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TEXTS = ("prompt", "response", "gold", "extracted")
 class AttemptFiles:
     """The files of one set of attempts.
 
-    `NAME.parquet` is the table of all responses. While it is being made, each rank that samples appends the rows of its
-    responses to a journal, `NAME-rank-3-0.jsonl`, whose first line is the key; a resumed run begins new ones. The
-    folder is shared by all ranks. Equal attempts leave equal bytes, whatever ranks made them and however often the run
-    was killed on the way.
+    `NAME.parquet` is the table of all responses. Until it is written, each rank that samples appends the rows of its
+    responses to a journal, `NAME-rank-3-0.jsonl`, whose first line is the key; a resumed run begins new journals. The
+    folder is shared by all ranks. The same attempts leave the same bytes, whichever ranks made them and however often
+    the run was killed on the way.
 
     Args:
         table: path of the table.
-        key: what decides the rows; files of another key are not taken.
-        keep_texts: whether the rows keep prompt, response, gold and what was extracted.
+        key: what decides the rows; files of another key are not used.
+        keep_texts: whether the rows keep prompt, response, gold answer and extracted answer.
     """
 
     def __init__(self, table: Path, key: str, keep_texts: bool = True) -> None:
@@ -35,13 +35,13 @@ class AttemptFiles:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the table is missing, or journals are left."""
+        """True if the table is missing, or journals are left."""
         return not self.table.exists() or bool(self._journals())
 
     def find(self) -> list[dict[str, Any]]:
         """Return the rows that exist already, in any order; for rank 0, which removes journals of another key.
 
-        A row that a kill cut short is not counted.
+        Rows that a kill cut short are left out.
         """
         found = read_rows(self.table, self.key) or []
         for path in self._journals():
@@ -60,7 +60,7 @@ class AttemptFiles:
         self._journal.flush()
 
     def close(self) -> Path | None:
-        """Close this rank's journal, on the disk; return its path, None when there is none."""
+        """Close this rank's journal and sync it to the disk; return its path, or None if there is none."""
         path, self._journal_path = self._journal_path, None
         if self._journal is None or path is None:
             return None
@@ -70,11 +70,11 @@ class AttemptFiles:
         return path
 
     def finish(self, problems: Sequence[str], journals: Iterable[Path]) -> None:
-        """Write the table and remove the journals; for rank 0, once all others have closed theirs.
+        """Write the table and remove the journals; for rank 0, once all other ranks have closed theirs.
 
         Args:
             problems: ids in the order of the table.
-            journals: of this process and the others; a network disk may list those of other nodes late.
+            journals: of all ranks; a network disk may list those of other nodes late.
         """
         rows = {(row["problem"], row["sample"]): row for row in self.find()}
         for path in journals:
@@ -105,9 +105,9 @@ class AttemptFiles:
 
 
 def _read_journal(path: Path, key: str) -> list[dict[str, Any]] | None:
-    """Return the whole rows of a journal; None when it is of another key."""
+    """Return the complete rows of a journal; None if it is of another key."""
     rows: list[dict[str, Any]] = []
-    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end was cut short
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was cut short
     try:
         if not lines or json.loads(lines[0]) != {"key": key}:
             return None

@@ -1,4 +1,4 @@
-"""Attempts: so many responses to each of some problems, judged, on disk as they finish, and resumable.
+"""Attempts: n judged responses to each problem, on disk as soon as they are judged, and resumable.
 
 Held-out evaluation and the refilter use the same function: both leave the same table and survive the same kills.
 """
@@ -22,17 +22,17 @@ from acereason.evaluation.attempt_files import AttemptFiles
 from acereason.problems.problem import Domain, Problem
 from acereason.seeds import derived_seed
 
-HANDS_A_CHUNK = 4
+HANDS_PER_CHUNK = 4
 Response = tuple[float, int, bool]
-"""Reward, tokens, and whether the length limit ended it."""
+"""Reward, length in tokens, and whether the length limit ended the response."""
 
 
 @dataclass(frozen=True)
 class AttemptKey:
-    """What decides the responses of attempts, besides the problem and the number of the sample.
+    """The key of attempts: what decides the responses, besides the problem and the number of the sample.
 
     Attributes:
-        seeds: with the problem's id and the sample's number, what the seed of a response is derived from.
+        seeds: what the seed of a response is derived from, together with the problem's id and the sample's number.
         decided_by: what else decides a row, as text: the weights, the verifiers' settings, the prompts and the tests.
     """
 
@@ -40,24 +40,24 @@ class AttemptKey:
     decided_by: str = ""
 
     def digest(self, n: int, sampling: Sampling) -> str:
-        """Return what tells the files of these attempts from those of others; which problems are asked does not."""
+        """Return the key of the files of these attempts; which problems are asked is not part of it."""
         return hashlib.blake2b(repr((self, n, sampling)).encode(), digest_size=16).hexdigest()
 
     def seed_of(self, problem: Problem, sample: int) -> int:
-        """Return the seed of a response: 63 bits, whatever other problems, chunks and ranks there are."""
+        """Return the seed of a response, 63 bits; it does not depend on other problems, chunks or ranks."""
         return derived_seed(*self.seeds, problem.id, sample)
 
 
 @dataclass(frozen=True)
 class ProblemScores:
-    """What came of the attempts at one problem; small, and the same on all ranks.
+    """The scores of the attempts at one problem; small, and the same on all ranks.
 
     Attributes:
         problem: its id.
-        domain, level: its own.
+        domain, level: of the problem.
         rewards: of each sample, in order.
-        tokens: length of each, tokens.
-        truncated: whether the length limit ended each.
+        tokens: length of each sample, tokens.
+        truncated: whether the length limit ended each sample.
     """
 
     problem: str
@@ -80,7 +80,7 @@ class ProblemScores:
 
     @property
     def solved(self) -> int:
-        """Responses that were right."""
+        """Number of responses that were right."""
         return sum(reward >= 1 for reward in self.rewards)
 
     @property
@@ -102,29 +102,29 @@ def attempt(
     advance: Callable[[int], object] = lambda count: None,
     chunk: int = 0,
 ) -> list[ProblemScores]:
-    """Have all engines attempt each problem n times; a collective.
+    """Attempt each problem n times, on all engines; a collective.
 
-    Each response is on disk as soon as it is judged: a run that is killed here and resumed samples what is missing, and
-    finds the numbers, and leaves the bytes, of one that was not.
+    Each response is on disk as soon as it is judged. A run that is killed here and resumed samples only what is
+    missing; its numbers and bytes are those of a run that was not killed.
 
     Args:
         engines: with the weights to try.
         prompts: of the problems, each once.
-        n: responses to each.
-        sampling: how they are sampled.
-        key: what decides them.
+        n: number of responses to each.
+        sampling: how responses are sampled.
+        key: what decides the responses.
         table: Parquet file that the responses go to, in a folder that all ranks share; None keeps nothing. Its columns
             are those of `tables.RESPONSES`.
-        keep_texts: whether it has prompts, responses, golds and what was extracted.
-        lengths: expected lengths of responses by problem id, tokens, so that the longest begin first.
-        advance: told how many more problems are done.
-        chunk: problems that are asked together; 0 takes as many as keep the engines busy. It decides no number.
+        keep_texts: whether the table has prompts, responses, gold answers and extracted answers.
+        lengths: expected lengths of responses by problem id, tokens; the longest begin first.
+        advance: called with the number of problems that were completed since its last call.
+        chunk: problems that are asked together; 0 for as many as keep the engines busy. It changes no result.
 
     Returns:
         The scores of each problem, in the order of `prompts`, the same on all ranks.
 
     Raises:
-        StopRequested: a rank was asked to leave; judged responses stay.
+        StopRequested: a rank was asked to stop; judged responses stay on disk.
     """
     rank, _ = rank_and_world()
     files = AttemptFiles(table, key.digest(n, sampling), keep_texts) if table else None
@@ -134,7 +134,7 @@ def attempt(
     left = [place for place in range(len(prompts)) if any(number not in done for number in _numbers(job, place))]
     advance(len(prompts) - len(left))
     try:
-        for places in _chunks(left, chunk or _busy(engines, n)):
+        for places in _chunks(left, chunk or _chunk_size(engines, n)):
             numbers = [number for place in places for number in _numbers(job, place) if number not in done]
             done |= _sample(engines, job, numbers, expected, files, rank)
             advance(len(places))
@@ -158,7 +158,7 @@ def _sample(
     files: AttemptFiles | None,
     rank: int,
 ) -> dict[int, Response]:
-    """Return what came of some responses, by their numbers, on all ranks."""
+    """Sample and judge some responses; return them by their numbers, on all ranks."""
     mine: dict[int, Response] = {}
 
     def judged(number: int, rollout: Rollout) -> None:
@@ -197,6 +197,6 @@ def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield places[start : start + size]
 
 
-def _busy(engines: SharedEngines, n: int) -> int:
-    """Return how many problems give each engine several hands of responses: at a chunk's end engines run empty."""
-    return max(1, HANDS_A_CHUNK * engines.ranks.engines * engines.max_num_seqs // n)
+def _chunk_size(engines: SharedEngines, n: int) -> int:
+    """Return how many problems give each engine several hands of responses: at a chunk's end engines run idle."""
+    return max(1, HANDS_PER_CHUNK * engines.ranks.engines * engines.max_num_seqs // n)

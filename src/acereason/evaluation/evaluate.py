@@ -1,4 +1,4 @@
-"""Held-out evaluation: what the policy makes of problems that it never trains on."""
+"""Held-out evaluation: how often the policy solves problems that it never trains on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EvaluationResult:
 
     @classmethod
     def of(cls, problems: list[ProblemScores]) -> EvaluationResult:
-        """Return the result of the attempts at some problems, as many at each."""
+        """Return the result of the attempts at some problems, the same number at each."""
         rewards, lengths, truncated = (
             torch.tensor(values, dtype=torch.float64)
             for values in (
@@ -58,13 +58,13 @@ class EvaluationResult:
 
     @property
     def samples(self) -> int:
-        """Responses to each problem."""
+        """Number of responses to each problem."""
         return len(self.problems[0].rewards)
 
 
 @dataclass(frozen=True)
 class HeldOutResults:
-    """One evaluation of all held-out problems, by domain."""
+    """The results of one evaluation of all held-out problems, by domain."""
 
     domains: dict[Domain, EvaluationResult]
 
@@ -75,7 +75,7 @@ class HeldOutResults:
         return cls({d: EvaluationResult.of([scores for scores in problems if scores.domain == d]) for d in domains})
 
     def metrics(self) -> dict[str, float]:
-        """Return the scalars under `eval/`; with several domains each one's, and the mean of their pass@1."""
+        """Return the scalars under `eval/`; with several domains those of each, and the mean of their pass@1."""
         if len(self.domains) == 1:
             [only] = self.domains.values()
             return _scalars(only)
@@ -115,18 +115,18 @@ def evaluate(
         sampling: how responses are sampled.
         samples: responses to each problem.
         key: what decides the responses, see `evaluation_key`.
-        table, keep_texts: where responses go, see `attempt`.
+        table, keep_texts: see `attempt`.
 
     Raises:
-        StopRequested: a rank was asked to leave; judged responses stay on disk.
+        StopRequested: a rank was asked to stop; judged responses stay on disk.
     """
     return HeldOutResults.of(attempt(engines, prompts, samples, sampling, key, table, keep_texts=keep_texts))
 
 
 def evaluation_key(seed: int, decided_by: str = "") -> AttemptKey:
-    """Return what decides the responses of an evaluation.
+    """Return the key of an evaluation's attempts.
 
-    The seeds are those of step -1, which no training step has: evaluations of a run share them, so that two of them
-    differ by their weights alone.
+    The seeds are those of step -1, which is no training step. All evaluations of a run share them, so that two
+    evaluations differ only by their weights.
     """
     return AttemptKey((seed, -1), decided_by)

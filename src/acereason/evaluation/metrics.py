@@ -1,4 +1,4 @@
-"""What solve rates say: pass@k, and how sure a mean over problems is."""
+"""Estimates from solve rates: pass@k, and the standard error of a mean over problems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def pass_at_k(correct: Tensor, samples: int, k: int) -> Tensor:
-    """Chance that at least one of k responses is correct: 1 - C(n - c, k) / C(n, k), unbiased.
+    """Return the chance that at least one of k responses is correct: 1 - C(n - c, k) / C(n, k), unbiased.
 
     Taken as a product of k factors between 0 and 1, so nothing overflows; k = 1 is the mean c / n.
 
@@ -26,10 +26,10 @@ def pass_at_k(correct: Tensor, samples: int, k: int) -> Tensor:
 
 
 def standard_error(problem_means: Tensor) -> Tensor:
-    """Standard error of the mean over problems: std / √problems, std Bessel-corrected.
+    """Return the standard error of the mean over problems: std / √problems, std Bessel-corrected.
 
-    Responses to one problem are alike, so problems are the independent draws, not responses (clustered by problem).
-    nan with fewer than two problems, which say nothing about the spread.
+    Responses to the same problem are correlated, so problems are the independent draws, not responses (clustered by
+    problem). The result is nan for fewer than two problems, which say nothing about the spread.
 
     Shapes: problem_means `[problems]`, each the mean over that problem's samples; result `[]`.
     """

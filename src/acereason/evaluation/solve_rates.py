@@ -19,14 +19,14 @@ from acereason.tables import SOLVE_RATES, write_table
 
 @dataclass(frozen=True)
 class SolveRate:
-    """How often a policy solves one problem; of a rate from elsewhere, no more than the rate may be known.
+    """The rate at which a policy solves one problem; of a rate from elsewhere only the rate itself may be known.
 
     Attributes:
         problem: its id.
-        domain, level: its own.
-        attempts: responses that were judged.
+        domain, level: of the problem.
+        attempts: number of judged responses.
         solved: how many of them were right.
-        solve_rate: their share.
+        solve_rate: the share of those that were right.
         length_mean: mean length of the responses, tokens.
         truncated: share of them that hit the length limit.
     """
@@ -42,14 +42,14 @@ class SolveRate:
 
     @classmethod
     def of(cls, scores: ProblemScores) -> SolveRate:
-        """Return the rate of a problem's attempts."""
+        """Return the solve rate of a problem's attempts."""
         n = len(scores.rewards)
         counted = (n, scores.solved, scores.solve_rate, sum(scores.tokens) / n, sum(scores.truncated) / n)
         return cls(scores.problem, scores.domain, scores.level, *counted)
 
 
 def count(groups: Sequence[Sequence[Rollout]]) -> dict[str, SolveRate]:
-    """Return the solve rate of each group of rollouts by problem id: of all ranks' groups, and on all ranks."""
+    """Return the solve rates by problem id, on all ranks, counted in the rollouts of all ranks."""
     mine = {group[0].problem.id: SolveRate.of(ProblemScores.of_rollouts(group)) for group in groups}
     return {problem_id: rate for each in gather(mine) for problem_id, rate in each.items()}
 
@@ -64,10 +64,10 @@ def read_rates(path: Path, setting: str) -> dict[str, float]:
 
     Args:
         path: such as a `solve_rates/step-*.parquet` of a run.
-        setting: what names it, for messages.
+        setting: name of the setting that gave the path, for messages.
 
     Raises:
-        UserError: there is no such file, or it has no such columns.
+        UserError: the file is missing, is not Parquet, or lacks these columns.
     """
     try:
         names = pq.read_schema(path).names

@@ -19,11 +19,11 @@ class RolloutBatch:
         groups: one list of rollouts a prompt, all of the same length.
         rewards: `[groups, rollouts]`, what the policy learns from.
         advantages: `[groups, rollouts]`.
-        temperature: what the responses were sampled at, and log-probs are taken at.
-        seconds: wall time by phase, for `time/*`, of the slowest rank.
+        temperature: of sampling; log-probs are taken at the same.
+        seconds: wall time of each part of the step, for `time/*`, of the slowest rank.
         first: number of the first group among those of all ranks.
-        total_groups: how many those are; 0 when these are all.
-        idle: share of the generation that engines spent waiting for the slowest.
+        total_groups: number of groups on all ranks; 0 if these are all.
+        idle: share of the generation time that engines spent waiting for the slowest.
         epoch: epochs over the pool that were complete before this step, counted from the pool's last change.
         ends_epoch: whether this step is the last of its epoch.
         pool_size: problems that the step's prompts were drawn from.
@@ -43,7 +43,7 @@ class RolloutBatch:
     pool_size: int = 0
 
     def to(self, device: torch.device, **_: object) -> RolloutBatch:
-        """Itself: micro-batches move to the device one at a time. Lightning calls this."""
+        """Return the batch itself: micro-batches move to the device one at a time. Lightning calls this."""
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""What callbacks may change while a run goes on, and nothing else; every change is on record."""
+"""The values that callbacks may change during a run; every change is recorded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from acereason.problems.problem import DOMAINS, Domain
 
 @dataclass(frozen=True)
 class Change:
-    """One value of the curriculum that became another.
+    """A change of one value of the curriculum.
 
     Attributes:
-        step: rollout steps done by then; the new value holds from the rollouts of that step number on.
+        step: rollout steps done before it; the new value holds from the rollouts of the step with that number on.
         what: name of the value.
-        before, after: as they were; of `pool` and `solve_rates` in words, such as `412 problems`.
+        before, after: the old and the new value; of `pool` and `solve_rates` in words, such as `412 problems`.
         who: name of the callback.
-        why: its reason, for a reader.
+        why: its reason, in words.
     """
 
     step: int
@@ -37,8 +37,8 @@ class Change:
 class Curriculum:
     """The whole state of a curriculum: saving it is enough to resume.
 
-    Everybody reads it; callbacks write it by `change`, from values that all ranks agree on. What is written in
-    `on_train_batch_end` or `on_rollouts_start` holds for the next rollouts.
+    Callbacks change it with `change`, to values that are the same on all ranks. Changes made in `on_train_batch_end` or
+    `on_rollouts_start` hold for the next rollouts.
 
     Attributes:
         stage: name of the current stage.
@@ -46,16 +46,17 @@ class Curriculum:
         max_response_tokens: longest response, in tokens.
         prompts_per_step: prompts of one rollout step, over all ranks.
         rollouts_per_prompt: responses sampled for each prompt.
-        temperature, top_p: how they are sampled.
+        temperature, top_p: how responses are sampled.
         learning_rate: of the next optimizer step, before warm-up.
-        warmup_steps: optimizer steps over which it rises, from the run's start or the last reset of the optimizer.
+        warmup_steps: optimizer steps over which the learning rate rises, from the run's start or the last reset of the
+            optimizer.
         step: rollout steps completed.
         pool: ids of the problems to draw from; None for all of the domain.
         solve_rates: measured share of right responses by problem id.
         stage_since: step at which the stage began.
-        pool_since: step at which what epochs are made of changed last: they are counted from there.
+        pool_since: step of the last change of pool, domain, `prompts_per_step` or stage; epochs are counted from there.
         history: every change so far.
-        longest_response: what the engine can hold, in tokens; known once it has started, and not saved.
+        longest_response: longest response that the engine can hold, in tokens; set once it has started, and not saved.
     """
 
     stage: str
@@ -76,19 +77,19 @@ class Curriculum:
     longest_response: float = field(default=math.inf, compare=False)
 
     def __post_init__(self) -> None:
-        """From here on values change by the methods alone."""
+        """Seal the values: from now on only the methods change them."""
         vars(self)["is_sealed"] = True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuses what would leave no record."""
+        """Refuse assignments, which would leave no record."""
         if "is_sealed" in vars(self):
-            way = f"curriculum.change(who, why, {name}=…)"
-            raise AttributeError(f"curriculum.{name} cannot be assigned to: use {way}, so that the history shows it")
+            call = f"curriculum.change(who, why, {name}=…)"
+            raise AttributeError(f"curriculum.{name} cannot be assigned to: use {call}, so that the history records it")
         super().__setattr__(name, value)
 
     @classmethod
     def from_config(cls, config: Config) -> Curriculum:
-        """The curriculum that a run starts with."""
+        """Return the curriculum that a run starts with."""
         first = config.curriculum
         return cls(
             stage=first.stage,
@@ -103,9 +104,10 @@ class Curriculum:
         )
 
     def change(self, who: str, why: str, **values: Any) -> list[Change]:
-        """Gives values of the curriculum; returns what differs from before, which is put on record.
+        """Set values of the curriculum; record and return those changes that differ from before.
 
-        A new `domain` without a `pool` has all its problems; naming a `stage` begins it, also by the name it has.
+        A new `domain` without a `pool` takes all its problems. Naming a `stage` begins it, even if it has the same name
+        as the stage before.
 
         Args:
             who: name of the callback.
@@ -113,7 +115,7 @@ class Curriculum:
             values: by name, any of `CHANGEABLE`.
 
         Raises:
-            UserError: no such value, or one that cannot be.
+            UserError: a name is unknown, or a value out of range or of the wrong type.
         """
         for name, value in values.items():
             check_value(name, value, f"curriculum.{name}={shown(value)} (by {who})")
@@ -137,21 +139,21 @@ class Curriculum:
         return changes
 
     def advance(self) -> None:
-        """One more rollout step is done: for the training loop alone."""
+        """Count one more rollout step as done; only the training loop calls this."""
         vars(self)["step"] += 1
 
     def hold_at_most(self, tokens: float) -> None:
-        """The longest response that the engine can hold, tokens: for the data module alone."""
+        """Set the longest response that the engine can hold, tokens; only the data module calls this."""
         vars(self)["longest_response"] = tokens
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data for a checkpoint."""
+        """Return plain data for a checkpoint."""
         state = asdict(self)
         del state["longest_response"]
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes every value of `state`, in place, so that all who hold this object see it."""
+        """Restore every value of `state`, in place, so that all who hold this object see it."""
         vars(self).update(state, history=[Change(**change) for change in state["history"]])
 
 
@@ -209,7 +211,7 @@ def _problem(name: str, value: Any) -> str:
 
 
 def _said(name: str, value: Any) -> Any:
-    """A value as the history has it."""
+    """Return a value as the history records it."""
     if name == "pool":
         return "all problems" if value is None else f"{len(value)} problems"
     return f"{len(value)} problems" if name == "solve_rates" else value

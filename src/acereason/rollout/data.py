@@ -1,4 +1,4 @@
-"""The data module: chooses prompts and turns them into judged rollouts of the policy as it is now."""
+"""The data module: it chooses prompts and turns them into judged rollouts of the current policy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from acereason.verifiers.pool.pool import VerifierPool
 
 
 class StepNumbers(Dataset[int]):
-    """The rollout steps still to do. Nothing but numbers, so that a prefetched one can never be stale."""
+    """The remaining rollout steps: only their numbers, so that a prefetched one can never be stale."""
 
     def __init__(self, steps: range) -> None:
         self.steps = steps
@@ -47,28 +47,28 @@ class StepNumbers(Dataset[int]):
 
 
 class Policy(Protocol):
-    """What the data module asks of the policy."""
+    """The part of the policy that the data module needs."""
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield (Hugging Face name, whole tensor); all ranks go through all of it together."""
+        """Yield (Hugging Face name, whole tensor); a collective: every rank has to iterate over all."""
         ...
 
 
 class RolloutDataModule(LightningDataModule):
-    """A session of engine and verifiers, kept in step with the policy; makes a batch of rollouts for every step number.
+    """A session of engine and verifiers that has the policy's weights, and makes a batch of rollouts for each step.
 
-    Rollouts are made in `on_before_batch_transfer`, which runs after the previous optimizer step, whatever is
-    prefetched.
+    Rollouts are made in `on_before_batch_transfer`, which runs after the previous optimizer step even if step numbers
+    are prefetched.
 
     Args:
         config: settings.
         curriculum: shared with the policy and the callbacks.
         problems: training problems of each source by its name.
-        held_out: what evaluations ask, of all sources.
-        engine, pool: what to use instead of starting them.
+        held_out: problems of the evaluations, from all sources.
+        engine, pool: used instead of new ones.
         store: of the process group, for the queue of work that engines share; None for one rank.
-        stop_requested: whether this rank knows that the run was asked to leave.
-        longest_response: longest response that the curriculum may ever ask for, tokens; what the engine is made for.
+        stop_requested: returns whether this rank was asked to stop the run.
+        longest_response: longest response that the curriculum may ever ask for, tokens; the engine is sized for it.
 
     Attributes:
         curriculum: what to draw and how to sample, read afresh at each step.
@@ -131,14 +131,14 @@ class RolloutDataModule(LightningDataModule):
 
     @property
     def engines(self) -> SharedEngines:
-        """All engines of the run as one; there once `setup` has run."""
+        """All engines of the run as one; available once `setup` has run."""
         assert self.session is not None, "setup comes first"
         return self.session.engines
 
     def train_dataloader(self) -> DataLoader[int]:
         """Return step numbers, from the next step to the last."""
-        # One number even when all steps are done: Lightning leaves out a fit without batches, and with it the final
-        # evaluation and export; `Checkpoints` ends such a run before its first batch.
+        # One number even if all steps are done: Lightning skips a fit without batches, and with it the final evaluation
+        # and export; `Checkpoints` ends such a run before its first batch.
         steps = range(self.curriculum.step, max(self.config.trainer.max_steps, self.curriculum.step + 1))
         return DataLoader(StepNumbers(steps), batch_size=None)
 
@@ -157,7 +157,7 @@ class RolloutDataModule(LightningDataModule):
         """Sync the engine, draw the step's prompts, sample, verify, and compute advantages.
 
         Raises:
-            StopRequested: a rank was asked to leave before the last response was there.
+            StopRequested: a rank was asked to stop before the last response was finished.
         """
         curriculum, started = self.curriculum, time.perf_counter()
         self.sync_engine()
@@ -192,7 +192,7 @@ class RolloutDataModule(LightningDataModule):
         )
 
     def _choose(self, step: int) -> tuple[list[str], int, bool]:
-        """See `choose_prompts`; the problems are those of all ranks together."""
+        """Return the result of `choose_prompts` for all ranks together."""
         curriculum, (_, world) = self.curriculum, rank_and_world()
         if curriculum.prompts_per_step % world:
             prompts = f"curriculum.prompts_per_step={curriculum.prompts_per_step}"
@@ -201,10 +201,10 @@ class RolloutDataModule(LightningDataModule):
         return choose_prompts(ids, self.config.seed, step, count, curriculum.pool_since)
 
     def pool_ids(self) -> list[str]:
-        """Return the ids of the problems that prompts are drawn from now.
+        """Return the ids of the problems that prompts are now drawn from.
 
         Raises:
-            UserError: a callback's pool has one that cannot be trained on, or one twice.
+            UserError: a callback's pool has an id that cannot be trained on, or the same id twice.
         """
         pool, domain = self.curriculum.pool, self.curriculum.domain
         if pool is None:
@@ -220,7 +220,7 @@ class RolloutDataModule(LightningDataModule):
         Args:
             domain: `math` or `code`.
             source: name of a source; empty for all.
-            levels: lowest and highest; None for all, also those without one.
+            levels: lowest and highest; None for all problems, also those without a level.
         """
         ids = self.sources[source] if source else list(self.problems)
         chosen = [self.problems[problem_id] for problem_id in ids if self.problems[problem_id].domain == domain]
@@ -230,7 +230,7 @@ class RolloutDataModule(LightningDataModule):
         return [problem.id for problem in chosen]
 
     def sync_engine(self) -> None:
-        """Give the engine the policy's weights, unless it has those of this step already."""
+        """Give the engine the policy's weights, unless it already has those of this step."""
         if self._synced_step != self.curriculum.step:
             self.engines.engine.sync(self._policy.weights())
             self._synced_step = self.curriculum.step
@@ -241,23 +241,23 @@ class RolloutDataModule(LightningDataModule):
         return cast(Policy, self.trainer.lightning_module)
 
     def decided_by(self, ids: Sequence[str]) -> str:
-        """Return what decides responses to some problems and their verdicts now, besides how they are sampled."""
+        """Return what now decides the responses to some problems and their verdicts, besides how they are sampled."""
         assert self.session is not None, "setup comes first"
         return self.session.decided_by(ids, self.curriculum.step)
 
     def validate(self) -> HeldOutResults | None:
-        """Evaluate the policy as it is now on the held-out problems; None when nothing is held out.
+        """Evaluate the current policy on the held-out problems; return None if nothing is held out.
 
         The responses go to the run's `evaluations` folder.
 
         Raises:
-            StopRequested: a rank was asked to leave; judged responses stay.
+            StopRequested: a rank was asked to stop; judged responses stay on disk.
         """
         if not self.held_out:
             return None
         self.sync_engine()
         settings, ids = self.config.evaluation, [problem.id for problem in self.held_out]
-        # One limit for the whole run: else a longer one alone would look like a better policy.
+        # One limit for the whole run: otherwise a longer limit alone would look like a better policy.
         length = settings.max_response_tokens or self._longest_response
         sampling, samples = Sampling(length, settings.temperature, settings.top_p), settings.samples_per_problem
         key = evaluation_key(self.config.seed, self.decided_by(ids))
@@ -266,16 +266,16 @@ class RolloutDataModule(LightningDataModule):
         return evaluate(self.engines, prompts, sampling, samples=samples, key=key, table=table, keep_texts=keep_texts)
 
     def teardown(self, stage: str) -> None:
-        """End the verifiers and free the engine."""
+        """Close the session: end the verifiers and free the engine."""
         self._open.close()
         self.session = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next epoch expects of each problem; the same on all ranks."""
+        """Return the response lengths that the next epoch expects; the same on all ranks."""
         return {"lengths": self.lengths}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the expectations of a checkpoint."""
+        """Restore the expected lengths of a checkpoint."""
         self.lengths = dict(state_dict["lengths"])
 
 
@@ -283,7 +283,7 @@ def data_of(trainer: Trainer) -> RolloutDataModule:
     """Return the data module of a run.
 
     Raises:
-        TypeError: the trainer has another one, or none.
+        TypeError: the trainer has another data module, or none.
     """
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, RolloutDataModule):
@@ -292,7 +292,7 @@ def data_of(trainer: Trainer) -> RolloutDataModule:
 
 
 def shuffled(rewards: Tensor, seed: int, step: int) -> Tensor:
-    """Return the same rewards `[groups, rollouts]` at random places: a control that teaches nothing."""
+    """Return the same rewards `[groups, rollouts]` in random places: a control that teaches nothing."""
     flat = rewards.flatten().tolist()
     random.Random(f"shuffle/{seed}/{step}").shuffle(flat)
     return torch.tensor(flat).view_as(rewards)

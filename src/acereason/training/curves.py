@@ -1,4 +1,4 @@
-"""What a run shows at its end: a table of what improved and a figure of its curves."""
+"""The report at the end of a run: tables of what improved and a figure of its curves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PANELS = {
 
 
 def read_scalars(folder: Path) -> dict[str, Curve]:
-    """Every scalar of a run's event files as (step, value), the newest where a step was written twice."""
+    """Return every scalar of a run's event files as (step, value), the newest where a step was written twice."""
     events = EventAccumulator(str(folder / "events"), size_guidance={"scalars": 0})
     events.Reload()
     return {
@@ -46,7 +46,7 @@ def read_scalars(folder: Path) -> dict[str, Curve]:
 
 
 def write_curves(folder: Path) -> Path:
-    """Draws the run's curves to `figures/curves.png` and returns its path."""
+    """Draw the run's curves to `figures/curves.png` and return its path."""
     scalars = read_scalars(folder)
     figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
     for axis, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
@@ -74,13 +74,13 @@ def _panel(axis: Axes, title: str, lines: dict[str, Curve]) -> None:
 
 
 def stage_starts(folder: Path) -> list[tuple[int, str]]:
-    """First step and name of each stage of a run's curriculum; empty for a run without stages."""
+    """Return the first step and the name of each stage of a run's curriculum; empty for a run without stages."""
     changes = [change for change in read_history(folder / HISTORY) if change.what == "stage"]
     return [(change.step, str(change.after)) for change in changes]
 
 
 def _stages(axis: Axes, starts: list[tuple[int, str]], last: int) -> None:
-    """A line where each stage begins, and its name above its part."""
+    """Draw a line where each stage begins, and its name above its part."""
     ends = [*(step for step, _ in starts[1:]), last][: len(starts)]
     for number, ((step, name), end) in enumerate(zip(starts, ends, strict=True)):
         if number:
@@ -94,7 +94,7 @@ def _stages(axis: Axes, starts: list[tuple[int, str]], last: int) -> None:
 
 
 def _held_out(axis: Axes, scalars: dict[str, Curve]) -> None:
-    """Held-out pass@1 with error bars; of several domains each one's, instead of their mean."""
+    """Draw held-out pass@1 with error bars; with several domains one curve for each, instead of their mean."""
     names = [name for name in ("math_", "code_") if f"eval/{name}pass@1" in scalars] or [""]
     for number, name in enumerate(names, 1):
         errors = dict(scalars.get(f"eval/{name}pass@1_standard_error", []))
@@ -109,7 +109,7 @@ def _held_out(axis: Axes, scalars: dict[str, Curve]) -> None:
 
 
 def print_report(folder: Path, results: Mapping[int, HeldOutResults], figure: Path) -> None:
-    """Prints held-out pass@1 before and after, by stage and level where there are any, and where to look on."""
+    """Print held-out pass@1 before and after, by stage and level if there are any, and where to find the rest."""
     console = Console(width=100)
     starts = stage_starts(folder)
     if len(results) > 2 and len(starts) > 1:

@@ -1,4 +1,4 @@
-"""A policy in Hugging Face format, from training or from a checkpoint, never more of it in memory than one file."""
+"""Export of a policy in Hugging Face format, from training or a checkpoint, with at most one file of it in memory."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def export_weights(
     dtype: torch.dtype = torch.float32,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
-    """Writes weights with the configuration, tokenizer and generation settings of the model they started from.
+    """Write weights with the configuration, tokenizer and generation settings of the model they started from.
 
-    Everything is written beside `folder` and renamed when complete; an export that was there is replaced.
+    Everything is written beside `folder` and renamed when complete; an earlier export is replaced.
 
     Args:
-        weights: (Hugging Face name, whole tensor); each tensor is copied at once and may change afterwards.
+        weights: (Hugging Face name, whole tensor); each tensor is copied at once, so it may change afterwards.
         base: folder or hub name of the initial policy.
-        folder: where to.
-        dtype: what the weights are written in.
-        max_shard_bytes: largest weights of one file, unless one tensor alone is larger.
+        folder: to write to.
+        dtype: type that the weights are written in.
+        max_shard_bytes: most bytes of weights in one file; a larger tensor has a file of its own.
 
     Raises:
-        RuntimeError: the weights are not those of such a model.
-        UserError: `folder` holds something else than an export.
+        RuntimeError: a weight is missing, unknown, given twice or of another shape than in `base`.
+        UserError: `folder` holds something other than an export.
     """
     folder = folder.resolve()
     _check_replaceable(folder)
@@ -69,7 +69,7 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _checked(weights: Iterable[tuple[str, Tensor]], model: Any, base: str) -> Iterator[tuple[str, Tensor]]:
-    """Passes weights on; raises unless they are those of the model, each exactly once."""
+    """Yield the weights; raise RuntimeError unless they are those of the model, each exactly once."""
     expected = {name: parameter.shape for name, parameter in model.named_parameters()}
     missing = set(expected)
     for name, tensor in weights:
@@ -86,7 +86,7 @@ def _checked(weights: Iterable[tuple[str, Tensor]], model: Any, base: str) -> It
 def _write_weights(
     weights: Iterable[tuple[str, Tensor]], folder: Path, dtype: torch.dtype, max_shard_bytes: int
 ) -> None:
-    """Writes `model.safetensors`, or several files and their index; their names are known only at the end."""
+    """Write `model.safetensors`, or several files and their index; how many, and so their names, shows at the end."""
     shards: list[list[str]] = []
     shard: dict[str, Tensor] = {}
     total = 0
@@ -116,7 +116,7 @@ def _write_weights(
 
 
 def _write_the_rest(model: Any, base: str, folder: Path, dtype: torch.dtype) -> None:
-    """Configuration, generation settings, and tokenizer with its chat template."""
+    """Write the configuration, generation settings, and the tokenizer with its chat template."""
     config = model.config
     config.dtype = dtype
     config.architectures = [type(model).__name__]
@@ -130,7 +130,7 @@ def _write_the_rest(model: Any, base: str, folder: Path, dtype: torch.dtype) -> 
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
-    """Renames a complete export; of one that it replaces, nothing is removed before that."""
+    """Rename a complete export; one that it replaces is removed only after that."""
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -140,17 +140,17 @@ def _put_in_place(partial: Path, folder: Path) -> None:
 
 
 def export_checkpoint(checkpoint: Path, base: str, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Writes the policy of a sharded checkpoint in Hugging Face format, on one process; the optimizer is not read.
+    """Write the policy of a sharded checkpoint in Hugging Face format, in one process; the optimizer is not read.
 
     Raises:
-        RuntimeError: the checkpoint is not of such a model.
-        UserError: `folder` holds something else than an export.
+        RuntimeError: the checkpoint is of another model than `base`.
+        UserError: `folder` holds something other than an export.
     """
     export_weights(_saved_weights(checkpoint, base), base, folder, dtype)
 
 
 def _saved_weights(checkpoint: Path, base: str) -> Iterator[tuple[str, Tensor]]:
-    """(Hugging Face name, whole tensor) of a checkpoint, one at a time; of tied weights only one."""
+    """Yield (Hugging Face name, whole tensor) of a checkpoint, one at a time; of tied weights only one."""
     reader = dcp.FileSystemReader(checkpoint)
     saved = {
         key.removeprefix(KEY_PREFIX): entry
@@ -165,6 +165,6 @@ def _saved_weights(checkpoint: Path, base: str) -> Iterator[tuple[str, Tensor]]:
         if name in saved:
             tensor = torch.empty(saved[name].size, dtype=saved[name].properties.dtype)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # that this is a single process
+                warnings.simplefilter("ignore", UserWarning)  # it warns that this is a single process
                 dcp.load({KEY_PREFIX + name: tensor}, storage_reader=reader, no_dist=True)
             yield name, tensor

@@ -1,4 +1,4 @@
-"""Telling a full disk from other reasons why something could not be written."""
+"""A full disk, told from other reasons why a write failed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PROBE_BYTES = 2**20
 
 
 def disk_is_full(folder: Path, error: BaseException) -> bool:
-    """Whether it was for want of space that something could not be written to a folder that exists.
+    """Return whether a write to an existing folder failed because its disk is full.
 
-    torch's own writer says only that its stream broke, so a little is written to see.
+    torch's own writer says only that its stream broke, so this function writes a little to find out.
     """
     if names_full_disk(error):
         return True
@@ -31,7 +31,7 @@ def disk_is_full(folder: Path, error: BaseException) -> bool:
 
 
 def names_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, what it wraps or what another rank reported is the disk's that it is full."""
+    """Return whether an error, one that it wraps or one that another rank reported says that the disk is full."""
     if error is None:
         return False
     if isinstance(error, CheckpointException):

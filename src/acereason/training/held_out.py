@@ -1,4 +1,4 @@
-"""Held-out evaluation on the way: when it is due, and what it found."""
+"""Held-out evaluation during a run: when it is due, and what it found."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from acereason.rollout.metrics import EVALUATED_AT
 
 
 def is_due(trainer: Trainer, module: PolicyModule, every_n_steps: int) -> bool:
-    """Whether something is to be done after this rollout step: every so many, and after the last one of a stage."""
+    """Return whether work is due after this rollout step: every `every_n_steps`, and at a stage's or the run's end."""
     step = module.curriculum.step
     last = trainer.should_stop or step in (module.config.trainer.max_steps, module.curriculum.stage_since)
     return last or (every_n_steps > 0 and step % every_n_steps == 0)
 
 
 class HeldOutEvaluation(Callback):
-    """Evaluates before the first step, every `every_n_steps` rollout steps, and after the last.
+    """A callback that evaluates the policy on the held-out problems.
+
+    It does so before the first step, every `every_n_steps` rollout steps, and after the last of a stage or of the run.
 
     Attributes:
-        results: what was found, by rollout step.
-        due_step: the step whose evaluation has begun and not ended; a run that stops there does it when it goes on.
-        metrics, step: the newest scalars, and the step that they are of; a resumed run has them for callbacks that look
-            at them.
+        results: of each evaluation, by rollout step.
+        due_step: the step whose evaluation has begun and not ended; a run that stops there evaluates when it resumes.
+        metrics, step: the newest scalars and their step; a resumed run restores them for callbacks that read them.
     """
 
     def __init__(self, every_n_steps: int) -> None:
@@ -38,22 +39,22 @@ class HeldOutEvaluation(Callback):
         self.step = 0
 
     def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
-        """The policy before training, or where a stop cut its evaluation short."""
+        """Evaluate the policy before training, or where a stop interrupted its evaluation."""
         self._show(trainer)
         if module.curriculum.step in (0, self.due_step):
             self._evaluate(trainer, module)
 
     def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
-        """The policy after a step, when it is due."""
+        """Evaluate the policy after a step, if it is due."""
         if is_due(trainer, module, self.every_n_steps):
             self._evaluate(trainer, module)
 
     def state_dict(self) -> dict[str, Any]:
-        """The newest scalars, and the evaluation that is still to be made."""
+        """Return the newest scalars and the step whose evaluation is due."""
         return {"due_step": self.due_step, "metrics": self.metrics, "step": self.step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back."""
+        """Restore what `state_dict` returned."""
         self.due_step, self.metrics, self.step = state_dict["due_step"], state_dict["metrics"], state_dict["step"]
 
     def _evaluate(self, trainer: Trainer, module: PolicyModule) -> None:

@@ -1,4 +1,4 @@
-"""How a run ends: what went wrong becomes one line, known to all ranks, and an exit code."""
+"""The end of a run: what went wrong becomes one line, known to all ranks, and an exit code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from acereason.errors import UserError
 
 
 def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
-    """Calls `run` with this rank's place and its lifeline to the others; returns the exit code that `run` gives.
+    """Call `run` with this process's rank and its lifeline to the others; return the exit code that `run` gives.
 
-    When it fails, the process ends here: with code 2 and one line when the user has something to mend, with code 1
-    and a traceback for anything else.
+    If it fails, the process ends here: with code 2 and one line if the user can fix it, with code 1 and a traceback
+    otherwise.
     """
     lifeline = None
     try:
@@ -28,13 +28,13 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
         raise
     except UserError as error:
         if lifeline is not None and place.local_rank and not lifeline.joined:
-            os._exit(2)  # the node's first rank has met the same settings and files, and says so
+            os._exit(2)  # the node's first rank has read the same settings and files, and reports it
         _failed(lifeline, str(error), 2)
     except BaseException as error:  # torch's CheckpointException is not an Exception
         from acereason.training.full_disk import names_full_disk
 
         if names_full_disk(error):
-            _failed(lifeline, "the disk of the run's folder is full: free some space, then go on with ckpt=last", 2)
+            _failed(lifeline, "the disk of the run's folder is full: free some space, then resume with ckpt=last", 2)
         traceback.print_exc()
         _failed(lifeline, f"rank {place.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
     lifeline.close()
@@ -42,7 +42,7 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
 
 
 def _failed(lifeline: Lifeline | None, cause: str, code: int) -> NoReturn:
-    """Says why and ends without exit handlers: those of a process group wait for others or talk after the last line."""
+    """Print the cause and exit without exit handlers: those of a process group wait for others or print after it."""
     sys.stdout.flush()
     if lifeline is None:
         print(f"error: {cause}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A run's folder as it was at a step, so that a resumed run writes on without a repeated or a missing point."""
+"""A run's folder cut back to a step, so that a resumed run neither repeats nor misses a point."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ EVALUATION = "eval/"
 
 
 def cut_back(folder: Path, step: int) -> None:
-    """Takes out of a run's folder what came after `step` rollout steps, and what a kill left half written.
+    """Remove from a run's folder what came after `step` rollout steps, and what a kill left half-written.
 
     Call it on one rank, while nothing else writes there.
 
     Args:
-        folder: of the run; it need not be there.
-        step: rollout steps of the checkpoint that the run goes on from; 0 starts afresh and keeps nothing but the
-            solve rates of the initial policy.
+        folder: of the run; it may be missing.
+        step: rollout steps of the checkpoint that the run resumes from; 0 starts afresh and keeps only the solve rates
+            and the attempts of the initial policy.
     """
     for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _cut_files(folder / "rollouts", step)
-    # The policy after N steps is refiltered with, and after a stop evaluated, when it is saved already, the initial one
-    # before anything is: attempts that were cut short are resumed. Those of another key are never taken.
+    # The files of `step` itself stay here: a refilter, or an evaluation that a stop interrupted, samples with the
+    # policy after N steps when step N is saved already (with the initial policy before anything is saved); it resumes.
+    # Attempts of another key are never used.
     for name in (REFILTER, SOLVE_RATES, EVALUATIONS):
         _cut_files(folder / name, step + 1)
     events = folder / "events"
     for path in events.glob(f"*{PARTIAL}"):
         path.unlink()
-    # The step of the number as well: after a restart within a second of the last, or by another clock.
     files = sorted(path for path in events.glob(f"{EVENTS}*") if path.name.removeprefix(EVENTS)[:10].isdigit())
     again = _evaluates_again(folder, step)
     for path in files:
         _cut_events(path, step, again)
-    _date_back([path for path in files if path.exists()])
+    _backdate([path for path in files if path.exists()])
 
 
 def _cut_files(folder: Path, step: int) -> None:
-    """Remove the files of `step` and later: file N of the rollouts holds those of the step after N steps."""
+    """Remove the files of `step` and later: file N holds what the policy after N steps sampled."""
     for path in folder.glob(f".*{PARTIAL}"):
         path.unlink()
     for path in folder.glob("step-*"):
@@ -60,7 +60,7 @@ def _cut_files(folder: Path, step: int) -> None:
 
 
 def _evaluates_again(folder: Path, step: int) -> bool:
-    """Whether the run that goes on begins with the evaluation of `step` itself."""
+    """Return whether the resumed run begins with the evaluation of `step` itself."""
     try:
         return read_manifest(folder / "checkpoints" / f"step-{step:06d}").evaluation_due
     except (OSError, ValueError):
@@ -68,23 +68,23 @@ def _evaluates_again(folder: Path, step: int) -> bool:
 
 
 def _cut_events(path: Path, step: int, again: bool) -> None:
-    """Keeps the records up to `step`, byte for byte; a file with nothing left goes."""
-    kept, size, is_worth = [], 0, False
+    """Keep the records up to `step`, byte for byte; remove a file with nothing left."""
+    kept, size, has_content = [], 0, False
     for record in _records(path):
         event = Event.FromString(record)
         if step == 0 or event.step > step or (again and event.step == step and _is_evaluation(event)):
             continue
         kept.append(record)
         size += len(record) + 16  # two lengths of 8 bytes: the record's with its checksum, and the data's checksum
-        is_worth |= event.WhichOneof("what") != "file_version"
-    if not is_worth:
+        has_content |= event.WhichOneof("what") != "file_version"
+    if not has_content:
         path.unlink()
     elif size != path.stat().st_size:
         _rewrite(path, kept)
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """The records of an event file up to the first torn one."""
+    """Yield the records of an event file up to the first torn one."""
     if path.stat().st_size:
         yield from RawEventFileLoader(str(path)).Load()
 
@@ -101,8 +101,12 @@ def _rewrite(path: Path, records: list[bytes]) -> None:
             writer.write(record)
 
 
-def _date_back(files: list[Path]) -> None:
-    """Readers take event files in the order of their names, which begin with seconds: new ones must come later."""
+def _backdate(files: list[Path]) -> None:
+    """Give event files earlier times, in the same order, so that those of the resumed run come after them.
+
+    Readers sort event files by name, and a name begins with the time in seconds. A new file would come too early after
+    a restart within the same second, or if an earlier clock ran ahead.
+    """
     latest = int(time.time()) - 1
     for path in reversed(files):
         seconds, _, rest = path.name.removeprefix(EVENTS).partition(".")

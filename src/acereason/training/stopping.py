@@ -1,4 +1,4 @@
-"""Leaving when asked to: SIGTERM saves and ends the run, SIGUSR1 under SLURM queues it again as well."""
+"""Stopping on request: SIGTERM saves and ends the run; SIGUSR1 under SLURM queues it again as well."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ from acereason.policy.module import PolicyModule
 
 
 class Leave(Callback):
-    """Ends the run between two steps once any rank was asked to; stands last, so that the step is done in full.
+    """A callback that ends the run between two steps once any rank was asked to stop.
 
-    During generation the data module asks the same question. `Checkpoints` saves when `StopRequested` is raised.
+    It comes last, so that the step is complete. During generation the data module asks the same question.
+    `Checkpoints` saves when `StopRequested` is raised.
     """
 
     def __init__(self, lifeline: Lifeline) -> None:
         self.lifeline = lifeline
 
     def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
-        """Takes the signals back: Lightning's own handlers end a run without saving what we save."""
+        """Install our signal handlers again: Lightning's own end a run without saving what we save."""
         self.lifeline.install_handlers()
 
     def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
-        """Asks all ranks.
+        """Ask all ranks.
 
         Raises:
-            StopRequested: one of them was asked to leave.
+            StopRequested: one of them was asked to stop.
         """
         if any(gather(self.lifeline.stop_requested)):
             raise StopRequested
 
 
 def say_goodbye(step: int, rank: int, lifeline: Lifeline) -> None:
-    """Rank 0 says where the run stands and queues the job again if that was asked for."""
+    """Print on rank 0 where the run stopped, and queue the job again if that was asked for."""
     if rank:
         return
-    print(f"stopped by {lifeline.stop_signal} after {step} rollout steps, {_way_on(step)}", flush=True)
+    print(f"stopped by {lifeline.stop_signal} after {step} rollout steps: {_how_to_resume(step)}", flush=True)
     job = os.environ.get("SLURM_JOB_ID")
     if lifeline.requeue and job:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
         if done.returncode:
-            print(f"scontrol requeue {job} did not work: {done.stderr.strip()}", file=sys.stderr, flush=True)
+            print(f"scontrol requeue {job} failed: {done.stderr.strip()}", file=sys.stderr, flush=True)
 
 
-def _way_on(step: int) -> str:
+def _how_to_resume(step: int) -> str:
     if step:
-        return "saved: ckpt=last goes on"
-    return "no checkpoint yet: ckpt=auto with the same run.name begins again and keeps the solve rates measured so far"
+        return "checkpoint saved; resume with ckpt=last"
+    return "no checkpoint yet; ckpt=auto with the same run.name starts again and keeps the solve rates measured so far"

@@ -35,13 +35,13 @@ def train(
     place: Place,
     lifeline: Lifeline,
 ) -> None:
-    """Trains on `problems` as the settings say and leaves everything in the run's folder.
+    """Train on `problems` with these settings and write everything to the run's folder.
 
     Args:
         config: settings.
-        callbacks: the user's, made from them.
-        problems: to train on, by the names of their sources.
-        held_out: for evaluation.
+        callbacks: the user's, made from the settings.
+        problems: training problems by the names of their sources.
+        held_out: problems for evaluation.
         place: of this rank among all.
         lifeline: of this process.
 
@@ -79,7 +79,7 @@ def train(
     try:
         trainer.fit(policy, data, ckpt_path=checkpoint, weights_only=False)
     except StopRequested:
-        data.teardown("fit")  # Lightning leaves it out when a run does not end by itself
+        data.teardown("fit")  # Lightning skips it when a run does not end by itself
         say_goodbye(curriculum.step, place.rank, lifeline)
         leave()
         return

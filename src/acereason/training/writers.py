@@ -1,4 +1,4 @@
-"""What a run shows and writes while it goes on."""
+"""Callbacks that write the scalars and rollouts of each step."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from acereason.tables import RESPONSES, TRAINING, write_table
 
 
 class ScalarWriter(Callback):
-    """Writes the scalars of the step that is done, before its checkpoint is saved.
+    """A callback that writes the scalars of a step before its checkpoint is saved.
 
-    Lightning writes what it is given to log only after `on_train_batch_end`: a run killed after its checkpoint and
-    before that would lack a point for good. Callbacks that come before this one may add to `module.metrics`.
+    Lightning writes what was logged only after `on_train_batch_end`: a run killed between its checkpoint and that would
+    lack a point for good. Callbacks that come before this one may add to `module.metrics`.
     """
 
     def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
-        """Writes `module.metrics` at the rollout step."""
+        """Write `module.metrics` at the rollout step."""
         if trainer.is_global_zero and module.logger is not None:
             module.logger.log_metrics(module.metrics, step=module.curriculum.step)
 
 
 class RolloutWriter(Callback):
-    """Writes all rollouts of a step to Parquet, and a few of them to TensorBoard as text."""
+    """A callback that writes all rollouts of a step to Parquet, and a few of them to TensorBoard as text."""
 
     def __init__(self, folder: Path, samples: int, parquet: bool) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class RolloutWriter(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: PolicyModule, outputs: Any, batch: RolloutBatch, batch_idx: int
     ) -> None:
-        """Writes the step that is done."""
+        """Write the rollouts of the step."""
         if self.parquet:
             name = f"step-{batch.step:06d}" + (f"-rank-{trainer.global_rank}" if trainer.world_size > 1 else "")
             write_rollouts(self.folder / f"{name}.parquet", batch)
@@ -49,7 +49,7 @@ class RolloutWriter(Callback):
 
 
 def write_rollouts(path: Path, batch: RolloutBatch) -> None:
-    """Write one row a rollout: what was sampled, its verdict, and what the policy learned from it."""
+    """Write one row for each rollout: what was sampled, its verdict, and what the policy learned from it."""
     rows = [
         {
             **response_row(rollout),
@@ -68,7 +68,7 @@ def write_rollouts(path: Path, batch: RolloutBatch) -> None:
 
 
 def rollout_text(rollout: Rollout) -> str:
-    """A rollout as Markdown: prompt, response, gold, extracted, reward."""
+    """Return a rollout as Markdown: prompt, response, gold, extracted, reward."""
 
     def quoted(text: str) -> str:
         return "\n".join(f"    {line}" for line in text.splitlines())
