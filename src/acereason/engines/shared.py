@@ -104,10 +104,10 @@ class SharedEngines:
         rank, world = rank_and_world()
         prompts, samples = len(phase.prompts), phase.samples
         owner = {number: rank for rank in range(world) for number in share(prompts, rank, world)}
-        parcels: list[dict[int, Rollout]] = [{} for _ in range(world)]
+        outgoing: list[dict[int, Rollout]] = [{} for _ in range(world)]
         for number, rollout in mine.items():
-            parcels[owner[number // samples]][number] = rollout
-        arrived = {number: rollout for parcel in exchange(parcels) for number, rollout in parcel.items()}
+            outgoing[owner[number // samples]][number] = rollout
+        arrived = {number: rollout for part in exchange(outgoing) for number, rollout in part.items()}
         own_lengths = {number: len(rollout.generation.token_ids) for number, rollout in mine.items()}
         lengths = {number: length for each in gather(own_lengths) for number, length in each.items()}
         busy, exposed = zip(*gather((collected.generate_seconds, collected.verify_exposed_seconds)), strict=True)
