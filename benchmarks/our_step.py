@@ -26,8 +26,8 @@ from torch import Tensor
 from acereason.config.compose import compose
 from acereason.config.schema import Config
 from acereason.distributed.environment import claim_alone
-from acereason.engines.collect import Prompt
 from acereason.engines.engine import Engine, Generation, Request, Sampling
+from acereason.engines.prompt import Prompt
 from acereason.policy.module import PolicyModule
 from acereason.problems.problem import Problem
 from acereason.rollout.batch import RolloutBatch

@@ -1,4 +1,4 @@
-"""Watches the policy's entropy: warns, stops or samples hotter when it collapses, or holds it at a target (Fig. 3c)."""
+"""Watches the policy's entropy: warns, stops or samples hotter at a collapse, or holds it at a target (Fig. 3c)."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ from lightning.pytorch import Callback, Trainer
 from acereason.config.schema import Config
 from acereason.curricula.arguments import check_choice, check_number, check_whole
 from acereason.curricula.callback import CurriculumCallback
-from acereason.curricula.entropy import temperature_factor
-from acereason.curricula.entropy_watch import EntropyWatch, spread
+from acereason.curricula.entropy import EntropyWatch, spread, temperature_factor
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.curriculum import Curriculum
 
 SAMPLED = ("stage", "domain", "pool", "max_response_tokens", "temperature", "top_p")
-"""What moves the entropy at once when it changes: no trend is drawn across such a change."""
+"""Values of the curriculum that move the entropy at once when they change: no trend is drawn across a change."""
 
 
 class EntropyMonitor(CurriculumCallback):
-    """Looks at `policy/entropy`, nats a token at the sampling temperature, after each rollout step.
+    """A watch on `policy/entropy`, nats a token at the sampling temperature, after each rollout step.
 
     Args:
-        action: at a collapse `warn`, `stop` (at an explosion, too) or `raise_temperature`; a warning comes with each.
-        baseline: the entropy is compared with its mean over the first steps of the `run` or of the `stage`.
-        baseline_steps: how many those are.
-        window: steps of the running mean and of the trend.
-        collapse, explosion: alarm when the running mean is below or above so many times the baseline,
-        horizon: or more than half-way there and, by a clear trend, there within so many steps; 0 for no looking ahead.
-        target: hold the running mean near this entropy by the temperature (AceReason-Nemotron 1.1: about 0.3).
-        tolerance: share of the target that the mean may be off before the temperature moves.
-        factor: most that the temperature is multiplied or divided by at a time,
-        cooldown: the earliest so many steps after the last change of what is sampled,
-        min_temperature, max_temperature: and only between these.
+        action: what to do at a collapse: `warn`, `stop` (at an explosion as well) or `raise_temperature`; the last two
+            warn, too.
+        baseline: whose first steps the entropy is compared with: those of the `run` or of the `stage`.
+        baseline_steps: number of first steps that the baseline is the mean of.
+        window: number of steps of the running mean and of the trend.
+        collapse: share of the baseline below which the running mean is an alarm.
+        explosion: multiple of the baseline above which the running mean is an alarm.
+        horizon: alarm early if the mean is more than half-way to a bound and a clear trend reaches it within this many
+            steps; 0 disables the forecast.
+        target: entropy near which the temperature is to hold the running mean (AceReason-Nemotron 1.1: about 0.3).
+        tolerance: share of the target by which the mean may be off before the temperature moves.
+        factor: largest factor by which the temperature is multiplied or divided in one change.
+        cooldown: smallest number of steps between a change of what is sampled and the next change of the temperature.
+        min_temperature, max_temperature: range in which the temperature is set.
     """
 
     logs = ("entropy/ratio", "entropy/slope", "entropy/steps_to_collapse", "entropy/alarm")
@@ -60,7 +65,7 @@ class EntropyMonitor(CurriculumCallback):
         self.min_temperature, self.max_temperature = min_temperature, max_temperature
 
     def check(self, config: Config, others: Sequence[Callback]) -> None:
-        """Each setting by itself."""
+        """Check each setting by itself, and that `action` and `target` do not both set the temperature."""
         check_choice(self.action, ("warn", "stop", "raise_temperature"), self.setting("action"))
         check_choice(self.baseline, ("run", "stage"), self.setting("baseline"))
         values = {**vars(self), **vars(self.watch)}
@@ -75,10 +80,12 @@ class EntropyMonitor(CurriculumCallback):
             both = "target sets the temperature already; use warn or stop"
             raise UserError(f"{self.setting('action')}=raise_temperature: {both}")
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Takes the step's entropy in, the same on all ranks, and acts on what it shows."""
+    def on_train_batch_end(
+        self, trainer: Trainer, module: PolicyModule, outputs: object, batch: RolloutBatch, batch_idx: int
+    ) -> None:
+        """Take in the step's entropy, the same on all ranks, and act on an alarm or a missed target."""
         curriculum, before = module.curriculum, self.watch.alarm
-        step = curriculum.step - 1  # the one whose rollouts these are
+        step = curriculum.step - 1  # of these rollouts
         changes = [change.step for change in curriculum.history if change.what in SAMPLED]
         if step in (*changes, curriculum.stage_since):
             self.watch.recent = []
@@ -93,7 +100,7 @@ class EntropyMonitor(CurriculumCallback):
         if curriculum.step - max(changes, default=0) >= self.cooldown:
             self._set_temperature(curriculum, batch)
 
-    def _set_temperature(self, curriculum: Any, batch: Any) -> None:
+    def _set_temperature(self, curriculum: Curriculum, batch: RolloutBatch) -> None:
         now, mean = curriculum.temperature, self.watch.mean
         if self.target is not None and abs(mean - self.target) > self.tolerance * self.target:
             why, factor = f"target {self.target:g}", temperature_factor(mean, spread(batch), self.target, self.factor)
@@ -101,15 +108,15 @@ class EntropyMonitor(CurriculumCallback):
             why, factor = "collapse", self.factor
         else:
             return
-        # One that is out of the range already comes back by such steps, not in one jump.
+        # A temperature that is already out of the range comes back in steps of `factor`, not at once.
         then = min(now * factor, self.max_temperature) if factor > 1 else max(now * factor, self.min_temperature)
         if (then > now) == (factor > 1):
             curriculum.change(self.name, f"entropy {mean:.3f}: {why}", temperature=round(then, 4))
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has seen."""
+        """Return what it has seen."""
         return self.watch.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes it back."""
+        """Take it from a checkpoint."""
         self.watch.load_state_dict(state_dict)

@@ -1,4 +1,4 @@
-"""Lets responses grow longer, length after length: by schedule, at a plateau, or when many are cut off (§3.2.2)."""
+"""Extends the length of responses: by schedule, at a plateau, or when many are cut off (§3.2.2)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import Plateau, check_metric, measured
 from acereason.curricula.stages import stage_names
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
 
 
 class LengthExtension(CurriculumCallback):
-    """Raises `max_response_tokens` to the next of `lengths` above it, at whichever comes first; never lowers it.
+    """Raises `max_response_tokens` to the next of `lengths` at the first of up to four events; never lowers it.
 
     Args:
         lengths: tokens, each above the one before (paper: 8K, 16K, 24K, 32K).
-        every_n_steps: after so many rollout steps at one length.
-        at_steps: after these rollout steps of the run, of the stage where `stages` is given.
-        plateau: `{metric, patience, min_gain, window}`: when the metric has stopped rising at this length.
-        truncated_above: when more than this share of the responses were cut off, `patience` steps in a row.
-        patience: of `truncated_above`.
+        every_n_steps: extend after this many rollout steps at one length.
+        at_steps: extend after these rollout steps, counted from the start of the run; with `stages`, of the stage.
+        plateau: `{metric, patience, min_gain, window}`: extend when the metric has stopped rising at this length.
+        truncated_above: extend when more than this share of the responses were cut off in `patience` steps in a row.
+        patience: steps for `truncated_above`.
         stages: names of the stages in which it works; empty for all.
     """
 
@@ -44,7 +45,7 @@ class LengthExtension(CurriculumCallback):
         self.since = self.truncated_steps = 0
 
     def check(self, config: Config, others: Sequence[Callback]) -> None:
-        """Each setting by itself; one of the four reasons to extend has to be given."""
+        """Check each setting by itself, and that at least one says when to extend."""
         check_rising(self.lengths, 1, self.setting("lengths"))
         if self.every_n_steps is not None:
             check_whole(self.every_n_steps, 1, self.setting("every_n_steps"))
@@ -67,25 +68,25 @@ class LengthExtension(CurriculumCallback):
             raise UserError(f"{self.setting('lengths')}: nothing says when to extend; set {triggers}")
 
     def longest_response(self, config: Config) -> int:
-        """The last length."""
+        """Return the last length."""
         return max(self.lengths)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
-        """Looks at the step that is done; a longer length holds from the next one on."""
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
+        """Extend the length, from the next rollouts on, if the step that is done gives a reason."""
         curriculum = module.curriculum
         longer = [length for length in self.lengths if length > curriculum.max_response_tokens]
         if not longer or (self.stages and curriculum.stage not in self.stages):
             return
         changes = [change.step for change in curriculum.history if change.what == "max_response_tokens"]
         since = max([curriculum.stage_since, *changes])
-        if since != self.since:  # a new stage or length, whoever began it: what came before says nothing about it
+        if since != self.since:  # a new stage or length, whoever set it: what came before says nothing about it
             self.since, self.truncated_steps = since, 0
             if self.plateau:
                 self.plateau.reset()
         if curriculum.step > since and (why := self._reasons(trainer, module)):
             curriculum.change(self.name, " and ".join(why), max_response_tokens=longer[0])
 
-    def _reasons(self, trainer: Trainer, module: Any) -> list[str]:
+    def _reasons(self, trainer: Trainer, module: PolicyModule) -> list[str]:
         curriculum, why = module.curriculum, []
         here = curriculum.step - self.since
         if self.every_n_steps is not None and here >= self.every_n_steps:
@@ -105,12 +106,12 @@ class LengthExtension(CurriculumCallback):
         return why
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has seen at the present length."""
+        """Return what it has seen at the present length."""
         plateau = self.plateau.state_dict() if self.plateau else None
         return {"since": self.since, "truncated_steps": self.truncated_steps, "plateau": plateau}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes it back."""
+        """Take it from a checkpoint."""
         self.since, self.truncated_steps = state_dict["since"], state_dict["truncated_steps"]
         if self.plateau and state_dict["plateau"]:
             self.plateau.load_state_dict(state_dict["plateau"])

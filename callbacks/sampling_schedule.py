@@ -13,6 +13,8 @@ from acereason.curricula.arguments import check_choice, check_choices, check_ris
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.stages import stage_names
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
+from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import check_value
 
 EXAMPLE = "[{at: 0, temperature: 0.6}, {at: 1, temperature: 0.8}]"
@@ -20,14 +22,14 @@ VALUES = ("temperature", "top_p", "rollouts_per_prompt")
 
 
 class SamplingSchedule(CurriculumCallback):
-    """Gives the curriculum each point's values once, when it is time; in between, others may change them.
+    """Sets the values of each point once, when it is due; in between, other callbacks may change them.
 
-    Counted from the beginning of the stage where `stages` is given, else from that of the run.
+    Epochs and steps are counted from the start of the run; with `stages`, from the start of the stage.
 
     Args:
-        points: mappings such as `{at: 1, temperature: 0.8, rollouts_per_prompt: 16}`; `at` rises, and what a point
-            leaves out stays as it is. `at: 0` holds from the first rollouts on.
-        by: `epoch`: `at` is how many epochs are over; `step`: how many rollout steps are done.
+        points: mappings such as `{at: 1, temperature: 0.8, rollouts_per_prompt: 16}`, with rising `at`. A point leaves
+            unchanged what it does not name. `at: 0` holds from the first rollouts on.
+        by: unit of `at`: `epoch` (epochs completed) or `step` (rollout steps done).
         stages: names of the stages in which it works; empty for all.
     """
 
@@ -36,7 +38,7 @@ class SamplingSchedule(CurriculumCallback):
         self.since = self.epochs = self.points_done = 0
 
     def check(self, config: Config, others: Sequence[Callback]) -> None:
-        """Each setting by itself."""
+        """Check each setting by itself."""
         check_choice(self.by, ("epoch", "step"), self.setting("by"))
         check_choices(self.stages, stage_names(config, others), self.setting("stages"))
         if isinstance(self.points, str) or not isinstance(self.points, Sequence) or not self.points:
@@ -53,12 +55,14 @@ class SamplingSchedule(CurriculumCallback):
             check_value(name, point[name], f"{setting}.{name}={shown(point[name])}")
         return point
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Counts epochs, also where a smaller pool has the data module count them afresh."""
+    def on_train_batch_end(
+        self, trainer: Trainer, module: PolicyModule, outputs: object, batch: RolloutBatch, batch_idx: int
+    ) -> None:
+        """Count epochs, also where a smaller pool makes the data module restart its own count."""
         self.epochs += batch.ends_epoch
 
-    def on_rollouts_start(self, trainer: Trainer, module: Any) -> None:
-        """Here rather than after a step: the stage is settled, and a first point holds for the first rollouts."""
+    def on_rollouts_start(self, trainer: Trainer, module: PolicyModule) -> None:
+        """Set what is due: before the rollouts, when the stage is settled, so that `at: 0` holds for the first ones."""
         curriculum = module.curriculum
         if self.stages and curriculum.stage not in self.stages:
             return
@@ -72,10 +76,10 @@ class SamplingSchedule(CurriculumCallback):
         self.points_done += len(due)
 
     def state_dict(self) -> dict[str, int]:
-        """Where it stands."""
+        """Return how far it is."""
         return {"since": self.since, "epochs": self.epochs, "points_done": self.points_done}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes it back."""
+        """Take it from a checkpoint."""
         self.since, self.epochs = state_dict["since"], state_dict["epochs"]
         self.points_done = state_dict["points_done"]

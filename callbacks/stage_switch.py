@@ -11,15 +11,18 @@ from acereason.config.fields import shown
 from acereason.config.schema import Config
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import check_metric, measured
-from acereason.curricula.stages import Stage, check_stage, filled, leads, read_stages
+from acereason.curricula.stages import Stage, check_stage, filled, read_stages, stages_led_by
 from acereason.errors import UserError
+from acereason.policy.module import PolicyModule
+from acereason.rollout.batch import RolloutBatch
+from acereason.rollout.data import data_of
 
 
 class StageSwitch(CurriculumCallback):
-    """Leads a run through its stages; each ends by steps, epochs or a plateau, and the last one ends the run.
+    """Leads a run through its stages; each ends by steps, epochs or a plateau, and the run ends with the last one.
 
-    What a stage sets holds from its first rollouts on; nothing is started anew. At its end the run evaluates, exports
-    the policy and saves a checkpoint: all that follows from `curriculum.stage_since`.
+    The values of a stage hold from its first rollouts on, without any restart. At its end the run evaluates, exports
+    the policy and saves a checkpoint: other callbacks do so when they see `curriculum.stage_since` move.
 
     Args:
         stages: mappings, see `acereason.curricula.stages.Stage`.
@@ -36,14 +39,14 @@ class StageSwitch(CurriculumCallback):
         self.saved: dict[str, Any] = {}
 
     def check(self, config: Config, others: Sequence[Callback]) -> None:
-        """Each stage by itself; whether it has problems is seen when they are loaded."""
+        """Check each stage by itself; `setup` checks that it has problems."""
         if not isinstance(self.reset_optimizer, bool):
             given = f"{self.setting('reset_optimizer')}={shown(self.reset_optimizer)}"
             raise UserError(f"{given}: must be true or false")
-        first = next(other for other in others if leads(other))
+        first = next(other for other in others if stages_led_by(other))
         if first is not self:
             name = getattr(first, "name", type(first).__name__)
-            twice = f"callbacks.{name} leads through stages already; callbacks.{name}=null turns it off"
+            twice = f"callbacks.{name} already leads the run through stages; callbacks.{name}=null turns it off"
             raise UserError(f"{self.setting('stages')}: {twice}")
         for number, stage in enumerate(filled(self.stages, config)):
             setting = self.setting(f"stages[{number}]")
@@ -52,27 +55,29 @@ class StageSwitch(CurriculumCallback):
                 check_metric(stage.ends.plateau.metric, f"{setting}.ends.plateau.metric", config, others, self)
 
     def longest_response(self, config: Config) -> int:
-        """Of all stages."""
+        """Return the longest response of all stages."""
         return max(stage.max_response_tokens or 0 for stage in self.stages)
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Makes sure, before the first step, that every stage has problems enough."""
-        for number, each in enumerate(filled(self.stages, pl_module.config)):
-            found, needed = len(self._pool(trainer, number, each, each.domain)), each.prompts_per_step or 0
+    def setup(self, trainer: Trainer, module: PolicyModule, stage: str) -> None:
+        """Check that every stage has enough problems for a step."""
+        for number, each in enumerate(filled(self.stages, module.config)):
+            found, needed = len(self._pool(trainer, number, each, each.domain or "")), each.prompts_per_step or 0
             if found < needed:
                 has = f"stage {each.name} has {found} problems, fewer than the {needed} of a step"
                 raise UserError(f"{self.setting(f'stages[{number}]')}: {has}")
 
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
-        """The first stage of a fresh run; of one that goes on with other settings, what they change at once."""
+    def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
+        """Begin the first stage of a fresh run; apply what the settings of a resumed one have changed."""
         if self.number < 0:
             self._begin(trainer, module, "the run begins")
         elif self.saved:
             self._take_over(trainer, module, self.saved)
             self._end_when_due(trainer, module)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Ends the stage when it is time."""
+    def on_train_batch_end(
+        self, trainer: Trainer, module: PolicyModule, outputs: object, batch: RolloutBatch, batch_idx: int
+    ) -> None:
+        """End the stage when it is due."""
         module.metrics["curriculum/stage"] = float(self.number)
         self.epochs += batch.ends_epoch
         if plateau := self.stages[self.number].ends.plateau:
@@ -80,7 +85,7 @@ class StageSwitch(CurriculumCallback):
             plateau.update(*measured(plateau.metric, setting, trainer, module))
         self._end_when_due(trainer, module)
 
-    def _end_when_due(self, trainer: Trainer, module: Any) -> None:
+    def _end_when_due(self, trainer: Trainer, module: PolicyModule) -> None:
         stage, steps = self.stages[self.number], module.curriculum.step - module.curriculum.stage_since
         ends, plateau = stage.ends, stage.ends.plateau
         reached = {
@@ -92,15 +97,15 @@ class StageSwitch(CurriculumCallback):
         if reasons:
             self._begin(trainer, module, f"{stage.name} ends after {' and '.join(reasons)}")
 
-    def _take_over(self, trainer: Trainer, module: Any, saved: dict[str, Any]) -> None:
-        """What the present stage has set otherwise since the checkpoint was saved."""
+    def _take_over(self, trainer: Trainer, module: PolicyModule, saved: dict[str, Any]) -> None:
+        """Apply the values of the present stage that differ from those in the checkpoint."""
         stage = self.stages[self.number]
         values = {name: value for name, value in stage.values().items() if value != saved["values"].get(name)}
         if (stage.problems, stage.domain) != (saved["problems"], saved["values"].get("domain")):
             values["pool"] = self._pool(trainer, self.number, stage, stage.domain or module.curriculum.domain)
         module.curriculum.change(self.name, f"{stage.name} has other settings now", **values)
 
-    def _begin(self, trainer: Trainer, module: Any, why: str) -> None:
+    def _begin(self, trainer: Trainer, module: PolicyModule, why: str) -> None:
         if self.number + 1 == len(self.stages):
             trainer.should_stop = True
             return
@@ -112,9 +117,8 @@ class StageSwitch(CurriculumCallback):
         if self.reset_optimizer and self.number:
             module.reset_optimizer()
 
-    def _pool(self, trainer: Trainer, number: int, stage: Stage, domain: str | None) -> list[str]:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        pool: list[str] = data.problem_ids(domain, stage.source or "", stage.levels)
+    def _pool(self, trainer: Trainer, number: int, stage: Stage, domain: str) -> list[str]:
+        pool = data_of(trainer).problem_ids(domain, stage.source or "", stage.levels)
         if not pool:
             which = f"source {stage.source or 'any'}, levels {list(stage.levels) if stage.levels else 'any'}"
             setting = self.setting(f"stages[{number}]")
@@ -122,13 +126,13 @@ class StageSwitch(CurriculumCallback):
         return pool
 
     def state_dict(self) -> dict[str, Any]:
-        """Which stage it is and what it set, its epochs, and what its plateau has seen."""
+        """Return the values of the present stage, its epochs, and what its plateau has seen."""
         stage = self.stages[self.number]
         plateau = stage.ends.plateau.state_dict() if stage.ends.plateau else None
         return {"values": stage.values(), "problems": stage.problems, "epochs": self.epochs, "plateau": plateau}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back.
+        """Take them from a checkpoint.
 
         Raises:
             UserError: the list has no stage of that name any more.

@@ -1,10 +1,8 @@
-"""Ends a run early once the policy solves nearly everything it is asked."""
+"""Ends a run early, once the policy solves nearly everything."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class StopWhenSolved(Callback):
@@ -19,17 +17,17 @@ class StopWhenSolved(Callback):
         self.patience = patience
         self.solved_steps = 0
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
-        """Looks at the step that is done; `reward/mean` is the same on all ranks."""
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
+        """Count the step if it is solved; `reward/mean` is the same on all ranks."""
         solved = trainer.callback_metrics["reward/mean"].item() >= self.reward
         self.solved_steps = self.solved_steps + 1 if solved else 0
         if self.solved_steps >= self.patience:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, int]:
-        """The count, so that a resumed run stops where the uninterrupted one would have."""
+        """Return the count, so that a resumed run stops where the uninterrupted one would have."""
         return {"solved_steps": self.solved_steps}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes the count back."""
+        """Take the count from a checkpoint."""
         self.solved_steps = state_dict["solved_steps"]

@@ -1,4 +1,4 @@
-"""The pages on curricula: their code runs as it stands there, and their tables are those of the code."""
+"""The pages on curricula: their code runs as printed, and their tables match the code."""
 
 import importlib
 import inspect
@@ -16,7 +16,7 @@ from fresh_process import fresh_environment
 
 from acereason.config.compose import compose
 from acereason.curricula.plateau import Plateau
-from acereason.curricula.stages import Ends, Stage
+from acereason.curricula.stages import Stage, StageEnd
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import CHANGEABLE, Curriculum
 from acereason.rollout.data import RolloutDataModule
@@ -38,7 +38,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of the page, at the places that it gives them."""
+    """A folder with the files of the page, at the paths that it names."""
     folder = tmp_path_factory.mktemp("project")
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True)
@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(project: Path, program: str, words: str, *more: str) -> str:
-    """What the command printed."""
+    """Run a command; return what it printed."""
     command = [sys.executable, *({"train.py": [str(ROOT / "train.py")]}.get(program) or program.split())]
     env = fresh_environment(PYTHONPATH=str(ROOT / "src"), OMP_NUM_THREADS="1")
     command += [*shlex.split(words), *more]
@@ -84,20 +84,20 @@ def test_its_test_passes(project: Path) -> None:
 
 
 def section(title: str) -> str:
-    """The text under a heading, up to the next one."""
+    """Return the text under a heading, up to the next one."""
     found = re.search(rf"^##+ {re.escape(title)}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert found, title
     return found[1]
 
 
 def rows(title: str) -> list[list[str]]:
-    """Cells of the tables in a section, headings and rules left out."""
+    """Return the cells of the tables in a section, without headings and rules."""
     lines = [line for line in section(title).splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
 
 
 def names(title: str) -> list[str]:
-    """What stands in the first column."""
+    """Return the names in the first column."""
     return [name for cells in rows(title) for name in re.findall(r"`(\w+)", cells[0])]
 
 
@@ -133,7 +133,7 @@ SAID = {None: "null", (): "[]", True: "true", inspect.Parameter.empty: "required
 
 
 def constructor(path: str) -> dict[str, Any]:
-    """Arguments of a callback by name, with their defaults."""
+    """Return the arguments of a callback by name, with their defaults."""
     module, _, name = path.rpartition(".")
     parameters = inspect.signature(getattr(importlib.import_module(f"callbacks.{module}"), name)).parameters
     return {parameter.name: parameter.default for parameter in parameters.values()}
@@ -156,7 +156,7 @@ def test_every_argument_of_a_callback_is_in_its_table_with_its_default(title: st
 def test_what_a_stage_may_have_is_in_its_table() -> None:
     of_stage = [name for cells in rows("Stages") if len(cells) == 2 for name in re.findall(r"`(\w+)`", cells[0])]
     assert sorted(of_stage) == sorted(entry.name for entry in fields(Stage))
-    settable = [*fields(Ends), *(entry for entry in fields(Plateau) if entry.init)]
+    settable = [*fields(StageEnd), *(entry for entry in fields(Plateau) if entry.init)]
     assert all(entry.name in section("Stages") for entry in settable)
 
 

@@ -1,4 +1,4 @@
-"""The example callback ends a run early, once it is solved for long enough."""
+"""The example callback ends a run early, once enough steps in a row are solved."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from callbacks.stop_when_solved import StopWhenSolved
 
 
 def run(root: Path, rewards: list[float], **arguments: float) -> Fitted:
-    """A run whose every response of step i earns rewards[i]; the callback comes from the settings."""
+    """Do a run in which every response of step i earns rewards[i]; the callback comes from the settings."""
     calls: list[Request] = []
 
     def script(request: Request) -> list[int]:
@@ -37,7 +37,7 @@ def test_it_stops_after_enough_solved_steps_in_a_row(tmp_path: Path) -> None:
     assert finished.policy.curriculum.step == 5
 
 
-def test_it_lets_a_run_that_is_not_solved_go_on_to_its_end(tmp_path: Path) -> None:
+def test_a_run_that_is_not_solved_goes_on_to_its_end(tmp_path: Path) -> None:
     assert run(tmp_path, [1, 1, 0, 1, 1, 0], patience=3).policy.curriculum.step == 6
 
 

@@ -123,7 +123,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from acereason.config.schema import EngineConfig, DType
 from acereason.problems.laptop import laptop_problems
-from acereason.engines.collect import make_prompt
+from acereason.engines.prompt import make_prompt
 from acereason.engines.engine import Request, Sampling
 from acereason.engines.vllm_engine import VLLMEngine
 

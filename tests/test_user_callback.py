@@ -60,7 +60,7 @@ STAGES = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with a callback and a recipe; everything else is the repository's."""
+    """A folder with a callback and a recipe; everything else is in the repository."""
     for name, text in {"callbacks/mine.py": MINE, "conf/recipe/tiny.yaml": RECIPE}.items():
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(text)
@@ -77,7 +77,7 @@ def history(project: Path, name: str) -> list[dict]:
     return [json.loads(line) for line in (project / "runs" / name / "curriculum.jsonl").read_text().splitlines()]
 
 
-def test_a_callback_of_ones_own_works_beside_ours_and_its_state_survives_a_resume(project: Path) -> None:
+def test_a_users_callback_works_beside_ours_and_its_state_survives_a_resume(project: Path) -> None:
     both = [*MINE_EVERY_2, *STAGES]
     for arguments in (
         ["run.name=whole", "trainer.max_steps=9"],
@@ -103,7 +103,7 @@ def test_a_callback_that_decides_from_its_ranks_own_rollouts_ends_the_run_with_o
 
 
 @pytest.mark.parametrize("package", [False, True])
-def test_a_folder_of_callbacks_hides_none_of_ours_be_it_a_package_or_not(project: Path, package: bool) -> None:
+def test_a_users_folder_of_callbacks_hides_none_of_ours_whether_a_package_or_not(project: Path, package: bool) -> None:
     if package:
         (project / "callbacks" / "__init__.py").write_text("")
     code = (

@@ -15,8 +15,9 @@ from acereason.config.compose import compose
 from acereason.config.schema import Config, DType, EngineConfig
 from acereason.curricula.user_callbacks import longest_response, user_callbacks
 from acereason.distributed.environment import claim_alone
-from acereason.engines.collect import Prompt, Submit, make_prompt
+from acereason.engines.collect import Submit
 from acereason.engines.engine import Engine, Generation
+from acereason.engines.prompt import Prompt, make_prompt
 from acereason.engines.queue import EngineRanks, WorkQueue
 from acereason.engines.rollout import Rollout
 from acereason.engines.shared import SharedEngines
@@ -112,7 +113,7 @@ def rollout_batch(
     rewards = torch.tensor([[r.verdict.reward for r in group] for group in groups])
     if advantages is None:
         advantages = rewards - rewards.mean(dim=1, keepdim=True)
-    return RolloutBatch(step, groups, rewards, advantages, temperature)
+    return RolloutBatch(step=step, groups=groups, rewards=rewards, advantages=advantages, temperature=temperature)
 
 
 def tiny_config(root: Path, *overrides: str) -> Config:

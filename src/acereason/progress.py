@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
 Advance = Callable[[int], object]
@@ -49,7 +48,9 @@ class Progress(RichProgressBar):
         ("eval/pass@1", "held-out", ".2f"),
     )
 
-    def get_metrics(self, trainer: Trainer, module: Any) -> dict[str, Any]:
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
         """The few numbers that tell how it goes."""
         metrics = trainer.callback_metrics
         return {label: format(metrics[tag].item(), form) for tag, label, form in self.SHOWN if tag in metrics}

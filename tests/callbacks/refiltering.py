@@ -22,9 +22,9 @@ PROBLEM_OF = {prompt.ids: prompt.problem.id for prompt in prompts(8)}
 
 
 class Quarters:
-    """An engine that solves each problem as often as `SOLVED` says, from step 2 of a `Clock` on once more.
+    """An engine that solves each problem as often as `SOLVED` says, and from step 2 of a `Clock` on once more.
 
-    One can have it stop in the middle.
+    It raises `error` at its `stop_after`-th request.
     """
 
     def __init__(self, stop_after: int | None = None, error: type[BaseException] = StopRequested) -> None:
@@ -49,7 +49,7 @@ class Quarters:
 
 
 class Clock(Callback):
-    """Tells the engine how many steps are done."""
+    """A callback that tells the engine how many steps are done."""
 
     def __init__(self, engine: Quarters) -> None:
         self.engine = engine
@@ -66,7 +66,7 @@ def is_seven(problem: Problem, response: str) -> float:
 
 
 def config_of(root: Path, *overrides: str, **arguments: Any) -> Config:
-    """A tiny run with a refilter `hard`."""
+    """Return the settings of a tiny run with a refilter named `hard`."""
     entries = {"attempts": 4, "keep_solved_at_most": 1, **arguments}
     return tiny_config(
         root,
@@ -77,7 +77,7 @@ def config_of(root: Path, *overrides: str, **arguments: Any) -> Config:
 
 
 def drawn(run: Fitted) -> list[set[str]]:
-    """The problems of each step."""
+    """Return the problems of each step."""
     return [{group[0].problem.id for group in batch.groups} for batch in run.recorder.batches]
 
 
@@ -86,7 +86,7 @@ def table(run: Fitted, step: int) -> list[dict[str, Any]]:
 
 
 def histograms(run: Fitted) -> dict[str, list[tuple[int, list[float]]]]:
-    """Of every one in TensorBoard its step and its counts; bins without a problem are at its ends alone."""
+    """Return step and counts of each histogram in TensorBoard; empty bins, which are only at its ends, are left out."""
     events = EventAccumulator(str(run.folder / "events"), size_guidance={"histograms": 0}).Reload()
     tags = events.Tags()["histograms"]
     return {

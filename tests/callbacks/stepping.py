@@ -1,4 +1,4 @@
-"""Leads a callback through rollout steps whose metrics are given, with a real curriculum and nothing that learns."""
+"""Steps a callback through rollout steps with given metrics and a real curriculum; nothing is trained."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from acereason.rollout.curriculum import Curriculum
 
 
 def curriculum(**values: Any) -> Curriculum:
-    """At step 0 of a stage `first`."""
+    """Return a curriculum at step 0 of a stage named `first`."""
     given: dict[str, Any] = {
         "stage": "first",
         "domain": "math",
@@ -33,11 +33,11 @@ def curriculum(**values: Any) -> Curriculum:
 
 @dataclass
 class Walk:
-    """A run in name: what happens around the update, in the order of a real one.
+    """A run of one callback: the hooks around an update in the order of a real run, without the update.
 
     Attributes:
-        before, after: what other callbacks do at the end of a step, before and after the one that is tested.
-        rollouts: values of the curriculum that the rollouts of each step were made with.
+        before, after: what other callbacks do at the end of a step, before and after the tested one.
+        rollouts: values of the curriculum in the rollouts of each step.
     """
 
     callback: CurriculumCallback
@@ -52,7 +52,7 @@ class Walk:
         self.module = SimpleNamespace(curriculum=self.curriculum, metrics={})
 
     def step(self, batch: RolloutBatch | None = None, **metrics: float) -> None:
-        """One rollout step that measured `metrics`, `__` for the slash."""
+        """Do one rollout step that measured `metrics`, with `__` for the slash in a name."""
         self.callback.on_rollouts_start(self.trainer, self.module)
         self.rollouts.append(vars(self.curriculum).copy())
         self.curriculum.advance()
@@ -65,17 +65,17 @@ class Walk:
         self.metrics.append(self.module.metrics)
 
     def steps(self, name: str, values: Iterable[float]) -> "Walk":
-        """One step a value of the metric `name`."""
+        """Do one step for each value of the metric `name`."""
         for value in values:
             self.step(**{name.replace("/", "__"): value})
         return self
 
     def of(self, name: str) -> list[Any]:
-        """A value of the curriculum as each step's rollouts had it."""
+        """Return a value of the curriculum in the rollouts of each step."""
         return [values[name] for values in self.rollouts]
 
     def resumed(self, callback: CurriculumCallback) -> "Walk":
-        """Goes on with a new callback from what a checkpoint would hold, in plain data."""
+        """Resume with a new callback from what a checkpoint would hold, as plain data."""
         callback.load_state_dict(json.loads(json.dumps(self.callback.state_dict())))
         fresh = curriculum()
         fresh.load_state_dict(json.loads(json.dumps(self.curriculum.state_dict())))
@@ -83,14 +83,14 @@ class Walk:
 
 
 def from_settings(root: Path, name: str, class_path: str, *overrides: str, **arguments: Any) -> CurriculumCallback:
-    """The callback as the settings make it, checked; `overrides` are further settings."""
+    """Return the callback that the settings name, checked; `overrides` are further settings."""
     callback = user_callbacks(settings(root, name, class_path, *overrides, **arguments))[-1]
     assert isinstance(callback, CurriculumCallback)
     return callback
 
 
 def settings(root: Path, name: str, class_path: str, *overrides: str, **arguments: Any) -> Config:
-    """The tiny run with one callback, the last of all."""
+    """Return the settings of a tiny run with one callback more, the last."""
     entry = [f"callbacks.{name}.class_path={class_path}"]
     entry += [f"callbacks.{name}.init_args.{key}={json.dumps(value)}" for key, value in arguments.items()]
     return tiny_config(root, *overrides, *entry)

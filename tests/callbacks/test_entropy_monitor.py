@@ -13,8 +13,7 @@ import torch
 from stepping import Walk, curriculum, from_settings, settings
 from tiny_runs import fit, rollout, rollout_batch, tiny_config
 
-from acereason.curricula.entropy import NEVER
-from acereason.curricula.entropy_watch import spread
+from acereason.curricula.entropy import NEVER, spread
 from acereason.curricula.user_callbacks import user_callbacks
 from acereason.errors import UserError
 from acereason.rollout.batch import RolloutBatch
@@ -28,14 +27,14 @@ FALL = [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.1, 0.1, 0.1]
 
 @pytest.fixture(autouse=True)
 def every_warning() -> Iterator[list[warnings.WarningMessage]]:
-    """All warnings of a test, also those that come twice."""
+    """All warnings of a test, repeated ones as well."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
 
 
 def monitor(**arguments: Any) -> EntropyMonitor:
-    """Small windows, and no look ahead unless asked for."""
+    """Return a monitor with small windows, and without the forecast unless asked for."""
     return EntropyMonitor(**{"baseline_steps": 2, "window": 3, "horizon": 0, "cooldown": 3, **arguments})
 
 
@@ -122,7 +121,7 @@ def test_an_explosion_is_an_alarm_too(every_warning: list[warnings.WarningMessag
     assert walk([0.1, 0.1, 0.1, 0.9, 0.9], action="stop", explosion=3).trainer.should_stop
 
 
-def test_it_samples_hotter_again_and_again_until_the_collapse_is_over() -> None:
+def test_it_samples_hotter_in_several_changes_until_the_collapse_is_over() -> None:
     """From the sixth step the mean is 0.1; each change waits for 3 steps, and 1.2 is the end."""
     done = walk([0.4] * 3 + [0.1] * 12, action="raise_temperature", collapse=0.4, factor=1.1)
     assert done.of("temperature") == pytest.approx([1.0] * 6 + [1.1] * 3 + [1.2] * 6)
@@ -179,7 +178,7 @@ class Policy:
         self.sharper, self.generator, self.rollout = sharper, generator, rollout()
 
     def step(self, walk: Walk) -> float:
-        """Samples 1,800 tokens at the curriculum's temperature; returns their entropy."""
+        """Sample 1,800 tokens at the curriculum's temperature; return their entropy."""
         self.logits *= 1 + self.sharper
         logprobs = (self.logits / walk.curriculum.temperature).log_softmax(-1)
         tokens = logprobs.exp().multinomial(18, replacement=True, generator=self.generator)
@@ -250,7 +249,7 @@ def test_spread_is_the_variance_of_all_log_probs() -> None:
 
 def test_the_spread_of_several_ranks_is_that_of_all_their_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     other = (2, -6.0, 18.0)  # two tokens of -3 each
-    monkeypatch.setattr("acereason.curricula.entropy_watch.gather", lambda own: [own, other])
+    monkeypatch.setattr("acereason.curricula.entropy.gather", lambda own: [own, other])
     batch: RolloutBatch = rollout_batch([[rollout(response_ids=[5, 6], logprobs=[-1.0, -1.0])]])
     assert spread(batch) == pytest.approx(1.0)
 
@@ -277,17 +276,17 @@ def test_a_resumed_run_decides_as_the_uninterrupted_one(
     [
         ({"action": "warm"}, "action=warm: did you mean warn?"),
         ({"baseline": "epoch"}, "baseline=epoch: valid: run, stage"),
-        ({"baseline_steps": 0}, "baseline_steps=0: must be a whole number from 1"),
-        ({"window": 2}, "window=2: must be a whole number from 3"),
-        ({"collapse": 1}, "collapse=1: must be a number above 0 to below 1"),
+        ({"baseline_steps": 0}, "baseline_steps=0: must be a whole number of at least 1"),
+        ({"window": 2}, "window=2: must be a whole number of at least 3"),
+        ({"collapse": 1}, "collapse=1: must be a number above 0 and below 1"),
         ({"explosion": 0.5}, "explosion=0.5: must be a number above 1"),
-        ({"horizon": -1}, "horizon=-1: must be a whole number from 0"),
+        ({"horizon": -1}, "horizon=-1: must be a whole number of at least 0"),
         ({"target": 0}, "target=0: must be a number above 0"),
         ({"tolerance": 0}, "tolerance=0: must be a number above 0"),
         ({"factor": 1}, "factor=1: must be a number above 1"),
-        ({"cooldown": 0}, "cooldown=0: must be a whole number from 1"),
+        ({"cooldown": 0}, "cooldown=0: must be a whole number of at least 1"),
         ({"min_temperature": 0}, "min_temperature=0: must be a number above 0"),
-        ({"max_temperature": 0.5}, "max_temperature=0.5: must be a number from 0.6"),
+        ({"max_temperature": 0.5}, "max_temperature=0.5: must be a number of at least 0.6"),
         (
             {"target": 0.3, "action": "raise_temperature"},
             "action=raise_temperature: target sets the temperature already; use warn or stop",

@@ -36,7 +36,7 @@ STAGES = """callbacks.stages={class_path: callbacks.stage_switch.StageSwitch, in
     {name: easy, ends: {steps: 2}}, {name: hard, ends: {steps: 2}}]}}"""
 
 
-def test_it_works_in_its_stages_alone(tmp_path: Path) -> None:
+def test_it_works_only_in_its_stages(tmp_path: Path) -> None:
     config = config_of(tmp_path, STAGES, "trainer.max_steps=4", stages="[hard]")
     run = fit(config, engine=Quarters(), judge=is_seven)
     assert [(change.step, change.why) for change in run.policy.curriculum.history if change.who == "hard"] == [
@@ -93,7 +93,7 @@ def test_a_stage_that_ends_with_the_epoch_leaves_the_next_ones_problems_alone(tm
 LEVELS = {problem.id: problem.level for problem in problems(8)}
 
 
-def test_levels_alone(tmp_path: Path) -> None:
+def test_levels_without_solve_rates(tmp_path: Path) -> None:
     assert set(LEVELS.values()) == {2, 3}
     run = fit(config_of(tmp_path, mode="levels", levels="[3, 9]"), engine=Quarters(), judge=is_seven)
     hard = [problem_id for problem_id in IDS if LEVELS[problem_id] == 3]
@@ -123,7 +123,7 @@ def test_rates_of_an_earlier_run(tmp_path: Path) -> None:
     assert [row["attempts"] for row in table(run, 0)] == [None] * 8
 
 
-def test_a_problem_whose_rate_nobody_knows_stays(tmp_path: Path) -> None:
+def test_a_problem_without_a_known_rate_stays(tmp_path: Path) -> None:
     earlier = fit(config_of(tmp_path / "earlier"), engine=Quarters(), judge=is_seven)
     some = tmp_path / "some.parquet"
     pq.write_table(pq.read_table(earlier.folder / "solve_rates" / "step-000000.parquet").slice(0, 4), some)
@@ -160,14 +160,14 @@ def test_an_epoch_that_was_all_solved_ends_the_run_with_the_histogram(tmp_path: 
         fit(config, engine=Quarters(), judge=lambda problem, response: 1.0)
 
 
-def test_no_problem_of_the_levels_is_said_as_such(tmp_path: Path) -> None:
+def test_levels_without_a_problem_end_the_run_with_a_line_about_the_levels(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^callbacks\.hard\.init_args\.levels=\[7, 9\] leaves 0 of 8 problems.*more lev"
     ):
         fit(config_of(tmp_path, mode="levels", levels="[7, 9]"), engine=Quarters(), judge=is_seven)
 
 
-def test_rates_of_other_problems_are_no_rates(tmp_path: Path) -> None:
+def test_rates_of_other_problems_do_not_count(tmp_path: Path) -> None:
     other = tmp_path / "other.parquet"
     earlier = fit(config_of(tmp_path / "earlier"), engine=Quarters(), judge=is_seven)
     rows = pq.read_table(earlier.folder / "solve_rates" / "step-000000.parquet")
@@ -186,17 +186,17 @@ def check(root: Path, others: Sequence[Callback] = (), **arguments: Any) -> None
     ("arguments", "message"),
     [
         ({"mode": "mesure"}, "hard.init_args.mode=mesure: did you mean measure?"),
-        ({"attempts": 0}, "hard.init_args.attempts=0: must be a whole number from 1"),
-        ({"keep_solved_at_most": -1}, "keep_solved_at_most=-1: must be a whole number from 0"),
-        ({"keep_solved_at_most": 16}, "keep_solved_at_most=16: keeps everything with attempts=16; give 0 to 15"),
-        ({"every_n_steps": 1.5}, "every_n_steps=1.5: must be a whole number from 0"),
-        ({"stages": ["mat"]}, 'stages=["mat"]: no mat; did you mean math?'),
-        ({"stages": "math"}, "stages=math: must be a list, so [math]"),
-        ({"mode": "known"}, "mode=known: a refilter without solve rates; give callbacks.hard.init_args.rates=… or use"),
+        ({"attempts": 0}, "hard.init_args.attempts=0: must be a whole number of at least 1"),
+        ({"keep_solved_at_most": -1}, "keep_solved_at_most=-1: must be a whole number of at least 0"),
+        ({"keep_solved_at_most": 16}, "keep_solved_at_most=16: keeps every problem with attempts=16; set 0 to 15"),
+        ({"every_n_steps": 1.5}, "every_n_steps=1.5: must be a whole number of at least 0"),
+        ({"stages": ["mat"]}, 'stages=["mat"]: unknown mat; did you mean math?'),
+        ({"stages": "math"}, "stages=math: must be a list, such as [math]"),
+        ({"mode": "known"}, "mode=known: no solve rates are known; set callbacks.hard.init_args.rates=… or use"),
         ({"mode": "known", "rates": "no.parquet"}, "rates=no.parquet: no such file"),
         ({"stages": None}, "stages=null: must be a list"),
         ({"rates": 5}, "rates=5: must be the path of a Parquet file"),
-        ({"rates": "some.parquet"}, "rates=some.parquet: mode=measure finds its own; use mode=known"),
+        ({"rates": "some.parquet"}, "rates=some.parquet: mode=measure finds its own solve rates; use mode=known"),
         ({"mode": "levels"}, "mode=levels: needs callbacks.hard.init_args.levels, such as [3, 8]"),
         ({"levels": [5, 3]}, "levels=[5, 3]: must be the lowest and the highest level"),
         ({"mode": "rollouts", "levels": [3, 5]}, "levels=[3, 5]: mode=rollouts leaves nothing out before an epoch is"),
@@ -216,9 +216,9 @@ def test_what_can_work_is_not_refused(tmp_path: Path) -> None:
     switch = StageSwitch([{"name": "a", "ends": {"steps": 1}}, {"name": "b", "ends": {"steps": 1}}])
     check(tmp_path, stages=["b"], others=[switch])
     check(tmp_path, mode="known", stages=["b"], others=[switch, HardPromptRefilter(stages=["a"])])
-    with pytest.raises(UserError, match="without solve rates, as others find them in later stages only"):
+    with pytest.raises(UserError, match="no solve rates are known: other refilters find them only in later stages"):
         check(tmp_path, mode="known", stages=["a"], others=[switch, HardPromptRefilter(stages=["b"])])
-    with pytest.raises(UserError, match=r"no c; valid: a, b$"):
+    with pytest.raises(UserError, match=r"unknown c; valid: a, b$"):
         check(tmp_path, stages=["c"], others=[switch])
 
 
@@ -226,4 +226,5 @@ def test_the_file_to_include_is_the_papers_filter(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, "include=callback/hard_prompt_refilter")
     refilter = HardPromptRefilter(**config.callbacks["hard_prompts"].init_args)
     refilter.check(config, [refilter])
-    assert (refilter.mode, refilter.attempts, refilter.keep_solved_at_most) == ("measure", 16, 6)
+    settings = refilter.settings
+    assert (settings.mode, settings.attempts, settings.keep_solved_at_most) == ("measure", 16, 6)

@@ -37,7 +37,7 @@ def test_the_history_says_who_and_why() -> None:
     assert (change.who, change.why) == ("length_extension", "3 steps at this length")
 
 
-def test_a_length_at_or_below_the_present_one_is_passed_over() -> None:
+def test_a_length_at_or_below_the_present_one_is_skipped() -> None:
     done = Walk(LengthExtension([4, 8, 10, 64], every_n_steps=1), curriculum(max_response_tokens=9))
     done.steps("reward/mean", [0.5] * 4)
     assert done.of("max_response_tokens") == [9, 10, 64, 64]
@@ -48,7 +48,7 @@ def test_explicit_steps_are_those_of_the_run() -> None:
     assert done.of("max_response_tokens") == [8, 8, 16, 16, 16, 32, 32]
 
 
-def test_a_plateau_extends_and_is_looked_for_anew_at_the_new_length() -> None:
+def test_a_plateau_extends_and_starts_again_at_the_new_length() -> None:
     plateau = {"metric": "reward/mean", "patience": 2, "min_gain": 0.05, "window": 1}
     done = walk(lengths=[8, 16, 32], plateau=plateau)
     #                                  best  rise   +2  extends | best           extends |
@@ -73,13 +73,13 @@ def test_many_truncated_responses_count_only_in_a_row() -> None:
     assert done.curriculum.history[0].why == "more than 10% truncated 2 steps in a row"
 
 
-def test_whichever_comes_first_extends_and_all_begin_anew() -> None:
+def test_whichever_comes_first_extends_and_all_start_again() -> None:
     done = walk(lengths=[8, 16, 32], every_n_steps=4, truncated_above=0.1, patience=2)
     done.steps("response/truncated", [0.2, 0.2, 0.2, 0.0, 0.0, 0.0, 0.0])
     assert done.of("max_response_tokens") == [8, 8, 16, 16, 16, 16, 32]  # after 2 steps truncated, then after 4
 
 
-def test_it_acts_in_its_stages_alone_and_counts_from_their_beginning() -> None:
+def test_it_acts_only_in_its_stages_and_counts_from_their_beginning() -> None:
     def switch(curriculum: Curriculum) -> None:
         if curriculum.step in (3, 7):
             curriculum.change("stages", "", stage={3: "second", 7: "third"}[curriculum.step])
@@ -115,14 +115,14 @@ def test_a_resumed_run_decides_as_the_uninterrupted_one(killed_at: int) -> None:
     rewards = [0.3, 0.4, 0.4, 0.35, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9]
     truncated = [0.0, 0.0, 0.2, 0.2, 0.0, 0.2, 0.2, 0.2, 0.0, 0.0]
 
-    def go_on(walk: Walk, start: int, end: int) -> Walk:
+    def continued(walk: Walk, start: int, end: int) -> Walk:
         for step in range(start, end):
             walk.step(reward__mean=rewards[step], response__truncated=truncated[step])
         return walk
 
-    whole = go_on(Walk(LengthExtension(**arguments), curriculum()), 0, 10)
-    killed = go_on(Walk(LengthExtension(**arguments), curriculum()), 0, killed_at)
-    resumed = go_on(killed.resumed(LengthExtension(**arguments)), killed_at, 10)
+    whole = continued(Walk(LengthExtension(**arguments), curriculum()), 0, 10)
+    killed = continued(Walk(LengthExtension(**arguments), curriculum()), 0, killed_at)
+    resumed = continued(killed.resumed(LengthExtension(**arguments)), killed_at, 10)
     assert resumed.curriculum == whole.curriculum
     assert resumed.callback.state_dict() == whole.callback.state_dict()
     assert len(whole.curriculum.history) >= 2
@@ -143,27 +143,27 @@ def test_a_length_that_the_model_cannot_hold_is_refused_before_the_run(tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lengths": [8, 8]}, "lengths=[8, 8]: must be whole numbers from 1, each above the one before"),
-        ({"lengths": [16, 8]}, "lengths=[16, 8]: must be whole numbers from 1, each above the one before"),
-        ({"lengths": []}, "lengths=[]: must be whole numbers from 1, each above the one before"),
-        ({"lengths": [0, 8]}, "lengths=[0, 8]: must be whole numbers from 1, each above the one before"),
-        ({"lengths": [8.5]}, "lengths=[8.5]: must be whole numbers from 1, each above the one before"),
-        ({"lengths": "8K"}, "lengths=8K: must be whole numbers from 1, each above the one before"),
+        ({"lengths": [8, 8]}, "lengths=[8, 8]: must be whole numbers of at least 1, each above the one before"),
+        ({"lengths": [16, 8]}, "lengths=[16, 8]: must be whole numbers of at least 1, each above the one before"),
+        ({"lengths": []}, "lengths=[]: must be whole numbers of at least 1, each above the one before"),
+        ({"lengths": [0, 8]}, "lengths=[0, 8]: must be whole numbers of at least 1, each above the one before"),
+        ({"lengths": [8.5]}, "lengths=[8.5]: must be whole numbers of at least 1, each above the one before"),
+        ({"lengths": "8K"}, "lengths=8K: must be whole numbers of at least 1, each above the one before"),
         (
             {"every_n_steps": None},
             "lengths: nothing says when to extend; set every_n_steps, at_steps, plateau or truncated_above",
         ),
-        ({"every_n_steps": 0}, "every_n_steps=0: must be a whole number from 1"),
-        ({"at_steps": [5, 2]}, "at_steps=[5, 2]: must be whole numbers from 1, each above the one before"),
-        ({"truncated_above": 1}, "truncated_above=1: must be a number from 0 to below 1"),
-        ({"truncated_above": 0.1, "patience": 0}, "patience=0: must be a whole number from 1"),
+        ({"every_n_steps": 0}, "every_n_steps=0: must be a whole number of at least 1"),
+        ({"at_steps": [5, 2]}, "at_steps=[5, 2]: must be whole numbers of at least 1, each above the one before"),
+        ({"truncated_above": 1}, "truncated_above=1: must be a number of at least 0 and below 1"),
+        ({"truncated_above": 0.1, "patience": 0}, "patience=0: must be a whole number of at least 1"),
         (
             {"plateau": {"metric": "reward/men", "patience": 2}},
             "plateau.metric=reward/men: no such metric in this run; did you mean reward/mean?",
         ),
         ({"plateau": {"metric": "reward/mean"}}, "plateau={'metric': 'reward/mean'}: needs patience"),
-        ({"stages": ["sceond"]}, "stages=['sceond']: no sceond; did you mean second?"),
-        ({"stages": "second"}, "stages=second: must be a list, so [second]"),
+        ({"stages": ["sceond"]}, "stages=['sceond']: unknown sceond; did you mean second?"),
+        ({"stages": "second"}, "stages=second: must be a list, such as [second]"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
@@ -185,7 +185,7 @@ def test_its_file_in_conf_turns_it_on(tmp_path: Path) -> None:
 
 
 def test_a_real_run_samples_longer_responses_from_the_step_on(tmp_path: Path) -> None:
-    """The engine would go on for ever: every response is as long as the curriculum allows."""
+    """The engine never ends a response by itself: each is as long as the curriculum allows."""
     config = settings(
         tmp_path, "longer", PATH, "trainer.max_steps=5", lengths=[2, 3, 5], truncated_above=0.5, patience=2
     )

@@ -1,4 +1,4 @@
-"""A refilter that was interrupted goes on with what was measured, and not with what was measured of something else."""
+"""An interrupted refilter resumes with what was measured, but not with what was measured of something else."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ from tiny_runs import MODEL, Fitted, fit, problems
 
 from acereason.config.schema import Config
 from acereason.errors import StopRequested
-from acereason.evaluation import attempts as solve_rates
+from acereason.evaluation import attempts as measured_attempts
 from acereason.training.rewind import cut_back
 
 
 def resumable(root: Path) -> Config:
-    """Refilters at steps 0 and 2; saves at step 2 and at the end."""
+    """Return the settings of a run that refilters at steps 0 and 2, and saves at step 2 and at the end."""
     overrides = ("trainer.max_steps=4", "checkpoint.every_n_steps=2", "curriculum.max_response_tokens=1")
     return config_of(root, *overrides, every_n_steps=2, keep_solved_at_most=3)
 
@@ -36,7 +36,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 
 
 def assert_nothing_is_lost(resumed: Fitted, uninterrupted: Fitted, since: int) -> None:
-    """Its pool, what it drew, its histograms and its tables; it went on after `since` steps."""
+    """Compare pools, draws, histograms and tables with those of a run that resumed after `since` steps."""
     assert resumed.policy.curriculum == uninterrupted.policy.curriculum
     assert drawn(resumed) == drawn(uninterrupted)[since:]
     assert histograms(resumed) == histograms(uninterrupted)
@@ -46,7 +46,7 @@ def assert_nothing_is_lost(resumed: Fitted, uninterrupted: Fitted, since: int) -
 
 
 class Killed(BaseException):
-    """Nothing is saved when it comes."""
+    """A kill: nothing is saved when it comes."""
 
 
 # Evaluation of 4 × 2, refilter of 8 × 4, steps 0 and 1 of 8 each, refilter of 6 × 4 in chunks of 8, step 2 of 8.
@@ -69,7 +69,7 @@ def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
     stop_after: int,
     again: int,
 ) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
     config = resumable(tmp_path)
     # One that is asked to leave saves there and then; one that is killed had to save before.
     config.checkpoint.every_n_steps = 0 if error is StopRequested else 2
@@ -94,7 +94,7 @@ def test_a_run_that_was_interrupted_has_the_same_pool_and_rates(
     [(Killed, 8 + 1, 32), (Killed, 8 + 17, 16), (StopRequested, 8 + 17, 16), (Killed, 8 + 32 + 5, 0)],
     ids=["killed at its start", "killed in it", "asked to leave in it", "killed after it"],
 )
-def test_a_run_that_was_interrupted_before_its_first_step_goes_on_with_what_was_measured(
+def test_a_run_that_was_interrupted_before_its_first_step_resumes_with_what_was_measured(
     uninterrupted: Fitted,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -102,7 +102,7 @@ def test_a_run_that_was_interrupted_before_its_first_step_goes_on_with_what_was_
     stop_after: int,
     again: int,
 ) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
     config = resumable(tmp_path)
     config.ckpt = "auto"
     with pytest.raises(error):
@@ -111,8 +111,8 @@ def test_a_run_that_was_interrupted_before_its_first_step_goes_on_with_what_was_
     cut_back(tmp_path / "tiny", 0)
     engine = Quarters()
     resumed = fit_with_clock(config, engine)
-    # Two evaluations, four steps, and the refilter at step 2, besides what was left of the first.
-    assert len(engine.asked) == again + 2 * 8 + 4 * 8 + 6 * 4
+    # The last evaluation, four steps, and the refilter at step 2, besides what was left of the first refilter.
+    assert len(engine.asked) == again + 8 + 4 * 8 + 6 * 4
     assert_nothing_is_lost(resumed, uninterrupted, since=0)
 
 
@@ -147,7 +147,7 @@ def test_what_was_measured_of_another_policy_or_of_other_problems_is_measured_ag
     change: Callable[[Config, pytest.MonkeyPatch], None],
     again: int,
 ) -> None:
-    monkeypatch.setattr(solve_rates, "_busy", lambda engines, attempts: 2)
+    monkeypatch.setattr(measured_attempts, "_busy", lambda engines, attempts: 2)
     config = config_of(tmp_path, "ckpt=auto", "trainer.max_steps=1", keep_solved_at_most=3)
     config.model.path = str(shutil.copytree(MODEL, tmp_path / "model"))
     with pytest.raises(StopRequested):

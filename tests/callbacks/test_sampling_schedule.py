@@ -28,7 +28,7 @@ def batch(ends_epoch: bool) -> RolloutBatch:
 
 
 def epochs_of(walk: Walk, length: int, steps: int) -> Walk:
-    """`steps` rollout steps in epochs of `length`."""
+    """Do `steps` rollout steps in epochs of `length`."""
     for number in range(1, steps + 1):
         walk.step(batch(number % length == 0))
     return walk
@@ -57,7 +57,7 @@ def test_the_history_says_why() -> None:
     ]
 
 
-def test_a_point_gives_its_values_once_so_that_others_may_change_them() -> None:
+def test_a_point_sets_its_values_once_so_that_others_may_change_them() -> None:
     def hotter(curriculum: Curriculum) -> None:
         if curriculum.step == 2:
             curriculum.change("entropy", "", temperature=0.9)
@@ -70,7 +70,7 @@ def test_a_point_gives_its_values_once_so_that_others_may_change_them() -> None:
 @pytest.mark.parametrize("where", ["before", "after"])
 @pytest.mark.parametrize("by", ["epoch", "step"])
 def test_with_stages_it_counts_from_their_beginning_and_leaves_others_alone(by: str, where: str) -> None:
-    """Epochs of 2 steps; the third stage is a stage of it again and begins with the first point."""
+    """Epochs have 2 steps; the last stage is again one of its own and begins with the first point."""
 
     def switch(curriculum: Curriculum) -> None:
         if curriculum.step in (2, 6, 8):
@@ -82,7 +82,7 @@ def test_with_stages_it_counts_from_their_beginning_and_leaves_others_alone(by: 
     assert walk.of("temperature") == [1.0, 1.0, 0.6, 0.6, 0.7, 0.7, 0.1, 0.1, 0.6, 0.6, 0.7]
 
 
-def test_epochs_go_on_counting_when_the_pool_changes() -> None:
+def test_the_count_of_epochs_continues_when_the_pool_changes() -> None:
     """The data module counts epochs over the pool; a refilter after each would hold it at 0."""
 
     def refilter(curriculum: Curriculum) -> None:
@@ -132,13 +132,13 @@ def test_a_run_that_is_killed_in_its_rollouts_changes_nothing_twice() -> None:
         ({"points": [{"at": 0, "top_p": 1.5}]}, "points[0].top_p=1.5: must be above 0 and at most 1"),
         (
             {"points": [{"at": 2, "top_p": 1}, {"at": 1, "top_p": 0.9}]},
-            "points[…].at=[2, 1]: must be whole numbers from 0, each above the one before",
+            "points[…].at=[2, 1]: must be whole numbers of at least 0, each above the one before",
         ),
         (
             {"points": [{"at": 0, "rollouts_per_prompt": 1}]},
             "points[0].rollouts_per_prompt=1: GRPO compares the responses of a group; sample at least 2",
         ),
-        ({"points": PAPER, "stages": ["mth"]}, "stages=['mth']: no mth; did you mean math?"),
+        ({"points": PAPER, "stages": ["mth"]}, "stages=['mth']: unknown mth; did you mean math?"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:

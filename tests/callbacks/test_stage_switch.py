@@ -106,7 +106,7 @@ def test_the_warm_up_of_a_stage_begins_with_it(tmp_path: Path) -> None:
     assert run(tmp_path, stages).recorder.learning_rates == pytest.approx([1e-3, 1e-3, 2.5e-4, 5e-4, 7.5e-4])
 
 
-def test_a_run_goes_on_in_the_middle_of_a_stage_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+def test_a_run_resumes_in_the_middle_of_a_stage_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     stages = (
         "[{name: a, warmup_steps: 3, ends: {epochs: 1}},"
         " {name: b, temperature: 0.7, ends: {plateau: {metric: reward/mean, patience: 2, window: 2}}}]"
@@ -142,14 +142,14 @@ def test_a_run_goes_on_in_the_middle_of_a_stage_as_if_it_had_not_stopped(tmp_pat
         ),
     ],
 )
-def test_a_run_goes_on_with_another_list_of_stages(tmp_path: Path, stages: str, history: list[Any]) -> None:
+def test_a_run_resumes_with_another_list_of_stages(tmp_path: Path, stages: str, history: list[Any]) -> None:
     run(tmp_path, "[{name: a, ends: {steps: 2}}, {name: b, ends: {steps: 3}}]", whole=True)
     done = run(tmp_path, stages, "ckpt=last", "ckpt_changes=true", whole=True)
     assert [(step, name) for step, what, name in changes(done) if what == "stage"][1:] == history
     assert done.policy.curriculum.step == history[-1][0] + 1
 
 
-def test_what_a_stage_sets_otherwise_holds_at_once_when_a_run_goes_on(tmp_path: Path) -> None:
+def test_a_changed_value_of_a_stage_holds_at_once_when_a_run_resumes(tmp_path: Path) -> None:
     run(tmp_path, "[{name: a, temperature: 0.9, ends: {steps: 4}}]", "trainer.max_steps=2", whole=True)
     stages = "[{name: a, temperature: 0.8, levels: [2, 2], ends: {steps: 4}}]"
     done = run(tmp_path, stages, "ckpt=last", "ckpt_changes=true", whole=True)
@@ -157,7 +157,7 @@ def test_what_a_stage_sets_otherwise_holds_at_once_when_a_run_goes_on(tmp_path: 
     assert (done.policy.curriculum.stage_since, done.policy.curriculum.step) == (0, 4)
 
 
-def test_a_run_whose_stage_is_gone_does_not_go_on(tmp_path: Path) -> None:
+def test_a_run_whose_stage_is_gone_does_not_resume(tmp_path: Path) -> None:
     run(tmp_path, "[{name: a, ends: {steps: 4}}]", "trainer.max_steps=2", whole=True)
     with pytest.raises(UserError, match="saved in stage a, which is not among x, y; keep its name"):
         run(
@@ -190,7 +190,7 @@ BAD = {
     "7": f"{SETTING}=7: needs a list of at least one stage",
     "[{name: a}]": f"{SETTING}[0].ends=null: expected a mapping with steps, epochs, plateau",
     "[{name: a, ends: {}}]": f"{SETTING}[0].ends={{}}: say when the stage ends: steps, epochs or plateau",
-    "[{name: a, ends: {steps: 0}}]": f"{SETTING}[0].ends.steps=0: must be a whole number from 1",
+    "[{name: a, ends: {steps: 0}}]": f"{SETTING}[0].ends.steps=0: must be a whole number of at least 1",
     "[{name: a, ends: {step: 3}}]": f"{SETTING}[0].ends.step=3: no such setting; did you mean steps?",
     "[{ends: {steps: 1}}]": f"{SETTING}[0].name=null: a stage needs a name",
     "[{name: a, ends: {steps: 1}}, {name: a, ends: {steps: 1}}]": f"{SETTING}[1].name=a: an earlier stage has this",
@@ -205,8 +205,8 @@ BAD = {
     "[{name: a, ends: {plateau: {metric: reward, patience: 1}}}]": f"{SETTING}[0].ends.plateau.metric=reward: no such",
     "[{name: a, ends: {plateau: {metric: reward/mean}}}]": f"{SETTING}[0].ends.plateau",
     "[{name: a, source: [x], ends: {steps: 1}}]": f'{SETTING}[0].source=["x"]: must be the name of a source',
-    "[{name: ../a, ends: {steps: 1}}]": f"{SETTING}[0].name=../a: must do as the name of a folder",
-    "[{name: .., ends: {steps: 1}}]": f"{SETTING}[0].name=..: must do as the name of a folder",
+    "[{name: ../a, ends: {steps: 1}}]": f"{SETTING}[0].name=../a: must be usable as the name of a folder",
+    "[{name: .., ends: {steps: 1}}]": f"{SETTING}[0].name=..: must be usable as the name of a folder",
 }
 
 
@@ -223,7 +223,7 @@ def test_a_second_list_of_stages_is_refused(tmp_path: Path) -> None:
     stages = "[{name: a, ends: {steps: 1}}]"
     with pytest.raises(UserError) as caught:
         user_callbacks(config(tmp_path, stages, mine, f"callbacks.mine.init_args.stages={stages}"))
-    turned_off = "callbacks.stages leads through stages already; callbacks.stages=null turns it off"
+    turned_off = "callbacks.stages already leads the run through stages; callbacks.stages=null turns it off"
     assert str(caught.value) == f"callbacks.mine.init_args.stages: {turned_off}"
 
 
@@ -233,20 +233,20 @@ def test_whether_the_optimizer_is_reset_is_true_or_false(tmp_path: Path) -> None
         user_callbacks(config(tmp_path, "[{name: a, ends: {steps: 1}}]", f"{setting}='no'"))
 
 
-def test_a_stage_with_fewer_problems_than_a_step_is_told_before_the_first_step(tmp_path: Path) -> None:
+def test_a_stage_with_fewer_problems_than_a_step_is_refused_before_the_first_step(tmp_path: Path) -> None:
     stages = "[{name: a, ends: {steps: 1}}, {name: b, prompts_per_step: 10, ends: {steps: 1}}]"
     with pytest.raises(UserError, match=r"stages\[1\]: stage b has 8 problems, fewer than the 10 of a step"):
         run(tmp_path, stages)
 
 
-def test_a_stage_without_problems_is_told_before_the_first_step(tmp_path: Path) -> None:
+def test_a_stage_without_problems_is_refused_before_the_first_step(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"stages\[1\]: stage b has no math problem \(source any, levels \[8, 9\]\)"):
         run(tmp_path, "[{name: a, ends: {steps: 1}}, {name: b, levels: [8, 9], ends: {steps: 1}}]")
 
 
-def test_updates_that_do_not_divide_a_stages_batch_are_told(tmp_path: Path) -> None:
+def test_a_batch_that_is_no_multiple_of_the_updates_is_refused(tmp_path: Path) -> None:
     stages = "[{name: a, prompts_per_step: 3, ends: {steps: 1}}]"
-    with pytest.raises(UserError, match=r"stages\[0\]\.prompts_per_step=3: does not divide into 2 updates"):
+    with pytest.raises(UserError, match=r"stages\[0\]\.prompts_per_step=3: must be a multiple of the 2 updates"):
         user_callbacks(config(tmp_path, stages, "grpo.updates_per_batch=2"))
 
 

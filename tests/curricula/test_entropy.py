@@ -1,4 +1,4 @@
-"""Trends on a log scale, the way to a bound, and the step of the temperature, against numbers worked by hand."""
+"""Trends on a log scale, the approach to a bound, and the step of the temperature, against numbers worked by hand."""
 
 import math
 import random
@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from acereason.curricula.entropy import NEVER, Trend, Way, temperature_factor
+from acereason.curricula.entropy import NEVER, Approach, Trend, temperature_factor
 
 
 def test_a_line_through_logarithms() -> None:
@@ -18,7 +18,7 @@ def test_a_line_through_logarithms() -> None:
     assert trend.last == pytest.approx(-2 / 3 - 0.5)
 
 
-def test_a_perfect_line_is_as_clear_as_can_be() -> None:
+def test_a_perfect_line_is_very_clear() -> None:
     trend = Trend.of([0.98**step for step in range(10)])
     assert trend.slope == pytest.approx(math.log(0.98))
     assert trend.last == pytest.approx(9 * math.log(0.98))
@@ -37,31 +37,31 @@ def test_no_entropy_at_all_is_a_small_number() -> None:
 
 
 def halving(steps: float, last: float) -> Trend:
-    """Half as much every `steps` steps, at `last` now."""
+    """Return the trend of values that halve every `steps` steps and are at `last` now."""
     return Trend(-math.log(2) / steps, -10.0, math.log(last))
 
 
-def test_the_way_is_measured_in_factors() -> None:
-    """A quarter is two halvings: at a half, half of the way is done."""
-    way = Way.to(0.25, 0.5, halving(10, 0.4), base=0.8)
-    assert way.done == pytest.approx(0.5)
-    assert way.steps == pytest.approx(10)
-    assert way.t == 10
+def test_the_approach_is_measured_in_factors() -> None:
+    """A quarter is two halvings: at a half, half of the approach is done."""
+    approach = Approach.to(0.25, 0.5, halving(10, 0.4), base=0.8)
+    assert approach.done == pytest.approx(0.5)
+    assert approach.steps == pytest.approx(10)
+    assert approach.t == 10
 
 
-def test_the_way_up_is_measured_likewise() -> None:
-    way = Way.to(4, 0.5, halving(10, 0.4), base=0.8)
-    assert way.done == pytest.approx(-0.5)
-    assert way.steps == NEVER
-    assert way.t == -10
+def test_the_approach_from_below_is_measured_in_the_same_way() -> None:
+    approach = Approach.to(4, 0.5, halving(10, 0.4), base=0.8)
+    assert approach.done == pytest.approx(-0.5)
+    assert approach.steps == NEVER
+    assert approach.t == -10
     rising = Trend(math.log(2) / 10, 10.0, math.log(1.6))
-    assert Way.to(4, 2, rising, base=0.8).steps == pytest.approx(10)
-    assert Way.to(4, 2, rising, base=0.8).t == 10
+    assert Approach.to(4, 2, rising, base=0.8).steps == pytest.approx(10)
+    assert Approach.to(4, 2, rising, base=0.8).t == 10
 
 
 def test_steps_are_0_past_the_bound_and_never_more_than_never() -> None:
-    assert Way.to(0.25, 0.2, halving(10, 0.1), base=0.8).steps == 0
-    assert Way.to(0.25, 0.9, halving(1e6, 0.7), base=0.8).steps == NEVER
+    assert Approach.to(0.25, 0.2, halving(10, 0.1), base=0.8).steps == 0
+    assert Approach.to(0.25, 0.9, halving(1e6, 0.7), base=0.8).steps == NEVER
 
 
 @pytest.mark.parametrize(
@@ -71,35 +71,35 @@ def test_steps_are_0_past_the_bound_and_never_more_than_never() -> None:
         (0.9, 5, 3.9, False, False),  # near, by a trend that may be noise
         (0.9, 5, 4, False, True),
         (0.9, 51, 9, False, False),  # too slow
-        (0.5, 5, 9, False, False),  # not more than half-way
+        (0.5, 5, 9, False, False),  # not more than half
         (0.51, 50, 9, False, True),
         (0.6, NEVER, 0, True, True),  # an alarm goes on …
-        (0.5, 5, 9, True, False),  # … until less than half-way
+        (0.5, 5, 9, True, False),  # … until no more than half
     ],
 )
 def test_when_it_is_alarming(done: float, steps: float, t: float, before: bool, alarming: bool) -> None:
-    assert Way(done, steps, t).is_alarming(horizon=50, min_t=4, before=before) is alarming
+    assert Approach(done, steps, t).is_alarming(horizon=50, min_t=4, before=before) is alarming
 
 
 def test_without_a_horizon_only_the_bound_itself_alarms() -> None:
-    assert not Way(0.99, 0, 9).is_alarming(horizon=0, min_t=4, before=False)
-    assert Way(1.0, 0, 9).is_alarming(horizon=0, min_t=4, before=False)
+    assert not Approach(0.99, 0, 9).is_alarming(horizon=0, min_t=4, before=False)
+    assert Approach(1.0, 0, 9).is_alarming(horizon=0, min_t=4, before=False)
 
 
 def alarms(logs: list[float], window: int = 10) -> list[int]:
-    """Steps at which a collapse below 0.3 of 1 is seen, in a sequence of logarithms."""
+    """Return the steps at which a collapse from 1 to below 0.3 is seen, in a sequence of logarithms."""
     values = [math.exp(value) for value in logs]
     seen = []
     for step in range(window, len(values) + 1):
         recent = values[step - window : step]
-        way = Way.to(0.3, sum(recent) / window, Trend.of(recent), base=1.0)
-        if way.is_alarming(50, 4, False):
+        approach = Approach.to(0.3, sum(recent) / window, Trend.of(recent), base=1.0)
+        if approach.is_alarming(50, 4, False):
             seen.append(step)
     return seen
 
 
 @pytest.mark.parametrize(("memory", "size"), [(0.0, 0.05), (0.0, 0.2), (0.8, 0.15)])
-def test_noise_alone_alarms_nobody(memory: float, size: float) -> None:
+def test_noise_alone_raises_no_alarm(memory: float, size: float) -> None:
     """30 runs of 400 steps around one level, also with noise of which each step keeps 80% of the one before."""
     for seed in range(30):
         rng, noise, logs = random.Random(seed), 0.0, []
@@ -119,7 +119,7 @@ def test_a_collapse_is_seen_before_it_is_there(speed: float) -> None:
 
 
 def entropy(logits: torch.Tensor, temperature: float) -> tuple[float, float]:
-    """Mean entropy of the positions and the variance of the log-probs of their tokens, exact."""
+    """Return the mean entropy of the positions and the variance of the log-probs of their tokens, exact."""
     p = (logits / temperature).softmax(-1)
     logp = p.log()
     mean = (p * logp).sum(-1).mean()

@@ -36,7 +36,7 @@ TINY = [
 ]
 
 
-def test_ranks_that_would_sample_otherwise_end_with_one_line_before_they_do(tmp_path: Path) -> None:
+def test_ranks_that_would_sample_differently_end_with_one_line_before_they_do(tmp_path: Path) -> None:
     (tmp_path / "callbacks").mkdir()
     (tmp_path / "callbacks" / "local.py").write_text(LOCAL)
     command = [sys.executable, str(ROOT / "train.py"), *TINY]
@@ -50,7 +50,7 @@ def test_ranks_that_would_sample_otherwise_end_with_one_line_before_they_do(tmp_
 
 
 class Cools(CurriculumCallback):
-    """Before the rollouts of step 1."""
+    """A callback that changes the temperature before the rollouts of step 1."""
 
     seen = ""
 
@@ -62,14 +62,14 @@ class Cools(CurriculumCallback):
         self.seen = (Path(module.config.run.root) / module.config.run.name / HISTORY).read_text()
 
 
-def test_what_is_changed_before_rollouts_is_in_the_file_when_they_are_there(tmp_path: Path) -> None:
+def test_what_is_changed_before_rollouts_is_in_the_file_when_they_are_made(tmp_path: Path) -> None:
     callback = Cools()
     fit(tiny_config(tmp_path), callbacks=[callback])
     [line] = callback.seen.splitlines()
     assert {"step": 1, "what": "temperature", "after": 0.5, "who": "cools"}.items() <= json.loads(line).items()
 
 
-def test_it_stands_behind_the_callbacks_of_the_user(tmp_path: Path) -> None:
+def test_it_comes_after_the_callbacks_of_the_user(tmp_path: Path) -> None:
     own = [Cools(), Cools()]
     callbacks = build_trainer(tiny_config(tmp_path), HeldOutEvaluation(0), own=own).callbacks  # type: ignore[attr-defined]
     kinds = [type(callback) for callback in callbacks if isinstance(callback, Cools | CurriculumWriter)]

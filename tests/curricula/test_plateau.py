@@ -1,4 +1,4 @@
-"""A plateau is where a running mean has stopped rising, and its metric one that the run has."""
+"""A plateau is where a running mean has stopped rising; its metric has to be one that the run measures."""
 
 import json
 from pathlib import Path
@@ -20,12 +20,12 @@ def decisions(plateau: Plateau, values: list[float]) -> list[bool]:
     return [plateau.update(value, (plateau.seen or 0) + 1) for value in values]
 
 
-def test_it_says_so_after_enough_updates_without_a_rise() -> None:
+def test_it_is_flat_after_enough_updates_without_a_rise() -> None:
     plateau = Plateau("reward/mean", patience=3)
     assert decisions(plateau, [0.5, 0.6, 0.6, 0.5, 0.6]) == [False, False, False, False, True]
 
 
-def test_it_goes_on_saying_so_until_a_rise() -> None:
+def test_it_stays_flat_until_a_rise() -> None:
     plateau = Plateau("reward/mean", patience=1)
     assert decisions(plateau, [0.5, 0.5, 0.4, 0.6, 0.6]) == [False, True, True, False, True]
 
@@ -42,7 +42,7 @@ def test_small_rises_add_up_to_one() -> None:
     assert not any(decisions(plateau, [step / 10 for step in range(30)]))
 
 
-def test_a_running_mean_waits_until_it_is_whole_and_evens_noise_out() -> None:
+def test_a_running_mean_waits_for_its_window_and_evens_out_noise() -> None:
     plateau = Plateau("reward/mean", patience=2, window=4)
     # Means from the fourth on: 1, 1, 1 of [0, 2, 0, 2, 0, 2]
     assert decisions(plateau, [0, 2, 0, 2, 0, 2]) == [False, False, False, False, False, True]
@@ -97,11 +97,11 @@ def test_it_is_read_from_the_settings() -> None:
         ({"metric": "reward/mean"}, 'x={"metric": "reward/mean"}: needs patience; set x.patience=…'),
         ({"metric": "reward/mean", "patienc": 2}, "x.patienc=2: no such setting; did you mean patience?"),
         ({"metric": 3, "patience": 2}, "x.metric=3: must be a metric's name, such as reward/mean"),
-        ({"metric": "a", "patience": 0}, "x.patience=0: must be a whole number from 1"),
-        ({"metric": "a", "patience": True}, "x.patience=true: must be a whole number from 1"),
-        ({"metric": "a", "patience": 2, "window": 0}, "x.window=0: must be a whole number from 1"),
-        ({"metric": "a", "patience": 2, "min_gain": -0.1}, "x.min_gain=-0.1: must be a number from 0"),
-        ({"metric": "a", "patience": 2, "min_gain": "much"}, "x.min_gain=much: must be a number from 0"),
+        ({"metric": "a", "patience": 0}, "x.patience=0: must be a whole number of at least 1"),
+        ({"metric": "a", "patience": True}, "x.patience=true: must be a whole number of at least 1"),
+        ({"metric": "a", "patience": 2, "window": 0}, "x.window=0: must be a whole number of at least 1"),
+        ({"metric": "a", "patience": 2, "min_gain": -0.1}, "x.min_gain=-0.1: must be a number of at least 0"),
+        ({"metric": "a", "patience": 2, "min_gain": "much"}, "x.min_gain=much: must be a number of at least 0"),
     ],
 )
 def test_what_cannot_be_read_is_refused(value: Any, message: str) -> None:
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_refused(value: Any, message: str) -> None:
     "overrides", [[], ["grpo.updates_per_batch=2", "grpo.kl_coefficient=0.01", "grpo.clip_low=0.1"]]
 )
 def test_the_known_metrics_are_those_that_a_run_has(tmp_path: Path, overrides: list[str]) -> None:
-    """A metric that is new or gone belongs into `STEP_METRICS`. One more step than needed: the last one evaluates."""
+    """A metric that is new or gone belongs in `STEP_METRICS`. One more step than needed: the last one evaluates."""
     config = tiny_config(tmp_path, "trainer.max_steps=1", "evaluation.samples_per_problem=1", *overrides)
     finished = fit(config, whole=True)
     evaluated = finished.evaluation.metrics
@@ -130,12 +130,12 @@ def test_evaluations_of_two_domains_have_metrics_of_each(tmp_path: Path) -> None
     assert "eval/length_mean" not in names
 
 
-def test_evaluations_at_switches_alone_are_no_metric_to_wait_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"x=eval/pass@1: nothing is evaluated on the way with evaluation.every_n_step"):
+def test_a_metric_that_is_evaluated_only_at_switches_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x=eval/pass@1: with evaluation.every_n_steps=0, it is not measured"):
         check_metric("eval/pass@1", "x", tiny_config(tmp_path, "evaluation.every_n_steps=0"), [])
 
 
-def test_without_held_out_problems_there_is_nothing_of_an_evaluation(tmp_path: Path) -> None:
+def test_without_held_out_problems_there_are_no_metrics_of_an_evaluation(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, "problems.held_out=0")
     with pytest.raises(UserError, match=r"x=eval/pass@1: no such metric in this run"):
         check_metric("eval/pass@1", "x", config, [])
@@ -160,7 +160,9 @@ def test_what_a_callback_logs_may_be_named(config: Config) -> None:
 def test_what_a_callback_logs_is_there_for_those_that_come_after_it(config: Config) -> None:
     loud, reader = Loud(), Callback()
     check_metric("loud/level", "x", config, [loud, reader], reader)
-    with pytest.raises(UserError, match=r"x=loud/level: comes from callbacks\.loud, which must stand before this one"):
+    with pytest.raises(
+        UserError, match=r"x=loud/level: logged by callbacks\.loud, which must come before this callback"
+    ):
         check_metric("loud/level", "x", config, [reader, loud], reader)
 
 
@@ -172,5 +174,5 @@ def test_the_value_is_that_of_the_step_before_that_of_the_last_evaluation() -> N
     trainer.callback_metrics["evaluated_at"] = 4
     assert measured("eval/pass@1", "x", trainer, module) == (0.3, 4)
     assert measured("reward/mean", "x", trainer, module) == (0.5, 7)
-    with pytest.raises(UserError, match=r"x=a/b: not there after 7 steps; a callback that logs it must stand before"):
+    with pytest.raises(UserError, match=r"x=a/b: missing after 7 steps; a callback that logs it must come before"):
         measured("a/b", "x", trainer, module)

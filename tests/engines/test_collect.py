@@ -9,8 +9,9 @@ import pytest
 from tiny_runs import JudgeHere, prompts, tokenizer
 from torch import Tensor
 
-from acereason.engines.collect import Collected, Phase, check_lengths, collect, make_prompt
+from acereason.engines.collect import Collected, SamplingJob, collect
 from acereason.engines.engine import Engine, Generation, Request, Sampling, never
+from acereason.engines.prompt import check_lengths, make_prompt
 from acereason.engines.rollout import Rollout
 from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.errors import UserError
@@ -47,7 +48,7 @@ class BackwardsEngine:
 
 
 def collect_with(engine: Engine, submit, samples: int = 2, count: int = 3) -> Collected:
-    phase = Phase(prompts(count), samples, Sampling(8), lambda p, n: 1000 * len(p.question) + n)
+    phase = SamplingJob(prompts(count), samples, Sampling(8), lambda p, n: 1000 * len(p.question) + n)
     return collect(engine, submit, tokenizer(), phase, range(len(phase)))
 
 
@@ -85,7 +86,7 @@ def test_numbers_are_asked_for_as_there_is_room_and_only_those_are_answered() ->
             yield number
 
     seen: list[int] = []
-    phase = Phase(prompts(3), 2, Sampling(8), lambda p, n: n)
+    phase = SamplingJob(prompts(3), 2, Sampling(8), lambda p, n: n)
     collected = collect(TwoAtATime(lambda r: [5]), JudgeHere(lambda p, r: 0.0).submit, tokenizer(), phase, numbers())
     assert seen == [2, 2, 3]
     assert [(n, r.problem.id, r.sample) for n, r in collected.rollouts.items()] == [
@@ -97,7 +98,7 @@ def test_numbers_are_asked_for_as_there_is_room_and_only_those_are_answered() ->
 
 def test_a_stop_in_the_middle_of_generation_leaves_nothing_half_done() -> None:
     answered: list[str] = []
-    phase = Phase(prompts(3), 2, Sampling(8), lambda p, n: n)
+    phase = SamplingJob(prompts(3), 2, Sampling(8), lambda p, n: n)
     submit = JudgeHere(lambda p, r: answered.append(r) or 0.0).submit
     engine = ScriptedEngine(lambda r: [5])
     collected = collect(engine, submit, tokenizer(), phase, range(6), None, lambda: len(answered) == 3)
@@ -150,7 +151,7 @@ def test_real_verifiers_judge_the_text_without_its_end_token(verifiers: Verifier
         said = right if request.id % 2 == 0 else (right + 1) % 10
         return [*tokenizer().encode(f"a</think>\n\\boxed{{{said}}}"), tokenizer().eos_token_id]
 
-    phase = Phase(prompts(3), 2, Sampling(30), lambda p, n: n)
+    phase = SamplingJob(prompts(3), 2, Sampling(30), lambda p, n: n)
     collected = collect(ScriptedEngine(script), verifiers.submit, tokenizer(), phase, range(6))
     assert [[r.verdict.reward for r in group] for group in groups_of(collected)] == [[1, 0]] * 3
     assert [group[0].verdict.extracted for group in groups_of(collected)] == answers

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runs import JudgeHere, alone, prompts
 
-from acereason.engines.collect import Phase
+from acereason.engines.collect import SamplingJob
 from acereason.engines.engine import Request, Sampling
 from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.engines.shared import draw_order
@@ -34,15 +34,15 @@ def test_every_response_waits_once(expected: list[float], engines: int, hand: in
     assert order == draw_order(expected, engines, hand)
 
 
-def phase() -> Phase:
-    return Phase(prompts(3), 2, Sampling(8), lambda problem, sample: sample)
+def job() -> SamplingJob:
+    return SamplingJob(prompts(3), 2, Sampling(8), lambda problem, sample: sample)
 
 
 def test_groups_come_home_in_order_with_their_mean_lengths() -> None:
     def script(request: Request) -> list[int]:
         return [5] * (1 + request.id)
 
-    home = alone(ScriptedEngine(script), JudgeHere(lambda p, r: 1.0).submit).collect(phase())
+    home = alone(ScriptedEngine(script), JudgeHere(lambda p, r: 1.0).submit).collect(job())
     assert [[r.problem.id for r in group] for group in home.groups] == [[p.problem.id] * 2 for p in prompts(3)]
     assert [[len(r.generation.token_ids) for r in group] for group in home.groups] == [[1, 2], [3, 4], [5, 6]]
     assert (home.first, home.lengths, home.idle) == (0, [1.5, 3.5, 5.5], 0.0)
@@ -54,5 +54,5 @@ def test_a_stop_ends_the_phase_for_all() -> None:
     engines = alone(ScriptedEngine(lambda r: [5]), JudgeHere(lambda p, r: answered.append(r) or 0.0).submit)
     engines.stop_requested = lambda: len(answered) == 4
     with pytest.raises(StopRequested):
-        engines.collect(phase())
+        engines.collect(job())
     assert len(answered) == 4

@@ -1,39 +1,38 @@
-"""Solve rates: counted as a reader would, by seeds that nothing else decides, and kept through a kill."""
+"""Attempts: counted as a reader would, by seeds that nothing else decides, and kept through a kill."""
 
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from fresh_process import fresh_environment
-from lightning.pytorch.callbacks.progress.rich_progress import CustomProgress
-from rich.console import Console
 from tiny_runs import JudgeHere, alone, prompts, tokenizer
 
-from acereason.curricula.histograms import histogram
-from acereason.engines.collect import Prompt
 from acereason.engines.engine import Request, Sampling
+from acereason.engines.prompt import Prompt
 from acereason.engines.rollout import rollout_seed
 from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.engines.shared import SharedEngines
-from acereason.errors import StopRequested, UserError
-from acereason.evaluation.attempt_files import SolveRate, SolveRateFiles, read_rates
-from acereason.evaluation.attempts import Measurement, measure
+from acereason.errors import StopRequested
+from acereason.evaluation.attempt_files import AttemptFiles
+from acereason.evaluation.attempts import AttemptKey, ProblemScores, attempt
+from acereason.evaluation.solve_rates import SolveRate, write_rates
 from acereason.problems.problem import Problem
-from acereason.progress import Lines, Progress
 from acereason.training.rewind import cut_back
 from acereason.verifiers.verifier import Verdict
 
 TESTS = Path(__file__).resolve().parent.parent
 PROMPTS: Sequence[Prompt] = prompts(6)
 IDS = [prompt.problem.id for prompt in PROMPTS]
-HOW = Measurement(step=7, seed=3, attempts=4, sampling=Sampling(max_tokens=2))
+N, SAMPLING, KEY = 4, Sampling(max_tokens=2), AttemptKey((3, "refilter", 7), "these weights and tests")
+TABLE = "refilter/step-000007.parquet"
 
 
 class Attempts:
@@ -54,23 +53,27 @@ class Attempts:
         return float(response == "7")
 
 
-def expected(right: int = 2, how: Measurement = HOW) -> dict[str, int]:
+def run(engines: SharedEngines, root: Path | None = None, **how: Any) -> list[ProblemScores]:
+    return attempt(engines, PROMPTS, N, SAMPLING, KEY, root / TABLE if root else None, **how)
+
+
+def expected(key: AttemptKey = KEY, n: int = N, right: int = 2) -> list[int]:
     """How often each problem is solved."""
     problems = [prompt.problem for prompt in PROMPTS]
-    return {p.id: sum(how.seed_of(p, attempt) % 3 < right for attempt in range(how.attempts)) for p in problems}
+    return [sum(key.seed_of(problem, sample) % 3 < right for sample in range(n)) for problem in problems]
 
 
-def parts(root: Path) -> list[str]:
-    return sorted(path.name for path in (root / "solve_rates").iterdir())
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "refilter").iterdir())
 
 
-def test_attempts_are_counted_and_their_lengths_and_cuts_too(tmp_path: Path) -> None:
-    found = measure(Attempts().engines, PROMPTS, HOW, SolveRateFiles(tmp_path))
-    assert list(found) == IDS
-    assert {problem_id: rate.solved for problem_id, rate in found.items()} == expected()
-    assert len(set(expected().values())) > 1  # or this would say little
-    for prompt, rate in zip(PROMPTS, found.values(), strict=True):
-        wrong = 4 - expected()[prompt.problem.id]
+def test_attempts_are_counted_and_their_lengths_and_cuts_too() -> None:
+    found = run(Attempts().engines)
+    assert [scores.problem for scores in found] == IDS
+    assert [scores.solved for scores in found] == expected()
+    assert len(set(expected())) > 1  # or this would say little
+    for prompt, scores, solved in zip(PROMPTS, found, expected(), strict=True):
+        wrong, rate = N - solved, SolveRate.of(scores)
         assert (rate.attempts, rate.solve_rate) == (4, 1 - wrong / 4)
         assert (rate.level, rate.domain) == (prompt.problem.level, "math")
         # One token for a right response; wrong ones have three and are cut at two.
@@ -80,185 +83,153 @@ def test_attempts_are_counted_and_their_lengths_and_cuts_too(tmp_path: Path) -> 
 @pytest.mark.parametrize("chunk", [1, 4, 6])
 def test_chunks_decide_nothing(tmp_path: Path, chunk: int) -> None:
     attempts = Attempts()
-    found = measure(attempts.engines, PROMPTS, HOW, SolveRateFiles(tmp_path), chunk=chunk)
-    assert {problem_id: rate.solved for problem_id, rate in found.items()} == expected()
+    found = run(attempts.engines, tmp_path / "chunks", chunk=chunk)
+    assert [scores.solved for scores in found] == expected()
     assert len({request.seed for request in attempts.asked}) == 6 * 4
-    assert len(parts(tmp_path)) == -(-6 // chunk)
+    run(Attempts().engines, tmp_path / "whole")
+    assert (tmp_path / "chunks" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
 
 
-def test_seeds_are_those_of_no_training_step_and_differ_by_step_problem_and_attempt() -> None:
-    problems = [prompt.problem for prompt in PROMPTS]
-    ours = {how.seed_of(p, n) for how in (HOW, Measurement(8, 3, 4, HOW.sampling)) for p in problems for n in range(4)}
+def test_seeds_are_those_of_no_training_step_and_differ_by_step_problem_and_sample() -> None:
+    problems, keys = [prompt.problem for prompt in PROMPTS], (KEY, AttemptKey((3, "refilter", 8)))
+    ours = {key.seed_of(problem, n) for key in keys for problem in problems for n in range(4)}
     assert len(ours) == 2 * 6 * 4
     assert not ours & {rollout_seed(3, step, p.id, n) for step in (-1, 7, 8) for p in problems for n in range(4)}
 
 
-def test_a_measurement_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
-    stopped = Attempts(stop_after=19)  # in the fifth problem; chunks of two
+def test_each_response_is_on_disk_as_soon_as_it_is_judged(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def answer(request: Request) -> list[int]:
+        lines = [path.read_text().count("\n") for path in tmp_path.rglob("*.jsonl")]
+        seen.append(sum(lines) - len(lines))  # without the first line, the key
+        return tokenizer().encode("7")
+
+    run(alone(ScriptedEngine(answer), JudgeHere(Attempts.judge).submit), tmp_path)
+    assert seen == list(range(24))
+
+
+def test_attempts_that_were_stopped_are_resumed_at_the_next_response(tmp_path: Path) -> None:
+    stopped = Attempts(stop_after=19)  # in the fifth problem
     with pytest.raises(StopRequested):
-        measure(stopped.engines, PROMPTS, HOW, SolveRateFiles(tmp_path), chunk=2)
-    assert parts(tmp_path) == ["step-000007-part-0000.parquet", "step-000007-part-0001.parquet"]
+        run(stopped.engines, tmp_path, chunk=2)
+    assert names(tmp_path) == ["step-000007-rank-0-0.jsonl"]
     cut_back(tmp_path, 7)
     resumed, done = Attempts(), []
-    found = measure(resumed.engines, PROMPTS, HOW, SolveRateFiles(tmp_path), advance=done.append, chunk=1)
+    found = run(resumed.engines, tmp_path, advance=done.append, chunk=1)
     assert done == [4, 1, 1]
+    assert len(resumed.asked) == 24 - 19
     assert {request.prompt_ids for request in resumed.asked} == {prompt.ids for prompt in PROMPTS[4:]}
-    whole = measure(Attempts().engines, PROMPTS, HOW, SolveRateFiles(tmp_path / "whole"))
-    assert found == whole and list(found) == list(whole)
-    for root, rates in ((tmp_path, found), (tmp_path / "whole", whole)):
-        SolveRateFiles(root).finish(7, HOW.key(), rates.values(), set(IDS[:2]))
-        assert parts(root) == ["step-000007.parquet"]
-    table = Path("solve_rates/step-000007.parquet")
-    assert (tmp_path / table).read_bytes() == (tmp_path / "whole" / table).read_bytes()
+    assert found == run(Attempts().engines, tmp_path / "whole")
+    for root in (tmp_path, tmp_path / "whole"):
+        assert names(root) == ["step-000007.parquet"]
+    assert (tmp_path / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
 
 
-def test_a_measurement_that_was_over_is_not_made_again(tmp_path: Path) -> None:
-    files = SolveRateFiles(tmp_path)
-    found = measure(Attempts().engines, PROMPTS, HOW, files)
-    files.finish(7, HOW.key(), found.values(), set())
-    again = Attempts()
-    assert measure(again.engines, PROMPTS, HOW, files) == found
+def test_attempts_that_are_on_disk_are_not_made_again(tmp_path: Path) -> None:
+    found = run(Attempts().engines, tmp_path)
+    before, again = (tmp_path / TABLE).stat(), Attempts()
+    assert run(again.engines, tmp_path) == found
     assert not again.asked
+    assert (tmp_path / TABLE).stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_journals_that_a_kill_left_beside_the_table_go(tmp_path: Path) -> None:
+    run(Attempts().engines, tmp_path)
+    table = (tmp_path / TABLE).read_bytes()
+    left = AttemptFiles(tmp_path / TABLE, KEY.digest(N, SAMPLING))
+    left.add(pq.read_table(tmp_path / TABLE).to_pylist()[0], rank=0)
+    left.close()
+    again = Attempts()
+    run(again.engines, tmp_path)
+    assert not again.asked
+    assert names(tmp_path) == ["step-000007.parquet"]
+    assert (tmp_path / TABLE).read_bytes() == table
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("key", "n", "sampling"),
     [
-        Measurement(7, 4, 4, HOW.sampling),
-        Measurement(7, 3, 5, HOW.sampling),
-        Measurement(7, 3, 4, Sampling(max_tokens=2, temperature=0.9)),
-        Measurement(7, 3, 4, HOW.sampling, judging="another time limit"),
-        Measurement(7, 3, 4, HOW.sampling, initial_policy="another model"),
-        Measurement(7, 3, 4, HOW.sampling, problems="other tests"),
+        (replace(KEY, seeds=(4, "refilter", 7)), N, SAMPLING),
+        (KEY, 5, SAMPLING),
+        (KEY, N, replace(SAMPLING, temperature=0.9)),
+        (replace(KEY, decided_by="another time limit, model or test"), N, SAMPLING),
     ],
-    ids=["seed", "attempts", "sampling", "judging", "policy", "problems"],
+    ids=["seed", "n", "sampling", "decided_by"],
 )
-def test_chunks_of_another_measurement_are_not_taken(tmp_path: Path, other: Measurement) -> None:
-    measure(Attempts().engines, PROMPTS, HOW, SolveRateFiles(tmp_path), chunk=3)
-    attempts = Attempts()
-    found = measure(attempts.engines, PROMPTS, other, SolveRateFiles(tmp_path), chunk=6)
-    assert len(attempts.asked) == 6 * other.attempts
-    assert {problem_id: rate.solved for problem_id, rate in found.items()} == expected(how=other)
-    assert parts(tmp_path) == ["step-000007-part-0000.parquet"]
-
-
-@pytest.mark.parametrize("damage", ["cut", "emptied", "not renamed"])
-def test_a_torn_file_is_none(tmp_path: Path, damage: str) -> None:
-    measure(Attempts().engines, PROMPTS, HOW, SolveRateFiles(tmp_path), chunk=2)
-    torn = tmp_path / "solve_rates" / "step-000007-part-0001.parquet"
-    if damage == "not renamed":
-        torn.rename(torn.with_name(f".{torn.name}.partial"))
+@pytest.mark.parametrize("stop_after", [19, None], ids=["journal", "table"])
+def test_files_of_other_attempts_are_not_taken(
+    tmp_path: Path, key: AttemptKey, n: int, sampling: Sampling, stop_after: int | None
+) -> None:
+    if stop_after:
+        with pytest.raises(StopRequested):
+            run(Attempts(stop_after=stop_after).engines, tmp_path)
     else:
-        os.truncate(torn, torn.stat().st_size - 9 if damage == "cut" else 0)
+        run(Attempts().engines, tmp_path)
+    attempts = Attempts()
+    found = attempt(attempts.engines, PROMPTS, n, sampling, key, tmp_path / TABLE)
+    assert len(attempts.asked) == 6 * n
+    assert [scores.solved for scores in found] == expected(key, n)
+    assert names(tmp_path) == ["step-000007.parquet"]
+    assert pq.read_table(tmp_path / TABLE).num_rows == 6 * n
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 9)  # in the last of 19 rows
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def cut_in_the_key(path: Path) -> None:
+    os.truncate(path, 9)
+
+
+@pytest.mark.parametrize(("damage", "left"), [(cut, 6), (empty, 24), (cut_in_the_key, 24)])
+def test_what_a_kill_tore_is_made_again(tmp_path: Path, damage: Callable[[Path], None], left: int) -> None:
+    with pytest.raises(StopRequested):
+        run(Attempts(stop_after=19).engines, tmp_path)
+    damage(tmp_path / "refilter" / "step-000007-rank-0-0.jsonl")
     cut_back(tmp_path, 7)
     attempts = Attempts()
-    found = measure(attempts.engines, PROMPTS, HOW, SolveRateFiles(tmp_path))
-    assert {problem_id: rate.solved for problem_id, rate in found.items()} == expected()
-    assert {request.prompt_ids for request in attempts.asked} == {prompt.ids for prompt in PROMPTS[2:4]}
-    assert not [name for name in parts(tmp_path) if name.endswith(".partial")]
+    assert [scores.solved for scores in run(attempts.engines, tmp_path)] == expected()
+    assert len(attempts.asked) == left
+    run(Attempts().engines, tmp_path / "whole")
+    assert (tmp_path / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
+
+
+def test_texts_are_kept_or_left_out(tmp_path: Path) -> None:
+    run(Attempts().engines, tmp_path)
+    kept = pq.read_table(tmp_path / TABLE).to_pylist()
+    run(Attempts().engines, tmp_path / "bare", keep_texts=False)
+    bare = pq.read_table(tmp_path / "bare" / TABLE).to_pylist()
+    texts = ("prompt", "response", "gold", "extracted")
+    assert {row["response"] for row in kept} == {"7", "87"}
+    assert {row["seconds"] for row in kept} == {None}
+    assert [{**row, **dict.fromkeys(texts)} for row in kept] == bare
 
 
 @pytest.mark.parametrize(
     ("step", "left"),
     [
-        (0, ["step-000000-part-0000.parquet"]),
-        (6, ["step-000000-part-0000.parquet"]),
-        (7, ["step-000000-part-0000.parquet", "step-000007-part-0000.parquet"]),
-        (8, ["step-000000-part-0000.parquet", "step-000007-part-0000.parquet", "step-000008.parquet"]),
+        (0, ["step-000000-rank-0-0.jsonl"]),
+        (6, ["step-000000-rank-0-0.jsonl"]),
+        (7, ["step-000000-rank-0-0.jsonl", "step-000007-rank-0-0.jsonl"]),
+        (8, ["step-000000-rank-0-0.jsonl", "step-000007-rank-0-0.jsonl", "step-000008.parquet"]),
     ],
 )
-def test_a_run_that_goes_on_keeps_the_solve_rates_of_its_own_policy_and_earlier_ones(
-    tmp_path: Path, step: int, left: list[str]
+@pytest.mark.parametrize("folder", ["refilter", "evaluations"])
+def test_a_resumed_run_keeps_the_attempts_of_its_own_policy_and_earlier_ones(
+    tmp_path: Path, folder: str, step: int, left: list[str]
 ) -> None:
-    rate = SolveRate("p", "math", None, 4, 1, 0.25)
-    SolveRateFiles(tmp_path).add(0, "key", [rate])
-    SolveRateFiles(tmp_path).add(7, "key", [rate])
-    SolveRateFiles(tmp_path).finish(8, "key", [rate], {"p"})
+    for number in (0, 7):
+        journal = AttemptFiles(tmp_path / folder / f"step-{number:06d}.parquet", "key")
+        journal.add({"problem": "p", "sample": 0}, rank=0)
+        journal.close()
+    write_rates(tmp_path / folder / "step-000008.parquet", [], set())
     cut_back(tmp_path, step)
-    assert parts(tmp_path) == left
-
-
-def test_the_table_has_a_row_a_problem(tmp_path: Path) -> None:
-    files = SolveRateFiles(tmp_path)
-    rates = [SolveRate("p1", "math", 3, 4, 1, 0.25, 9.5, 0.5), SolveRate("p2", "code", None, None, None, 0.75)]
-    files.finish(7, "", rates, {"p1"})
-    assert pq.read_table(files.table(7)).to_pylist() == [
-        {
-            "problem": "p1",
-            "domain": "math",
-            "level": 3,
-            "attempts": 4,
-            "solved": 1,
-            "solve_rate": 0.25,
-            "length_mean": 9.5,
-            "truncated": 0.5,
-            "kept": True,
-        },
-        {
-            "problem": "p2",
-            "domain": "code",
-            "level": None,
-            "attempts": None,
-            "solved": None,
-            "solve_rate": 0.75,
-            "length_mean": None,
-            "truncated": None,
-            "kept": False,
-        },
-    ]
-    assert read_rates(files.table(7), "rates") == {"p1": 0.25, "p2": 0.75}
-
-
-def test_a_file_without_solve_rates_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^x\.rates=no\.parquet: no such file$"):
-        read_rates(Path("no.parquet"), "x.rates")
-    text = Path("text.parquet")
-    text.write_text("problem,solve_rate\n")
-    with pytest.raises(UserError, match=r"^x\.rates=text\.parquet: cannot be read as Parquet: .+$"):
-        read_rates(text, "x.rates")
-    other = Path("other.parquet")
-    pq.write_table(pq.read_table(_table(tmp_path)).select(["problem", "level"]), other)
-    with pytest.raises(UserError, match=r"needs the columns problem and solve_rate, has problem, level$"):
-        read_rates(other, "x.rates")
-
-
-def _table(root: Path) -> Path:
-    SolveRateFiles(root).finish(1, "", [SolveRate("p", "math", 1, 4, 1, 0.25)], set())
-    return SolveRateFiles(root).table(1)
-
-
-def test_a_histogram_in_words() -> None:
-    rates = [0, 0, 1 / 16, 2 / 16, 5 / 16, 6 / 16, 7 / 16, 14 / 16, 15 / 16, 1]
-    assert histogram(rates, 16) == "solved 0: 2, 1-2: 2, 5-6: 2, 7-8: 1, 13-14: 1, 15: 1, 16: 1 (of 16)"
-    assert histogram([0.25, 0.5, 0.5, 1], 4) == "solved 1: 1, 2: 2, 4: 1 (of 4)"
-    assert histogram([0, 1], 1) == "solved 0: 1, 1: 1 (of 1)"
-    assert histogram([31 / 64, 33 / 64], 64) == "solved 25-32: 1, 33-40: 1 (of 64)"
-    assert histogram([], 16) == "no problems"
-
-
-def test_without_a_bar_there_is_a_line_for_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines("Solve rates", 30)
-    for _ in range(15):
-        lines(2)
-    printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 10
-    assert printed[0] == "Solve rates: 4 of 30 (13%)"
-    assert printed[-1] == "Solve rates: 30 of 30 (100%)"
-
-
-def test_the_run_has_a_bar_for_it_while_it_lasts() -> None:
-    bar = Progress()
-    bar.progress = CustomProgress(console=Console(file=io.StringIO(), force_terminal=True))
-    assert bar.is_live
-    with pytest.raises(StopRequested), bar.task("Solve rates", 30) as advance:
-        advance(20)
-        advance(4)
-        assert [(task.description, task.completed, task.total) for task in bar.progress.tasks] == [
-            ("Solve rates", 24, 30)
-        ]
-        raise StopRequested
-    assert bar.progress.tasks == []
+    assert sorted(path.name for path in (tmp_path / folder).iterdir()) == left
 
 
 SCRIPT = """
@@ -266,10 +237,8 @@ import json, sys
 from dataclasses import asdict
 from pathlib import Path
 import torch.distributed as dist
-from test_solve_rates import HOW, IDS, PROMPTS, Attempts
-from acereason.curricula.epoch_rates import EpochRates
-from acereason.evaluation.attempt_files import SolveRateFiles
-from acereason.evaluation.attempts import measure
+from test_attempts import IDS, PROMPTS, Attempts, run
+from acereason.curricula.hard_prompts import EpochRates
 from acereason.distributed.collectives import gather, share
 from acereason.engines.queue import EngineRanks, WorkQueue
 from acereason.rollout.batch import RolloutBatch
@@ -287,21 +256,24 @@ def on_all_ranks(stop_after=None):
     attempts.engines.ranks, attempts.engines.queue = ranks, WorkQueue(ranks, dist.PrefixStore(str(stop_after), store))
     return attempts
 
-files = SolveRateFiles(Path(sys.argv[1]))
+root = Path(sys.argv[1])
 stopped = on_all_ranks(stop_after=5)
 try:
-    measure(stopped.engines, PROMPTS, HOW, files, chunk=2)
+    run(stopped.engines, root, chunk=2)
     end = "done"
 except StopRequested:
     end = "stopped"
 dist.barrier()
-before = len(list(files.folder.iterdir()))
+before = sum(path.read_text().count("\\n") - 1 for path in root.rglob("*.jsonl"))
+dist.barrier()
 resumed = on_all_ranks()
-found = measure(resumed.engines, PROMPTS, HOW, files, chunk=3)
+found = run(resumed.engines, root, chunk=3)
 epoch = EpochRates()
 mine = [[rollout(1.0, prompt=PROMPTS[n]), rollout(float(n % 2), prompt=PROMPTS[n])] for n in share(6, rank, 2)]
-epoch.add(RolloutBatch(0, mine, torch.ones(3, 2), torch.ones(3, 2), 1.0, ends_epoch=True), 0)
-facts = [end, before, len(resumed.asked), [asdict(rate) for rate in found.values()]]
+ones = torch.ones(3, 2)
+batch = RolloutBatch(step=0, groups=mine, rewards=ones, advantages=ones, temperature=1.0, ends_epoch=True)
+epoch.add(batch, 0)
+facts = [end, before, len(resumed.asked), [asdict(scores) for scores in found]]
 facts.append({id: rate.solve_rate for id, rate in epoch.of(IDS).items()})
 rows = gather(facts)
 if rank == 0:
@@ -310,7 +282,7 @@ dist.destroy_process_group()
 """
 
 
-def test_two_ranks_measure_together_and_know_the_same(tmp_path: Path) -> None:
+def test_two_ranks_attempt_together_and_know_and_leave_the_same(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
@@ -322,20 +294,20 @@ def test_two_ranks_measure_together_and_know_the_same(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = json.loads(done.stdout.splitlines()[-1])
     assert first[0] == second[0] == "stopped"
-    assert first[1] < 3 and first[1] == second[1]
-    assert first[2] + second[2] == (6 - 2 * first[1]) * 4
-    alone_here = measure(Attempts().engines, PROMPTS, HOW, SolveRateFiles(tmp_path / "alone"))
+    assert 5 <= first[1] < 24 and first[1] == second[1]
+    assert first[2] + second[2] == 24 - first[1]
+    alone_here = run(Attempts().engines, tmp_path / "alone")
     assert first[3] == second[3]
-    assert [rate["solved"] for rate in first[3]] == [rate.solved for rate in alone_here.values()]
+    assert [scores["rewards"] for scores in first[3]] == [list(scores.rewards) for scores in alone_here]
     assert first[4] == second[4] == {problem_id: (1 + n % 2) / 2 for n, problem_id in enumerate(IDS)}
+    assert (tmp_path / "run" / TABLE).read_bytes() == (tmp_path / "alone" / TABLE).read_bytes()
 
 
-def test_verdicts_below_one_are_not_solved(tmp_path: Path) -> None:
+def test_verdicts_below_one_are_not_solved() -> None:
     def half_right(problem: Problem, response: str) -> "Future[Verdict]":
         future: Future[Verdict] = Future()
         future.set_result(Verdict(0.5, "", "partly", 0.0))
         return future
 
-    engines = alone(ScriptedEngine(lambda request: tokenizer().encode("7")), half_right)
-    found = measure(engines, PROMPTS, HOW, SolveRateFiles(tmp_path))
-    assert {rate.solved for rate in found.values()} == {0}
+    found = run(alone(ScriptedEngine(lambda request: tokenizer().encode("7")), half_right))
+    assert {scores.solved for scores in found} == {0}

@@ -2,21 +2,30 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tiny_runs import JudgeHere, alone, prompts, starts_with_a, tokenizer, transformers_engine
 
 from acereason.engines.engine import Engine, Request, Sampling
 from acereason.engines.rollout import rollout_seed
 from acereason.engines.scripted_engine import ScriptedEngine
-from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults, evaluate
+from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults, evaluate, evaluation_key
+from acereason.tables import RESPONSES
 
 
 def run(
-    engine: Engine, *, judge: Callable = starts_with_a, length: int = 8, count: int = 4, seed: int = 0
+    engine: Engine,
+    *,
+    judge: Callable = starts_with_a,
+    length: int = 8,
+    count: int = 4,
+    seed: int = 0,
+    table: Path | None = None,
 ) -> EvaluationResult:
-    engines = alone(engine, JudgeHere(judge).submit)
-    return evaluate(engines, prompts(8)[:count], Sampling(length, 0.6, 0.95), samples=4, seed=seed)
+    engines, sampling, key = alone(engine, JudgeHere(judge).submit), Sampling(length, 0.6, 0.95), evaluation_key(seed)
+    return evaluate(engines, prompts(8)[:count], sampling, samples=4, key=key, table=table).domains["math"]
 
 
 def scripted() -> ScriptedEngine:
@@ -54,9 +63,15 @@ def test_the_scalars_have_the_names_of_the_curves() -> None:
     }
 
 
-def test_the_same_seed_finds_the_same_and_another_one_does_not() -> None:
-    engine = transformers_engine()
-    texts = [[r.response for group in run(engine, length=16, seed=seed).groups for r in group] for seed in (0, 0, 1)]
+def responses(table: Path) -> list[str]:
+    return pq.read_table(table)["response"].to_pylist()
+
+
+def test_the_same_seed_finds_the_same_and_another_one_does_not(tmp_path: Path) -> None:
+    engine, texts = transformers_engine(), []
+    for number, seed in enumerate((0, 0, 1)):
+        run(engine, length=16, seed=seed, table=tmp_path / f"{number}.parquet")
+        texts.append(responses(tmp_path / f"{number}.parquet"))
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
 
@@ -76,8 +91,13 @@ def test_its_seeds_are_those_of_no_training_step() -> None:
     assert training.isdisjoint(request.seed for request in asked)
 
 
-def test_what_was_sampled_is_there_to_look_at() -> None:
-    groups = run(scripted()).groups
-    assert [group[0].problem.id for group in groups] == [prompt.problem.id for prompt in prompts(8)[:4]]
-    assert [r.response for r in groups[1]] == ["ax", "axx", "cxxx", "cxxxx"]
-    assert [r.verdict.reward for r in groups[1]] == [1, 1, 0, 0]
+def test_results_keep_ids_and_scores_and_the_table_what_was_sampled(tmp_path: Path) -> None:
+    ids = [prompt.problem.id for prompt in prompts(8)[:4]]
+    result = run(scripted(), table=tmp_path / "responses.parquet")
+    assert [scores.problem for scores in result.problems] == ids
+    assert [scores.rewards for scores in result.problems] == [(1, 1, 1, 1), (1, 1, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0)]
+    rows = pq.read_table(tmp_path / "responses.parquet").to_pylist()
+    assert [(row["problem"], row["sample"]) for row in rows] == [(i, n) for i in ids for n in range(4)]
+    assert [row["response"] for row in rows[4:8]] == ["ax", "axx", "cxxx", "cxxxx"]
+    assert [row["reward"] for row in rows[4:8]] == [1, 1, 0, 0]
+    assert list(rows[0]) == list(RESPONSES)

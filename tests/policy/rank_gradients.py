@@ -47,7 +47,13 @@ def own_part(groups: list[list[Rollout]], counts: list[int], only_one: bool) -> 
         advantages[0, 1:] = 0
     part = slice(first, first + counts[rank])
     return RolloutBatch(
-        0, groups[part], whole.rewards[part], advantages[part], 1.0, first=first, total_groups=len(groups)
+        step=0,
+        groups=groups[part],
+        rewards=whole.rewards[part],
+        advantages=advantages[part],
+        temperature=1.0,
+        first=first,
+        total_groups=len(groups),
     )
 
 

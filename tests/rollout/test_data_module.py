@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -12,10 +13,11 @@ from acereason import grpo
 from acereason.config.schema import AdvantageKind
 from acereason.engines.engine import Request
 from acereason.engines.scripted_engine import ScriptedEngine
+from acereason.engines.session import model_context
 from acereason.errors import UserError
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
-from acereason.rollout.data import RolloutDataModule, model_context, shuffled
+from acereason.rollout.data import RolloutDataModule, data_of, shuffled
 from acereason.rollout.draw import choose_prompts
 
 IDS = [problem.id for problem in problems(8)]
@@ -48,7 +50,7 @@ def test_batches_hold_what_their_step_draws(finished_run: Fitted) -> None:
         assert [[r.sample for r in group] for group in batch.groups] == [[0, 1, 2, 3]] * 2
         assert batch.rewards.tolist() == [[r.verdict.reward for r in group] for group in batch.groups]
         assert torch.equal(batch.advantages, grpo.advantages(batch.rewards, AdvantageKind.group_std))
-        assert set(batch.seconds) == {"sync", "generate", "verify_exposed", "train"}
+        assert set(batch.seconds) == {"sync", "generate", "verify_exposed"}
 
 
 def test_the_temperature_of_a_batch_is_that_of_the_curriculum_when_it_was_sampled(finished_run: Fitted) -> None:
@@ -110,9 +112,12 @@ def test_held_out_evaluation_repeats_itself_while_the_policy_stays_the_same(tmp_
 
     def validate(trainer: Trainer, module: Any) -> None:
         for _ in range(2):
-            result = trainer.datamodule.validate().domains["math"]  # type: ignore[attr-defined]
-            assert [group[0].problem.id for group in result.groups] == [p.id for p in problems(12)[8:]]
-            found.append((module.curriculum.step, [r.response for group in result.groups for r in group]))
+            step, result = module.curriculum.step, data_of(trainer).validate()
+            assert result is not None
+            assert [scores.problem for scores in result.domains["math"].problems] == [p.id for p in problems(12)[8:]]
+            table = module.config.run.folder / "evaluations" / f"step-{step:06d}.parquet"
+            found.append((step, pq.read_table(table)["response"].to_pylist()))
+            table.unlink()  # or the second one would be read from it
 
     config = tiny_config(tmp_path, "curriculum.max_response_tokens=12", "curriculum.learning_rate=1e-2")
     fit(config, callbacks=[Then(validate)])
@@ -133,7 +138,7 @@ def test_more_prompts_a_step_than_problems_is_refused_before_an_engine_starts(tm
     data = data_module(tmp_path, "curriculum.prompts_per_step=9")
     with pytest.raises(UserError, match=r"curriculum.prompts_per_step=9 is more than the 8 problems to draw from"):
         data.setup("fit")
-    assert data.engine is None
+    assert data.session is None
 
 
 def test_responses_that_do_not_fit_the_model_are_refused_before_an_engine_starts(tmp_path: Path) -> None:
@@ -141,16 +146,16 @@ def test_responses_that_do_not_fit_the_model_are_refused_before_an_engine_starts
     data = data_module(tmp_path, "evaluation.max_response_tokens=4090")
     with pytest.raises(UserError, match=r"responses of 4090 tokens .* context of 4096 tokens"):
         data.setup("fit")
-    assert data.engine is None
+    assert data.session is None
 
 
 def test_setting_up_twice_keeps_engine_and_prompts(tmp_path: Path) -> None:
     data = data_module(tmp_path)
     data.setup("fit")
-    engine, pool, prompts = data.engine, data.pool, data.prompts
+    session, prompts = data.session, data.prompts
     data.setup("fit")
-    assert (data.engine, data.pool, data.prompts) == (engine, pool, prompts)
-    assert engine is not None
+    assert (data.session, data.prompts) == (session, prompts)
+    assert session is not None
     data.teardown("fit")
-    assert data.engine is data.pool is None
-    assert pool.closed  # type: ignore[union-attr]
+    assert data.session is None
+    assert session.pool.closed  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ def needs_filters() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_found_before() -> None:
-    module._found.cache_clear()
+    module._find_isolation.cache_clear()
 
 
 def test_candidates_come_in_the_order_of_their_strength() -> None:
@@ -77,7 +77,7 @@ def test_what_is_missing_is_named_and_forgiven_by_allow_weak_alone(without: list
     with pytest.raises(UserError) as refusal:
         found(*without)
     text = str(refusal.value)
-    assert text.startswith(f"code rewards need {missing} isolation, which cannot be had here (")
+    assert text.startswith(f"code rewards need {missing} isolation, which this machine does not allow (")
     for word in (
         "left out by sandbox.without",
         "user namespaces",
@@ -170,7 +170,7 @@ def test_packages_that_are_not_installed_are_left_out() -> None:
 def test_a_sandbox_travels_as_text() -> None:
     isolation = Isolation(USER, True, True, False, ("no sandbox of mode root: because",))
     sandbox = Sandbox(SandboxConfig(packages=["numpy"], without=["seccomp"], time_limit_seconds=0.5), isolation)
-    arrived = Sandbox.of_text(sandbox.text())
+    arrived = Sandbox.from_json(sandbox.to_json())
     assert arrived.config == sandbox.config
     assert (arrived.isolation.mode, arrived.isolation.landlock, arrived.isolation.seccomp) == (USER, True, False)
     assert list(arrived.isolation.refused) == list(isolation.refused)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from acereason.sandbox import leftovers
-from acereason.sandbox.pids_cgroup import PidsCgroup, parent_folder
+from acereason.sandbox.leftovers import PidsCgroup, cgroup_parent
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_names_tell_processes_apart() -> None:
 
 
 def test_control_groups_of_the_dead_are_swept() -> None:
-    parent = parent_folder()
+    parent = cgroup_parent()
     if parent is None:
         pytest.skip("no control group can be made here")
     left = parent / name_of(dead())

@@ -229,7 +229,7 @@ def test_installing_takes_a_fraction_of_a_fork(forks: bool) -> None:
     assert seconds < 0.005, f"{seconds * 1e6:.0f} us"
 
 
-def _installation(program: seccomp.Program) -> float:
+def _installation(program: seccomp.Filter) -> float:
     """Seconds in a process just forked."""
     read, write = os.pipe()
     pid = os.fork()

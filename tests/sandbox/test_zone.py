@@ -20,7 +20,7 @@ import acereason
 from acereason.config.schema import SandboxConfig
 from acereason.sandbox import processes, program
 from acereason.sandbox.isolation import NONE, Isolation, zone_settings
-from acereason.sandbox.running import ENDED, EXITED, MEMORY, OUTPUT, TIMEOUT, ZoneLost
+from acereason.sandbox.running import EXITED, MEMORY, OUTPUT, STOPPED, TIMEOUT, ZoneLost
 from acereason.sandbox.zone import NoZone, Zone
 
 ME = os.getpid()
@@ -43,7 +43,7 @@ def forks(zone: Zone) -> bool:
 def test_input_goes_in_and_output_comes_out(zone: Zone) -> None:
     printed, ending = run(zone, "import sys\nprint(input()[::-1])\nsys.stdout.write(sys.stdin.read())\n", b"abc\nd\n")
     assert printed == "cba\nd\n"
-    assert (ending.why, ending.status) in ((EXITED, 0), (ENDED, -signal.SIGKILL))
+    assert (ending.why, ending.status) in ((EXITED, 0), (STOPPED, -signal.SIGKILL))
     assert 0 < ending.cpu_seconds < zones.SECONDS
     assert 1 << 20 < ending.memory_bytes < 1 << 30
 
@@ -166,7 +166,7 @@ def test_all_that_a_program_started_is_gone_with_its_end(zone: Zone) -> None:
         wait_until(lambda: running.output(99))
         family = zone.descendants()
         assert len(family) >= 5
-        assert running.end(0).why == ENDED
+        assert running.end(0).why == STOPPED
         assert not any(Path(f"/proc/{process}").exists() for process in family)
     printed, _ = run(zone, source.replace("TIME", "0"))
     assert (printed, zone.descendants()) == ("started\n", [])
@@ -240,16 +240,16 @@ from acereason.sandbox.zone import Zone
 zone = Zone(json.loads(sys.argv[1]))
 zone.prepare(program.job("stdin", sys.argv[2]))
 running = zone.start(600.0, 600)
-running.tell(b"", 600.0)
+running.send(b"", 600.0)
 while len(zone.descendants()) < int(sys.argv[3]): time.sleep(0.01)
 print(zone._process.pid, *zone.descendants(), flush=True)
 time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("held_up", [False, True])  # a zygote that is killed before it sees that its judge is gone
+@pytest.mark.parametrize("held_up", [False, True])  # a zygote that is killed before it sees that its parent is gone
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_zone_ends_with_its_judge_and_the_next_one_clears_up(kind: str, held_up: bool) -> None:
+def test_a_zone_ends_with_its_parent_and_the_next_one_clears_up(kind: str, held_up: bool) -> None:
     with zone_of(KINDS[kind], **LIMITS) as zone:  # or skip
         settings = zone_settings(SandboxConfig(**LIMITS), KINDS[kind])
         many = forks(zone)

@@ -45,15 +45,15 @@ def begin(zone: Zone, source: str, stdin: bytes = b"", seconds: float = SECONDS)
     """A program that has been told to run."""
     zone.prepare(program.job("stdin", source))
     running = zone.start(seconds, int(seconds) + 1)
-    running.lay_out(stdin)
-    assert running.tell(b"", seconds)
+    running.set_input(stdin)
+    assert running.send(b"", seconds)
     return running
 
 
 def run(zone: Zone, source: str, stdin: bytes = b"", seconds: float = SECONDS) -> tuple[str, Ending]:
     """What a program printed, and how it ended once it had nothing more to do."""
     with closing(begin(zone, source, stdin, seconds)) as running:
-        ready = running.listen(seconds, len(program.READY)) == program.READY
+        ready = running.receive(seconds, len(program.READY)) == program.READY
         ending = running.end(0) if ready else running.end()
         return running.output(1 << 22).decode(), ending
 

@@ -1,4 +1,4 @@
-"""The rehearsal of callbacks: it finds those that decide from their own rank or forget at a resume, and no others."""
+"""Rehearsals find callbacks that decide from their own rank or forget at a resume, and no others."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from lightning.pytorch import Callback
 from acereason.curricula.callback import CurriculumCallback
 from acereason.distributed.collectives import gather
 from acereason.errors import UserError
-from acereason.testing.rehearsal import Answer, Asked, assert_ranks_agree, assert_resumes, rehearse
+from acereason.testing.rehearsal import SampleRequest, ScriptedResponse, assert_ranks_agree, assert_resumes, rehearse
 from callbacks.entropy_monitor import EntropyMonitor
 from callbacks.hard_prompt_refilter import HardPromptRefilter
 from callbacks.length_extension import LengthExtension
@@ -24,7 +24,7 @@ Decide = Callable[[Any, Any, Any], object]
 
 
 class Decides(Callback):
-    """Calls a function after every step."""
+    """A callback that calls a function after every step."""
 
     def __init__(self, decide: Decide) -> None:
         self.decide = decide
@@ -92,7 +92,7 @@ def test_the_callback_that_stops_passes_both_and_stops() -> None:
     assert_resumes(lambda: StopWhenSolved(reward=0.6, patience=2))
 
 
-ALIKE = {
+SAME_ON_ALL = {
     "callback_metrics": lambda t, m, b: colder(m, t.callback_metrics["reward/mean"] > 0.5),
     "metrics": lambda t, m, b: colder(m, m.metrics["policy/entropy"] < 0.5),
     "gather": lambda t, m, b: colder(m, sum(gather(b.rewards.sum().item())) > 8),
@@ -103,12 +103,12 @@ ALIKE = {
 }
 
 
-@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("name", SAME_ON_ALL)
 def test_a_callback_that_uses_what_all_ranks_have_passes(name: str) -> None:
-    assert_ranks_agree(lambda: Decides(ALIKE[name]))
+    assert_ranks_agree(lambda: Decides(SAME_ON_ALL[name]))
 
 
-APART = {
+ONLY_HERE = {
     "rewards": (lambda t, m, b: colder(m, b.rewards.mean() > 0.5), "curriculum.temperature"),
     "any threshold": (lambda t, m, b: colder(m, b.rewards.mean() > 0.97), "curriculum.temperature"),
     "truncated": (lambda t, m, b: colder(m, any(r.generation.truncated for r in b.rollouts)), "curriculum.temperature"),
@@ -125,9 +125,9 @@ APART = {
 }
 
 
-@pytest.mark.parametrize("name", APART)
+@pytest.mark.parametrize("name", ONLY_HERE)
 def test_a_callback_that_uses_what_only_its_rank_has_is_caught(name: str) -> None:
-    decide, what = APART[name]
+    decide, what = ONLY_HERE[name]
     with pytest.raises(AssertionError) as caught:
         assert_ranks_agree(lambda: Decides(decide))
     message = str(caught.value)
@@ -136,7 +136,7 @@ def test_a_callback_that_uses_what_only_its_rank_has_is_caught(name: str) -> Non
 
 
 class Counts(CurriculumCallback):
-    """Cools down once enough was solved, in what it counts as a total."""
+    """A callback that lowers the temperature once its count of solved responses is high enough."""
 
     def __init__(self, saves: bool, of_all: bool) -> None:
         self.saves, self.of_all, self.solved = saves, of_all, 0.0
@@ -176,15 +176,15 @@ def test_a_callback_that_reads_metrics_which_a_resumed_run_lacks_is_caught() -> 
         assert_resumes(Early)
 
 
-def test_what_a_callback_raises_on_one_rank_is_told() -> None:
+def test_what_a_callback_raises_on_one_rank_is_in_the_message() -> None:
     def fail(trainer: Any, module: Any, batch: Any) -> None:
         assert trainer.global_rank == 0, "not here"
 
-    with pytest.raises(AssertionError, match=r"rank 1 of 2 did not come to the end(.|\n)*AssertionError: not here"):
+    with pytest.raises(AssertionError, match=r"rank 1 of 2 did not reach the end(.|\n)*AssertionError: not here"):
         assert_ranks_agree(lambda: Decides(fail))
 
 
-def test_a_gather_that_only_one_rank_calls_is_told() -> None:
+def test_a_gather_that_only_one_rank_calls_is_in_the_message() -> None:
     with pytest.raises(AssertionError, match="calls gather on some ranks only"):
         assert_ranks_agree(lambda: Decides(lambda trainer, module, batch: trainer.is_global_zero and gather(0)))
 
@@ -229,8 +229,9 @@ def test_it_has_the_problems_and_settings_of_a_run() -> None:
 
 
 def test_a_script_says_what_is_solved() -> None:
-    def even_steps(asked: Asked) -> Answer:
-        return Answer(reward=float(asked.step % 2 == 0), tokens=asked.max_response_tokens + asked.sample, entropy=0.25)
+    def even_steps(request: SampleRequest) -> ScriptedResponse:
+        tokens = request.max_response_tokens + request.sample
+        return ScriptedResponse(reward=float(request.step % 2 == 0), tokens=tokens, entropy=0.25)
 
     run = rehearse(lambda: StopWhenSolved(reward=1, patience=2), 6, script=even_steps)
     metrics = run.module.metrics

@@ -1,4 +1,4 @@
-"""The rehearsal of stops: a hook that is called twice for one step has to come to the same, and is told when not."""
+"""Rehearsed stops: a hook that is called twice for one step has to give the same result, or the rehearsal fails."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from acereason.testing.rehearsal import assert_resumes, rehearse
 
 
 class Warms(CurriculumCallback):
-    """Before the rollouts of every fourth step adds 0.1 to the temperature; or sets it, or notes the step."""
+    """A callback that adds 0.1 to the temperature every fourth step, or sets it, or notes when it added."""
 
     def __init__(self, how: str) -> None:
         self.how, self.done_at = how, -1
@@ -29,7 +29,7 @@ class Warms(CurriculumCallback):
         self.done_at = state_dict["done_at"]
 
 
-def test_a_hook_that_adds_is_caught_at_the_first_step_at_which_a_stop_has_it_add_twice() -> None:
+def test_a_hook_that_adds_is_caught_at_the_first_step_at_which_a_stop_makes_it_add_twice() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_resumes(lambda: Warms("adds"), steps=6)
     assert str(caught.value).startswith(
@@ -48,7 +48,7 @@ def test_a_hook_that_sets_or_notes_its_step_passes(how: str) -> None:
     assert_resumes(lambda: Warms(how), steps=6)
 
 
-def test_a_hook_that_fails_when_it_is_called_again_is_told() -> None:
+def test_a_hook_that_fails_when_it_is_called_again_is_caught() -> None:
     class Once(Warms):
         def on_rollouts_start(self, trainer: Any, module: Any) -> None:
             assert self.done_at < module.curriculum.step, "called twice"

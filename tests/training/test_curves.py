@@ -8,9 +8,11 @@ from rich.console import Console
 from tiny_runs import Fitted, prompts, rollout
 from torch.utils.tensorboard import SummaryWriter
 
-from acereason.engines.collect import Prompt
+from acereason.engines.prompt import Prompt
+from acereason.evaluation.attempts import ProblemScores
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
-from acereason.training.curves import improvement_table, print_report, read_scalars, write_curves
+from acereason.evaluation.tables import improvement_table
+from acereason.training.curves import print_report, read_scalars, write_curves
 
 LEVEL_2, LEVEL_3 = prompts(2)
 
@@ -20,8 +22,7 @@ def group(prompt: Prompt, *rewards: float) -> list:
 
 
 def result(pass_at_1: float, error: float, length: float, truncated: float, groups: list) -> EvaluationResult:
-    rates = [(group[0].problem.level, sum(r.verdict.reward for r in group) / len(group)) for group in groups]
-    return EvaluationResult(pass_at_1, error, length, truncated, 4, rates, groups)
+    return EvaluationResult(pass_at_1, error, length, truncated, list(map(ProblemScores.of_rollouts, groups)))
 
 
 BEFORE = result(0.375, 0.125, 10.0, 0.25, [group(LEVEL_2, 1, 1, 0, 0), group(LEVEL_3, 0, 1, 0, 0)])

@@ -12,12 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_runs import Fitted, Then, fit, prompts, rollout, rollout_batch, starts_with_a, tiny_config, tokenizer
 
 from acereason.progress import Progress
+from acereason.tables import RESPONSES, TRAINING
 from acereason.training.writers import rollout_text, write_rollouts
-
-COLUMNS = [
-    *("step", "problem", "level", "sample", "prompt", "response", "gold", "extracted", "reward", "learned_reward"),
-    *("advantage", "reason", "truncated", "prompt_ids", "response_ids", "logprobs"),
-]
 
 
 def test_a_rollout_file_gives_back_everything_that_was_sampled_and_judged(tmp_path: Path) -> None:
@@ -26,16 +22,19 @@ def test_a_rollout_file_gives_back_everything_that_was_sampled_and_judged(tmp_pa
     batch = rollout_batch([group], torch.tensor([[0.75, -0.75]]), step=12)
     write_rollouts(tmp_path / "new" / "step.parquet", batch)
     table = pq.read_table(tmp_path / "new" / "step.parquet")
-    assert table.column_names == COLUMNS
+    assert table.column_names == [*RESPONSES, *TRAINING]
     first, second = table.to_pylist()
     problem, prompt = prompts(1)[0].problem, prompts(1)[0]
     assert first == {
         "step": 12,
         "problem": problem.id,
+        "domain": "math",
         "level": 2,
         "sample": 0,
         "prompt": prompt.text,
         "response": "7+",
+        "tokens": 2,
+        "finish_reason": "stop",
         "gold": problem.answer,
         "extracted": "7",
         "reward": 1.0,
@@ -43,11 +42,14 @@ def test_a_rollout_file_gives_back_everything_that_was_sampled_and_judged(tmp_pa
         "advantage": 0.75,
         "reason": "correct",
         "truncated": False,
+        "seconds": 0.0,
         "prompt_ids": list(prompt.ids),
         "response_ids": sevens,
         "logprobs": [-0.25, -0.5],
     }
     assert (second["sample"], second["reward"], second["advantage"], second["truncated"]) == (1, 0.0, -0.75, True)
+    assert second["finish_reason"] == "length"
+    assert table.schema.field("tokens").metadata[b"doc"] == RESPONSES["tokens"].doc.encode()
 
 
 def test_rewards_that_were_shuffled_stand_beside_those_that_were_judged(tmp_path: Path) -> None:
@@ -90,8 +92,11 @@ def test_tensorboard_gets_a_few_rollouts_as_text(finished_run: Fitted) -> None:
 def test_held_out_problems_are_evaluated_before_every_two_steps_and_after(finished_run: Fitted) -> None:
     results = {step: found.domains["math"] for step, found in finished_run.evaluation.results.items()}
     assert list(results) == [0, 2, 4]
-    assert {len(result.solve_rates) for result in results.values()} == {4}
-    assert not any(result.groups for result in results.values())  # rollouts of a long run would fill its memory
+    for step, result in results.items():
+        rows = pq.read_table(finished_run.folder / "evaluations" / f"step-{step:06d}.parquet").to_pylist()
+        scores = [(scores.problem, reward) for scores in result.problems for reward in scores.rewards]
+        assert [(row["problem"], row["reward"]) for row in rows] == scores
+        assert len(result.problems) == 4 and all(row["response"] for row in rows)
     assert finished_run.recorder.of("eval/pass@1") == pytest.approx([results[step].pass_at_1 for step in (0, 2, 2, 4)])
 
 

@@ -1,4 +1,4 @@
-"""What the settings gave a callback, checked: each function raises a `UserError` that begins with the setting."""
+"""Checks of what the settings give a callback; each raises a `UserError` that begins with the setting."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from acereason.errors import UserError
 
 
 def read_mapping(value: Any, names: Sequence[str], setting: str) -> dict[str, Any]:
-    """A mapping with known names only.
+    """Return the value as a dictionary.
 
     Raises:
-        UserError: another kind of value, or a name that is not among `names`.
+        UserError: it is no mapping, or has a name that is not among `names`.
     """
     if not isinstance(value, Mapping):
         raise UserError(f"{setting}={shown(value)}: expected a mapping with {', '.join(names)}")
@@ -26,51 +26,53 @@ def read_mapping(value: Any, names: Sequence[str], setting: str) -> dict[str, An
 
 
 def is_whole(value: Any) -> bool:
-    """Whether it is a whole number; true and false are none."""
+    """Tell whether it is a whole number; true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
+    """Tell whether it is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_whole(value: Any, low: int, setting: str) -> None:
-    """A whole number, `low` or more."""
+    """Refuse a value that is not a whole number of at least `low`."""
     if not is_whole(value) or value < low:
-        raise UserError(f"{setting}={shown(value)}: must be a whole number from {low}")
+        raise UserError(f"{setting}={shown(value)}: must be a whole number of at least {low}")
 
 
 def check_number(value: Any, allowed: str, setting: str) -> None:
-    """A number of a range such as `[0, 1)`, to which 0 belongs and 1 does not."""
+    """Refuse a value that is not a number in a range such as `[0, 1)`, which includes 0 and excludes 1."""
     low, high = (float(end) for end in allowed[1:-1].split(","))
     above = is_number(value) and (value >= low if allowed[0] == "[" else value > low)
     if not above or not (value <= high if allowed[-1] == "]" else value < high):
-        words = f"a number {'from' if allowed[0] == '[' else 'above'} {low:g}"
+        words = f"a number {'of at least' if allowed[0] == '[' else 'above'} {low:g}"
         if high < math.inf:
-            words += f" {'to' if allowed[-1] == ']' else 'to below'} {high:g}"
+            words += f" and {'at most' if allowed[-1] == ']' else 'below'} {high:g}"
         raise UserError(f"{setting}={shown(value)}: must be {words}")
 
 
 def check_rising(values: Any, low: int, setting: str) -> None:
-    """A list of whole numbers, each above the one before, the first `low` or more."""
+    """Refuse a value that is not a list of whole numbers of at least `low`, each above the one before."""
     fits = isinstance(values, Sequence) and len(values) > 0 and all(map(is_whole, values))
     if not fits or values[0] < low or any(second <= first for first, second in pairwise(values)):
-        raise UserError(f"{setting}={shown(values)}: must be whole numbers from {low}, each above the one before")
+        raise UserError(
+            f"{setting}={shown(values)}: must be whole numbers of at least {low}, each above the one before"
+        )
 
 
 def check_choice(value: Any, choices: Iterable[str], setting: str) -> None:
-    """One of some words."""
+    """Refuse a value that is not one of some words."""
     choices = list(choices)
     if value not in choices:
         raise UserError(f"{setting}={shown(value)}: {nearest(str(value), choices)}")
 
 
 def check_choices(values: Any, choices: Iterable[str], setting: str) -> None:
-    """A list of some words; it may be empty."""
+    """Refuse a value that is not a list of some words; it may be empty."""
     choices = list(choices)
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise UserError(f"{setting}={shown(values)}: must be a list, so [{shown(values)}]")
+        raise UserError(f"{setting}={shown(values)}: must be a list, such as [{shown(values)}]")
     for value in values:
         if value not in choices:
-            raise UserError(f"{setting}={shown(list(values))}: no {shown(value)}; {nearest(str(value), choices)}")
+            raise UserError(f"{setting}={shown(list(values))}: unknown {shown(value)}; {nearest(str(value), choices)}")

@@ -1,4 +1,4 @@
-"""When a metric has stopped rising, and which metrics there are to look at."""
+"""When a metric has stopped rising, and which metrics a run has."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 
 from acereason.config.fields import nearest, shown
 from acereason.config.schema import Config
 from acereason.curricula.arguments import check_number, check_whole, read_mapping
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
+from acereason.policy.module import PolicyModule
 from acereason.problems.loaders import sources
 from acereason.problems.problem import Domain
 from acereason.rollout.metrics import EVALUATED, EVALUATED_AT, STEP_METRICS
@@ -20,15 +22,15 @@ from acereason.rollout.metrics import EVALUATED, EVALUATED_AT, STEP_METRICS
 
 @dataclass
 class Plateau:
-    """Says when the running mean of a metric has not risen for long enough.
+    """A metric whose running mean has not risen for some time, or has.
 
-    A rise counts when the mean is above its best so far by more than `min_gain`; many small ones add up to one.
+    The mean has risen when it is above its best so far by more than `min_gain`; many small rises add up to one.
 
     Attributes:
         metric: its name.
-        patience: updates without a rise.
-        min_gain: what the mean has to gain on its best, in the metric's unit.
-        window: values of the running mean; before there are so many, nothing is decided.
+        patience: number of updates without a rise that make a plateau.
+        min_gain: smallest rise that counts, exclusive, in the unit of the metric.
+        window: number of values of the running mean; before there are so many, nothing is decided.
         recent, best, stale, seen: the last values, the best mean, the updates since, and the step of the last value;
             its whole memory.
     """
@@ -44,10 +46,10 @@ class Plateau:
 
     @classmethod
     def read(cls, value: Any, setting: str) -> Plateau:
-        """From the settings: `{metric: reward/mean, patience: 20, min_gain: 0.01, window: 5}`.
+        """Return the plateau of settings such as `{metric: reward/mean, patience: 20, min_gain: 0.01, window: 5}`.
 
         Raises:
-            UserError: a name or value that cannot be, or metric or patience missing; it begins with `setting`.
+            UserError: a name is unknown, a value out of range, or metric or patience missing.
         """
         given = read_mapping(value, ["metric", "patience", "min_gain", "window"], setting)
         for name in ("metric", "patience"):
@@ -67,7 +69,7 @@ class Plateau:
         return self.stale >= self.patience
 
     def update(self, value: float, step: int) -> bool:
-        """Takes one more value, measured after `step` steps, unless it has it already; says whether it `is_flat`."""
+        """Take in a value measured after `step` steps, once for each step; return `is_flat`."""
         if step == self.seen:
             return self.is_flat
         self.seen, self.recent = step, [*self.recent, value][-self.window :]
@@ -81,32 +83,32 @@ class Plateau:
         return self.is_flat
 
     def reset(self) -> None:
-        """Forgets what it has seen."""
+        """Forget what it has seen."""
         self.recent, self.best, self.stale, self.seen = [], None, 0, None
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data for a checkpoint."""
+        """Return its memory as plain data."""
         return {"recent": list(self.recent), "best": self.best, "stale": self.stale, "seen": self.seen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes it back."""
+        """Take its memory from a checkpoint."""
         self.recent, self.best = list(state["recent"]), state["best"]
         self.stale, self.seen = state["stale"], state["seen"]
 
     def __str__(self) -> str:
-        """In words, for the reason of a change."""
+        """The reason for a change, in words."""
         best = "" if self.best is None else f", best {self.best:.4g}"
         times = "evaluations" if self.metric.startswith(EVALUATED) else "steps"
         return f"{self.metric} has not risen by more than {self.min_gain:g} for {self.stale} {times}{best}"
 
 
 def metrics_of(config: Config) -> list[str]:
-    """Names of what a run of these settings will measure at each step and in its evaluations."""
+    """Return the names of what a run with these settings measures at each step and in its evaluations."""
     optional = {
         "policy/clip_fraction": config.grpo.updates_per_batch > 1,
         "policy/kl": config.grpo.kl_coefficient > 0,
     }
-    nothing = EvaluationResult(0.0, 0.0, 0.0, 0.0, samples=0, solve_rates=[], groups=[])
+    nothing = EvaluationResult(0.0, 0.0, 0.0, 0.0, problems=[])
     domains: dict[Domain, EvaluationResult] = {
         source.domain.value: nothing for source in sources(config).values() if source.held_out > 0
     }
@@ -117,20 +119,20 @@ def metrics_of(config: Config) -> list[str]:
 def check_metric(
     metric: str, setting: str, config: Config, callbacks: Sequence[Callback], reader: Callback | None = None
 ) -> None:
-    """Makes sure that a metric will be there to look at.
+    """Check that a run will have a metric when a callback reads it.
 
     Args:
         metric: its name.
-        setting: where it is named, for messages.
-        config: the run's settings.
+        setting: key of the setting that names it, for messages.
+        config: settings of the run.
         callbacks: all that the settings name, in their order.
-        reader: the one of them that looks at it: what another one logs is there only for those that come after it.
+        reader: the one of them that reads it; it sees only what callbacks before it log.
 
     Raises:
-        UserError: it will not.
+        UserError: the run will not measure it, or measures it too late for the reader.
     """
     if metric in metrics_of(config) and metric.startswith(EVALUATED) and config.evaluation.every_n_steps == 0:
-        raise UserError(f"{setting}={metric}: nothing is evaluated on the way with evaluation.every_n_steps=0")
+        raise UserError(f"{setting}={metric}: with evaluation.every_n_steps=0, it is not measured during training")
     logged = [(name, callback) for callback in callbacks for name in getattr(callback, "logs", ())]
     known = [*metrics_of(config), *(name for name, _ in logged)]
     if metric not in known:
@@ -139,21 +141,22 @@ def check_metric(
     owners = [callback for name, callback in logged if name == metric]
     if reader in order and owners and min(map(order.index, owners)) > order.index(reader):
         first = getattr(owners[0], "name", type(owners[0]).__name__)
-        raise UserError(f"{setting}={shown(metric)}: comes from callbacks.{first}, which must stand before this one")
+        raise UserError(f"{setting}={shown(metric)}: logged by callbacks.{first}, which must come before this callback")
 
 
-def measured(metric: str, setting: str, trainer: Trainer, module: Any) -> tuple[float, int]:
-    """The newest value of a metric, after a step, and the step that it was measured after: of the last evaluation, too.
+def measured(metric: str, setting: str, trainer: Trainer, module: PolicyModule) -> tuple[float, int]:
+    """Return the newest value of a metric, and how many steps were done when it was measured.
+
+    Metrics under `eval/` are those of the last evaluation.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no value.
     """
     step = module.curriculum.step
-    for metrics in (module.metrics, trainer.callback_metrics):
+    both: tuple[Mapping[str, float | Tensor], ...] = (module.metrics, trainer.callback_metrics)
+    for metrics in both:
         if metric in metrics:
             is_of_evaluation = metric.startswith(EVALUATED)
             return float(metrics[metric]), int(metrics.get(EVALUATED_AT, step)) if is_of_evaluation else step
-    after = f"after {module.curriculum.step} steps"
-    raise UserError(
-        f"{setting}={metric}: not there {after}; a callback that logs it must stand before the one that reads it"
-    )
+    instead = "a callback that logs it must come before the one that reads it"
+    raise UserError(f"{setting}={metric}: missing after {step} steps; {instead}")

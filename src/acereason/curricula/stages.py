@@ -19,13 +19,13 @@ from acereason.rollout.curriculum import check_value
 
 
 @dataclass(frozen=True)
-class Ends:
-    """When a stage ends: with the first of these to happen.
+class StageEnd:
+    """The end of a stage: whichever of these comes first.
 
     Attributes:
-        steps: rollout steps.
-        epochs: epochs over its pool.
-        plateau: a metric that rises no more.
+        steps: number of rollout steps.
+        epochs: number of epochs over its pool.
+        plateau: a metric that has stopped rising.
     """
 
     steps: int | None = None
@@ -34,34 +34,34 @@ class Ends:
 
     @property
     def at_least(self) -> int:
-        """Steps that the stage takes, as far as they are known before."""
+        """Number of steps that the stage takes at least."""
         return self.steps if self.steps and not self.epochs and not self.plateau else 1
 
     def __str__(self) -> str:
-        """In words, such as `400 steps or a plateau of reward/mean`."""
+        """Words such as `400 steps or a plateau of reward/mean`."""
         parts = [f"{number} {unit}" for number, unit in ((self.steps, "steps"), (self.epochs, "epochs")) if number]
         return " or ".join([*parts, *([f"a plateau of {self.plateau.metric}"] if self.plateau else [])])
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage; what is None stays as the stage before had it, but for `source` and `levels`.
+    """One stage; a value of None is taken over from the stage before, except for `source` and `levels`.
 
     Attributes:
-        name: unlike that of any other.
-        ends: when it is over; the run is when the last one is.
+        name: different from that of any other stage.
+        ends: when it is over; the run is over with the last stage.
         domain: `math` or `code`.
-        source: name of the source of its problems; None for all of the domain.
+        source: name of the source of its problems; None for all sources of the domain.
         levels: lowest and highest level of its problems; None for all.
         max_response_tokens: longest response, tokens.
-        prompts_per_step, rollouts_per_prompt: the size of a rollout step.
-        temperature, top_p: how responses are sampled.
+        prompts_per_step, rollouts_per_prompt: size of a rollout step.
+        temperature, top_p: of sampling.
         learning_rate: of AdamW, after warm-up.
-        warmup_steps: optimizer steps over which it rises.
+        warmup_steps: number of optimizer steps over which the learning rate rises.
     """
 
     name: str
-    ends: Ends
+    ends: StageEnd
     domain: str | None = None
     source: str | None = None
     levels: tuple[int, int] | None = None
@@ -75,11 +75,11 @@ class Stage:
 
     @property
     def problems(self) -> list[Any]:
-        """What chooses its problems of the domain, as plain data."""
+        """Its source and levels, as plain data."""
         return [self.source, list(self.levels) if self.levels else None]
 
     def values(self) -> dict[str, Any]:
-        """What it gives the curriculum, by name; its pool is for the data module to find."""
+        """Return the values that it sets in the curriculum, by name; the data module finds its pool."""
         given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values = {name: given[name] for name in _CURRICULUM if given[name] is not None}
         return {"stage": self.name, **values}
@@ -89,14 +89,14 @@ _CURRICULUM = tuple(entry.name for entry in fields(Stage) if entry.name not in (
 
 
 def read_stages(value: Any, setting: str) -> list[Stage]:
-    """The stages of a list of mappings.
+    """Return the stages of a list of mappings.
 
     Args:
         value: as the settings have it.
-        setting: what the list is called there, for messages.
+        setting: key of the list, for messages.
 
     Raises:
-        UserError: no stage, a name twice, or a value that cannot be.
+        UserError: there is no stage, two have the same name, a name is unknown or a value out of range.
     """
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         example = "[{name: math, ends: {steps: 100}}]"
@@ -105,7 +105,7 @@ def read_stages(value: Any, setting: str) -> list[Stage]:
     names = [stage.name for stage in stages]
     for number, name in enumerate(names):
         if name in (".", "..") or Path(name).name != name:
-            raise UserError(f"{setting}[{number}].name={shown(name)}: must do as the name of a folder")
+            raise UserError(f"{setting}[{number}].name={shown(name)}: must be usable as the name of a folder")
     for number, name in enumerate(names):
         if name in names[:number]:
             raise UserError(f"{setting}[{number}].name={name}: an earlier stage has this name; give each its own")
@@ -124,11 +124,11 @@ def _read_stage(value: Any, setting: str) -> Stage:
     levels = entry.get("levels")
     if levels is not None:
         entry["levels"] = read_levels(levels, f"{setting}.levels")
-    return Stage(**{**entry, "ends": _read_ends(entry.get("ends"), f"{setting}.ends")})
+    return Stage(**{**entry, "ends": _read_end(entry.get("ends"), f"{setting}.ends")})
 
 
-def _read_ends(value: Any, setting: str) -> Ends:
-    entry = read_mapping(value, [entry.name for entry in fields(Ends)], setting)
+def _read_end(value: Any, setting: str) -> StageEnd:
+    entry = read_mapping(value, [entry.name for entry in fields(StageEnd)], setting)
     if not any(entry.get(name) is not None for name in ("steps", "epochs", "plateau")):
         raise UserError(f"{setting}={shown(value)}: say when the stage ends: steps, epochs or plateau")
     for name in ("steps", "epochs"):
@@ -136,11 +136,11 @@ def _read_ends(value: Any, setting: str) -> Ends:
             check_whole(entry[name], 1, f"{setting}.{name}")
     if entry.get("plateau") is not None:
         entry["plateau"] = Plateau.read(entry["plateau"], f"{setting}.plateau")
-    return Ends(**entry)
+    return StageEnd(**entry)
 
 
 def filled(stages: Sequence[Stage], config: Config) -> list[Stage]:
-    """The stages with what each takes over from the one before, the first from the settings, written out."""
+    """Return the stages with the values that each takes over from the one before, and the first from the settings."""
     before: dict[str, Any] = {
         **{name: getattr(config.curriculum, name) for name in _CURRICULUM if hasattr(config.curriculum, name)},
         "domain": config.problems.domain.value,
@@ -154,10 +154,10 @@ def filled(stages: Sequence[Stage], config: Config) -> list[Stage]:
 
 
 def check_stage(stage: Stage, setting: str, config: Config) -> None:
-    """Makes sure that a `filled` stage can run with these settings.
+    """Check that a `filled` stage can run with these settings.
 
     Raises:
-        UserError: it cannot.
+        UserError: it has no source of problems, or a batch that ranks or updates cannot divide.
     """
     known = sources(config)
     if stage.source is not None and stage.source not in known:
@@ -166,39 +166,41 @@ def check_stage(stage: Stage, setting: str, config: Config) -> None:
     if not any(source.domain.value == stage.domain for source in chosen):
         where = f"source {stage.source}" if stage.source else "any source of problems; add one to more_problems"
         raise UserError(f"{setting}.domain={stage.domain}: not the domain of {where}")
-    ranks, updates = config.trainer.ranks, config.grpo.updates_per_batch
-    for words, number in {f"over {ranks} ranks": ranks, f"into {updates} updates": updates}.items():
+    for words, number in {"ranks": config.trainer.ranks, "updates": config.grpo.updates_per_batch}.items():
         if (stage.prompts_per_step or 0) % number:
-            raise UserError(f"{setting}.prompts_per_step={stage.prompts_per_step}: does not divide {words}")
+            given = f"{setting}.prompts_per_step={stage.prompts_per_step}"
+            raise UserError(f"{given}: must be a multiple of the {number} {words}")
 
 
 def stage_names(config: Config, others: Sequence[Callback]) -> list[str]:
-    """Names of the stages that a run has: those of its stage switch, else the one of the settings."""
+    """Return the names of the stages of a run: those of its stage switch, else the one of the settings."""
     return [stage.name for stage in stages_of_run(config, others)]
 
 
-def stages_of_run(config: Config, callbacks: Iterable[Any]) -> list[Stage]:
-    """The stages that a run goes through, `filled`; one where no callback leads it through some."""
-    alone = Stage(config.curriculum.stage, Ends(steps=config.trainer.max_steps))
+def stages_of_run(config: Config, callbacks: Iterable[object]) -> list[Stage]:
+    """Return the stages of a run, `filled`; one for the whole run if no callback leads it through stages."""
+    alone = Stage(config.curriculum.stage, StageEnd(steps=config.trainer.max_steps))
     return filled(stages_of(callbacks) or [alone], config)
 
 
-def stages_of(callbacks: Iterable[Any]) -> list[Stage]:
-    """The stages of the callback that leads a run through some; empty without one."""
-    return next((callback.stages for callback in callbacks if leads(callback)), [])
+def stages_of(callbacks: Iterable[object]) -> list[Stage]:
+    """Return the stages of the callback that leads a run through some; empty without one."""
+    return next(filter(None, map(stages_led_by, callbacks)), [])
 
 
-def leads(callback: Any) -> bool:
-    """Whether a callback leads a run through stages; `stages` of another kind may mean anything."""
+def stages_led_by(callback: object) -> list[Stage]:
+    """Return the stages that a callback leads a run through; empty if its `stages` are none, or something else."""
     stages = getattr(callback, "stages", None)
-    return isinstance(stages, list) and bool(stages) and all(isinstance(stage, Stage) for stage in stages)
+    if isinstance(stages, list) and all(isinstance(stage, Stage) for stage in stages):
+        return stages
+    return []
 
 
 def read_levels(value: Any, setting: str) -> tuple[int, int]:
-    """Lowest and highest level.
+    """Return the lowest and the highest level.
 
     Raises:
-        UserError: not two whole numbers, lowest first.
+        UserError: these are not two whole numbers, the lowest first.
     """
     fits = isinstance(value, Sequence) and len(value) == 2 and all(map(is_whole, value))
     if not fits or value[0] > value[1]:

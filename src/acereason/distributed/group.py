@@ -25,9 +25,7 @@ def join(config: Config, rank_info: RankInfo, lifeline: Lifeline) -> dist.Store:
     """
     if not rank_info.launcher:
         claim_alone(config.trainer.port)
-    cuda = config.trainer.accelerator is Accelerator.cuda or (
-        config.trainer.accelerator is Accelerator.auto and torch.cuda.is_available()
-    )
+    cuda = on_cuda(config)
     if cuda:
         torch.cuda.set_device(rank_info.local_rank)
     store = _meet(rank_info)
@@ -40,6 +38,12 @@ def join(config: Config, rank_info: RankInfo, lifeline: Lifeline) -> dist.Store:
     )
     _tie(lifeline, store, rank_info)
     return dist.PrefixStore("queue", store)
+
+
+def on_cuda(config: Config) -> bool:
+    """Return whether the settings ask for CUDA, or leave it open and there is a GPU."""
+    chosen = config.trainer.accelerator
+    return chosen is Accelerator.cuda or (chosen is Accelerator.auto and torch.cuda.is_available())
 
 
 def _meet(rank_info: RankInfo) -> dist.Store:

@@ -71,7 +71,7 @@ class EngineRanks:
 
 
 class WorkQueue:
-    """Hands every number of a phase to exactly one engine: a hand each at the start, the rest on demand.
+    """Every number of a job, handed to exactly one engine: a hand each at the start, the rest on demand.
 
     Args:
         engine_ranks: who draws.
@@ -80,21 +80,21 @@ class WorkQueue:
 
     def __init__(self, engine_ranks: EngineRanks, store: Store | None) -> None:
         self._ranks, self._store = engine_ranks, store
-        self._phase = 0
+        self._job = 0
 
     def numbers(self, total: int, hand: int) -> Iterator[int]:
-        """This engine's numbers below `total`; one call is one phase on all ranks.
+        """Yield this engine's numbers below `total`; one call is one job on all ranks.
 
         The first `hand` are engine after engine's without a draw, so that the start does not depend on who is first.
         Each number after those of all hands is drawn when it is asked for.
         """
-        phase, self._phase = self._phase, self._phase + 1
-        if phase and self._store is not None and self._ranks.engine == 0 and self._ranks.leads:
-            self._store.delete_key(f"phase/{phase - 1}")
+        job, self._job = self._job, self._job + 1
+        if job and self._store is not None and self._ranks.engine == 0 and self._ranks.leads:
+            self._store.delete_key(f"job/{job - 1}")
         first = self._ranks.engine * hand
         yield from range(min(first, total), min(first + hand, total))
         dealt = hand * self._ranks.engines
-        while dealt < total and (number := self._draw(f"phase/{phase}", dealt)) < total:
+        while dealt < total and (number := self._draw(f"job/{job}", dealt)) < total:
             yield number
 
     def _draw(self, key: str, first: int) -> int:

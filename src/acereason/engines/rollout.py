@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from acereason.engines.engine import Generation
 from acereason.problems.problem import Problem
@@ -35,3 +36,24 @@ class Rollout:
 def rollout_seed(seed: int, step: int, problem_id: str, sample: int) -> int:
     """63 bits from a hash of the run's seed, the rollout step, the problem and the sample's number."""
     return derived_seed(seed, step, problem_id, sample)
+
+
+def response_row(rollout: Rollout) -> dict[str, Any]:
+    """Return the row of a rollout in a table of responses, by the columns of `tables.RESPONSES`."""
+    problem, verdict, truncated = rollout.problem, rollout.verdict, rollout.generation.truncated
+    return {
+        "problem": problem.id,
+        "domain": problem.domain,
+        "level": problem.level,
+        "sample": rollout.sample,
+        "prompt": rollout.prompt,
+        "response": rollout.response,
+        "tokens": len(rollout.generation.token_ids),
+        "finish_reason": "length" if truncated else "stop",
+        "truncated": truncated,
+        "gold": problem.answer,
+        "extracted": verdict.extracted,
+        "reward": verdict.reward,
+        "reason": verdict.reason,
+        "seconds": verdict.seconds,
+    }

@@ -1,4 +1,4 @@
-"""One phase of generation over all engines: who samples which response, and where the rollouts belong afterwards."""
+"""One sampling job over all engines: who samples which response, and where the rollouts belong afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from acereason.config.schema import Work
 from acereason.distributed.collectives import exchange, gather, rank_and_world, share
-from acereason.engines.collect import Collected, Phase, Submit, collect
+from acereason.engines.collect import Collected, Judged, SamplingJob, Submit, collect
 from acereason.engines.engine import Engine, never
 from acereason.engines.queue import EngineRanks, WorkQueue
 from acereason.engines.rollout import Rollout
@@ -22,15 +22,15 @@ from acereason.verifiers.verifier import Verdict
 
 @dataclass(frozen=True)
 class SharedRollouts:
-    """What a phase brought.
+    """The rollouts of a job on one rank.
 
     Attributes:
         groups: this rank's own, the prompts numbered `first` and on. Who owns what depends on the numbers alone, never
             on who generated it, so that a repeated run repeats it.
         first: number of the first of them.
-        lengths: mean response length of every prompt of the phase, tokens, on all ranks.
+        lengths: mean response length of every prompt of the job, tokens, on all ranks.
         seconds: `generate` and `verify_exposed`, of the slowest engine.
-        idle: share of the phase that engines spent waiting for the slowest, mean over engines.
+        idle: share of the job's time that engines spent waiting for the slowest, mean over engines.
     """
 
     groups: list[list[Rollout]]
@@ -41,7 +41,7 @@ class SharedRollouts:
 
 
 class SharedEngines:
-    """All engines of a run as one; every method is called by all ranks alike.
+    """All engines of a run as one; all ranks call every method together.
 
     Args:
         engine: this rank's, or this rank's part of it.
@@ -68,58 +68,83 @@ class SharedEngines:
         self.max_num_seqs, self.work = max_num_seqs, work
         self.stop_requested = stop_requested
 
-    def collect(self, phase: Phase, expected_lengths: Sequence[float] | None = None) -> SharedRollouts:
-        """Has all prompts of a phase answered and judged.
-
-        Engines draw single responses from the queue, since those to one prompt are long together; the order lets those
-        expected to take longest begin first (see `draw_order`).
+    def collect(self, job: SamplingJob, expected_lengths: Sequence[float] | None = None) -> SharedRollouts:
+        """Have all prompts of a job answered and judged, and send each rank the rollouts that it owns.
 
         Args:
-            phase: prompts and sampling.
+            job: prompts and sampling.
             expected_lengths: of the responses to each prompt, tokens; infinite where nothing is known.
 
         Raises:
             StopRequested: a rank was asked to leave before the last response was there.
         """
+        return self._bring_home(self.sample(job, range(len(job)), expected_lengths), job)
+
+    def sample(
+        self,
+        job: SamplingJob,
+        numbers: Sequence[int],
+        expected_lengths: Sequence[float] | None = None,
+        judged: Judged | None = None,
+    ) -> Collected:
+        """Have some responses of a job sampled and judged; each engine keeps its own.
+
+        Engines draw single responses from the queue, since those to one prompt are long together; the order lets those
+        expected to take longest begin first (see `draw_order`).
+
+        Args:
+            job: prompts and sampling.
+            numbers: which responses; the same on all ranks.
+            expected_lengths: as for `collect`.
+            judged: see `engines.collect.collect`; called on the rank that leads an engine alone.
+
+        Raises:
+            StopRequested: a rank was asked to leave before the last response was there.
+        """
         # More than an even share at once would leave nothing for the others to draw.
-        even = ceil(len(phase) / self.ranks.engines)
+        even = ceil(len(numbers) / self.ranks.engines)
         hand = even if self.work is Work.fixed else min(even, self.max_num_seqs)
-        expected = expected_lengths or [inf] * len(phase.prompts)
-        order = draw_order([expected[n // phase.samples] for n in range(len(phase))], self.ranks.engines, hand)
+        expected = expected_lengths or [inf] * len(job.prompts)
+        order = draw_order([expected[number // job.samples] for number in numbers], self.ranks.engines, hand)
         collected = collect(
             self.engine,
             self.submit if self.ranks.leads else _leave_to_the_leader,
             self.tokenizer,
-            phase,
-            (order[place] for place in self.queue.numbers(len(phase), hand)),
+            job,
+            (numbers[order[place]] for place in self.queue.numbers(len(numbers), hand)),
             even,
             lambda: self.ranks.poll(self.stop_requested),
+            judged if self.ranks.leads or judged is None else _drop,
         )
-        return self._bring_home(collected, phase)
-
-    def _bring_home(self, collected: Collected, phase: Phase) -> SharedRollouts:
-        mine = collected.rollouts if self.ranks.leads else {}
         if not all(gather(collected.complete)):
             raise StopRequested
+        return collected
+
+    def _bring_home(self, collected: Collected, job: SamplingJob) -> SharedRollouts:
+        mine = collected.rollouts if self.ranks.leads else {}
         rank, world = rank_and_world()
-        prompts, samples = len(phase.prompts), phase.samples
+        prompts, samples = len(job.prompts), job.samples
         owner = {number: rank for rank in range(world) for number in share(prompts, rank, world)}
         outgoing: list[dict[int, Rollout]] = [{} for _ in range(world)]
         for number, rollout in mine.items():
             outgoing[owner[number // samples]][number] = rollout
-        arrived = {number: rollout for part in exchange(outgoing) for number, rollout in part.items()}
+        arrived = {number: rollout for incoming in exchange(outgoing) for number, rollout in incoming.items()}
         own_lengths = {number: len(rollout.generation.token_ids) for number, rollout in mine.items()}
         lengths = {number: length for each in gather(own_lengths) for number, length in each.items()}
         busy, exposed = zip(*gather((collected.generate_seconds, collected.verify_exposed_seconds)), strict=True)
         slowest = max(busy)
-        seconds = {"generate": slowest, "verify_exposed": max(exposed)}
+        own = share(prompts, rank, world)
         return SharedRollouts(
-            [[arrived[n * samples + sample] for sample in range(samples)] for n in share(prompts, rank, world)],
-            share(prompts, rank, world).start,
-            [sum(lengths[n * samples + sample] for sample in range(samples)) / samples for n in range(prompts)],
-            seconds,
-            1 - sum(busy) / world / slowest if slowest else 0.0,
+            groups=[[arrived[n * samples + sample] for sample in range(samples)] for n in own],
+            first=own.start,
+            lengths=[sum(lengths[n * samples + sample] for sample in range(samples)) / samples for n in range(prompts)],
+            seconds={"generate": slowest, "verify_exposed": max(exposed)},
+            idle=1 - sum(busy) / world / slowest if slowest else 0.0,
         )
+
+
+def _drop(number: int, rollout: Rollout) -> None:
+    """Leave a rollout to the leader of the engine, who has the same one."""
 
 
 def _leave_to_the_leader(problem: Problem, response: str) -> Future[Verdict]:

@@ -1,127 +1,117 @@
-"""Solve rates on disk: a Parquet file a chunk while they are being measured, one for all when they are done."""
+"""Attempts on disk: a line for each response as soon as it is judged, one table when all are there."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from acereason.files import sync
+from acereason.tables import RESPONSES, read_rows, write_table
 
-from acereason.config.fields import shown
-from acereason.errors import UserError
-from acereason.files import whole_file
-
-FOLDER = "solve_rates"
-_KEY = b"measurement"
-_NUMBERS = {"level": pa.int64(), "attempts": pa.int64(), "solved": pa.int64(), "solve_rate": pa.float64()}
-_MEANS = {"length_mean": pa.float64(), "truncated": pa.float64()}
-_SCHEMA = pa.schema({"problem": pa.string(), "domain": pa.string(), **_NUMBERS, **_MEANS})
+TEXTS = ("prompt", "response", "gold", "extracted")
+"""Columns that are null where responses are not kept."""
 
 
-@dataclass(frozen=True)
-class SolveRate:
-    """How often a policy solves one problem; of a rate from elsewhere, no more than the rate may be known.
+class AttemptFiles:
+    """The files of one set of attempts.
 
-    Attributes:
-        problem: its id.
-        domain, level: its own.
-        attempts: responses that were judged.
-        solved: how many of them were right.
-        solve_rate: their share.
-        length_mean: mean length of the responses, tokens.
-        truncated: share of them that hit the length limit.
-    """
-
-    problem: str
-    domain: str
-    level: int | None
-    attempts: int | None
-    solved: int | None
-    solve_rate: float
-    length_mean: float | None = None
-    truncated: float | None = None
-
-
-class SolveRateFiles:
-    """The files of a run's `solve_rates` folder; rank 0 alone writes and reads them.
-
-    `step-000123.parquet` has the solve rates of the policy after 123 rollout steps, and whether each problem was kept.
-    `step-000123-part-0000.parquet` and so on are the chunks of a measurement that is not over. Files are written beside
-    and renamed; one that cannot be read is none.
-    """
-
-    def __init__(self, run_folder: Path) -> None:
-        self.folder = run_folder / FOLDER
-
-    def begin(self, step: int, key: str) -> dict[str, SolveRate]:
-        """What an earlier process found in the measurement `key`, by problem id; chunks of another one go."""
-        found: dict[str, SolveRate] = {}
-        for path in (*self._parts(step), self.table(step)):
-            rows = _rows(path, key)
-            if rows is None and path != self.table(step):
-                path.unlink()
-            found |= {row.problem: row for row in rows or ()}
-        return found
-
-    def add(self, step: int, key: str, rates: Iterable[SolveRate]) -> None:
-        """Writes a chunk."""
-        last = max((int(path.stem.rpartition("-")[2]) for path in self._parts(step)), default=-1)
-        self._write(self.folder / f"step-{step:06d}-part-{last + 1:04d}.parquet", key, _SCHEMA, map(asdict, rates))
-
-    def finish(self, step: int, key: str, rates: Iterable[SolveRate], kept: Collection[str]) -> None:
-        """Writes the table of a step; its chunks go."""
-        rows = ({**asdict(rate), "kept": rate.problem in kept} for rate in rates)
-        self._write(self.table(step), key, _SCHEMA.append(pa.field("kept", pa.bool_())), rows)
-        for path in self._parts(step):
-            path.unlink()
-
-    def table(self, step: int) -> Path:
-        """The table of a step."""
-        return self.folder / f"step-{step:06d}.parquet"
-
-    def _parts(self, step: int) -> list[Path]:
-        return sorted(self.folder.glob(f"step-{step:06d}-part-*.parquet"))
-
-    def _write(self, path: Path, key: str, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> None:
-        with whole_file(path) as beside:
-            pq.write_table(pa.Table.from_pylist(list(rows), schema.with_metadata({_KEY: key.encode()})), beside)
-
-
-def _rows(path: Path, key: str) -> list[SolveRate] | None:
-    """The rows of a file of the measurement `key`; None when it is of another, torn, or not there."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException):
-        return None
-    if (table.schema.metadata or {}).get(_KEY) != key.encode():
-        return None
-    return [SolveRate(**row) for row in table.select(_SCHEMA.names).to_pylist()]
-
-
-def read_rates(path: Path, setting: str) -> dict[str, float]:
-    """Solve rates by problem id from a Parquet file with the columns `problem` (or `id`) and `solve_rate`.
+    `NAME.parquet` is the table of all responses. While it is being made, each rank that samples appends the rows of its
+    responses to a journal, `NAME-rank-3-0.jsonl`, whose first line is the key; a resumed run begins new ones. The
+    folder is shared by all ranks. Equal attempts leave equal bytes, whatever ranks made them and however often the run
+    was killed on the way.
 
     Args:
-        path: such as a `solve_rates/step-*.parquet` of a run.
-        setting: what names it, for messages.
-
-    Raises:
-        UserError: there is no such file, or it has no such columns.
+        table: path of the table.
+        key: what decides the rows; files of another key are not taken.
+        keep_texts: whether the rows keep prompt, response, gold and what was extracted.
     """
+
+    def __init__(self, table: Path, key: str, keep_texts: bool = True) -> None:
+        self.table, self.key, self.keep_texts = table, key, keep_texts
+        self._journal: IO[str] | None = None
+        self._journal_path: Path | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the table is missing, or journals are left."""
+        return not self.table.exists() or bool(self._journals())
+
+    def find(self) -> list[dict[str, Any]]:
+        """Return the rows that exist already, in any order; for rank 0, which removes journals of another key.
+
+        A row that a kill cut short is not counted.
+        """
+        found = read_rows(self.table, self.key) or []
+        for path in self._journals():
+            journal = _read_journal(path, self.key)
+            if journal is None:
+                path.unlink()
+            else:
+                found += journal
+        return found
+
+    def add(self, row: Mapping[str, Any], rank: int) -> None:
+        """Append one row to this rank's journal."""
+        if self._journal is None:
+            self._journal = self._open_journal(rank)
+        self._journal.write(json.dumps(self._kept(row)) + "\n")
+        self._journal.flush()
+
+    def close(self) -> Path | None:
+        """Close this rank's journal, on the disk; return its path, None when there is none."""
+        path, self._journal_path = self._journal_path, None
+        if self._journal is None or path is None:
+            return None
+        self._journal.close()
+        self._journal = None
+        sync(path)
+        return path
+
+    def finish(self, problems: Sequence[str], journals: Iterable[Path]) -> None:
+        """Write the table and remove the journals; for rank 0, once all others have closed theirs.
+
+        Args:
+            problems: ids in the order of the table.
+            journals: of this process and the others; a network disk may list those of other nodes late.
+        """
+        rows = {(row["problem"], row["sample"]): row for row in self.find()}
+        for path in journals:
+            for row in _read_journal(path, self.key) or ():
+                rows[row["problem"], row["sample"]] = row
+        place = {problem: number for number, problem in enumerate(problems)}
+        ordered = sorted(rows, key=lambda key: (place.get(key[0], len(place)), key))
+        write_table(self.table, RESPONSES, [rows[key] for key in ordered], self.key)
+        for path in {*self._journals(), *journals}:
+            path.unlink(missing_ok=True)
+
+    def _kept(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        dropped = {"seconds"} if self.keep_texts else {"seconds", *TEXTS}
+        return {name: None if name in dropped else value for name, value in row.items()}
+
+    def _open_journal(self, rank: int) -> IO[str]:
+        self.table.parent.mkdir(parents=True, exist_ok=True)
+        number = 0
+        while (path := self.table.with_name(f"{self.table.stem}-rank-{rank}-{number}.jsonl")).exists():
+            number += 1
+        self._journal_path = path
+        journal = path.open("x", encoding="utf-8")
+        journal.write(json.dumps({"key": self.key}) + "\n")
+        return journal
+
+    def _journals(self) -> list[Path]:
+        return sorted(self.table.parent.glob(f"{self.table.stem}-rank-*-*.jsonl"))
+
+
+def _read_journal(path: Path, key: str) -> list[dict[str, Any]] | None:
+    """Return the whole rows of a journal; None when it is of another key."""
+    rows: list[dict[str, Any]] = []
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end was cut short
     try:
-        names = pq.read_schema(path).names
-        ids = next((name for name in ("problem", "id") if name in names), None)
-        if ids is None or "solve_rate" not in names:
-            columns = ", ".join(names)
-            raise UserError(f"{setting}={shown(str(path))}: needs the columns problem and solve_rate, has {columns}")
-        columns = pq.read_table(path, columns=[ids, "solve_rate"]).to_pydict()
-    except FileNotFoundError as error:
-        raise UserError(f"{setting}={shown(str(path))}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{setting}={shown(str(path))}: cannot be read as Parquet: {reason}") from error
-    pairs = zip(columns[ids], columns["solve_rate"], strict=True)
-    return {problem_id: float(rate) for problem_id, rate in pairs if rate is not None}
+        if not lines or json.loads(lines[0]) != {"key": key}:
+            return None
+        rows += map(json.loads, lines[1:])
+    except ValueError:  # a torn line in the middle: a disk that lost a block
+        return rows
+    return rows

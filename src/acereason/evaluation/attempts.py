@@ -1,124 +1,202 @@
-"""How often the policy solves each problem: measured on the training engines, or counted in rollouts that exist."""
+"""Attempts: so many responses to each of some problems, judged, on disk as they finish, and resumable.
+
+Held-out evaluation and the refilter use the same function: both leave the same table and survive the same kills.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
 
 from acereason.distributed.collectives import gather, rank_and_world
-from acereason.engines.collect import Phase, Prompt
+from acereason.engines.collect import SamplingJob
 from acereason.engines.engine import Sampling
-from acereason.engines.rollout import Rollout
+from acereason.engines.prompt import Prompt
+from acereason.engines.rollout import Rollout, response_row
 from acereason.engines.shared import SharedEngines
-from acereason.evaluation.attempt_files import SolveRate, SolveRateFiles
-from acereason.problems.problem import Problem
+from acereason.evaluation.attempt_files import AttemptFiles
+from acereason.problems.problem import Domain, Problem
 from acereason.seeds import derived_seed
 
 HANDS_A_CHUNK = 4
+Response = tuple[float, int, bool]
+"""Reward, tokens, and whether the length limit ended it."""
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """What decides a measured solve rate; after step 0 besides the weights, which are those of the step's checkpoint.
+class AttemptKey:
+    """What decides the responses of attempts, besides the problem and the number of the sample.
 
     Attributes:
-        step: rollout steps done.
-        seed: of the run.
-        attempts: responses to each problem (paper: 16).
-        sampling: how they are sampled.
-        judging: the settings that decide what is right, as text.
-        initial_policy: where the weights are from at step 0, as text.
-        problems: a digest of the problems that may be asked, their prompts and their tests.
+        seeds: with the problem's id and the sample's number, what the seed of a response is derived from.
+        decided_by: what else decides a row, as text: the weights, the verifiers' settings, the prompts and the tests.
     """
 
-    step: int
-    seed: int
-    attempts: int
-    sampling: Sampling
-    judging: str = ""
-    initial_policy: str = ""
-    problems: str = ""
+    seeds: tuple[object, ...]
+    decided_by: str = ""
 
-    def key(self) -> str:
-        """Tells results of this measurement from those of another; which of `problems` it asks does not count."""
-        return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
+    def digest(self, n: int, sampling: Sampling) -> str:
+        """Return what tells the files of these attempts from those of others; which problems are asked does not."""
+        return hashlib.blake2b(repr((self, n, sampling)).encode(), digest_size=16).hexdigest()
 
-    def seed_of(self, problem: Problem, attempt: int) -> int:
-        """63 bits that neither other problems, nor chunks, nor ranks decide, and that no training step has."""
-        return derived_seed(self.seed, "refilter", self.step, problem.id, attempt)
+    def seed_of(self, problem: Problem, sample: int) -> int:
+        """Return the seed of a response: 63 bits, whatever other problems, chunks and ranks there are."""
+        return derived_seed(*self.seeds, problem.id, sample)
 
 
-def measure(
+@dataclass(frozen=True)
+class ProblemScores:
+    """What came of the attempts at one problem; small, and the same on all ranks.
+
+    Attributes:
+        problem: its id.
+        domain, level: its own.
+        rewards: of each sample, in order.
+        tokens: length of each, tokens.
+        truncated: whether the length limit ended each.
+    """
+
+    problem: str
+    domain: Domain
+    level: int | None
+    rewards: tuple[float, ...]
+    tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, problem: Problem, responses: Sequence[Response]) -> ProblemScores:
+        """Return the scores of the samples of a problem, in their order."""
+        rewards, tokens, truncated = zip(*responses, strict=True)
+        return cls(problem.id, problem.domain, problem.level, rewards, tokens, truncated)
+
+    @classmethod
+    def of_rollouts(cls, group: Sequence[Rollout]) -> ProblemScores:
+        """Return the scores of a group of rollouts."""
+        return cls.of(group[0].problem, list(map(_response, group)))
+
+    @property
+    def solved(self) -> int:
+        """Responses that were right."""
+        return sum(reward >= 1 for reward in self.rewards)
+
+    @property
+    def solve_rate(self) -> float:
+        """Share of the responses that were right."""
+        return self.solved / len(self.rewards)
+
+
+def attempt(
     engines: SharedEngines,
     prompts: Sequence[Prompt],
-    measurement: Measurement,
-    files: SolveRateFiles,
+    n: int,
+    sampling: Sampling,
+    key: AttemptKey,
+    table: Path | None = None,
+    *,
+    keep_texts: bool = True,
     lengths: dict[str, float] | None = None,
     advance: Callable[[int], object] = lambda count: None,
     chunk: int = 0,
-) -> dict[str, SolveRate]:
-    """Has all engines attempt each problem; a collective.
+) -> list[ProblemScores]:
+    """Have all engines attempt each problem n times; a collective.
 
-    Rank 0 writes each chunk when it is done and takes those that an earlier process finished: a run that is killed
-    here and goes on finds the numbers of one that was not.
+    Each response is on disk as soon as it is judged: a run that is killed here and resumed samples what is missing, and
+    finds the numbers, and leaves the bytes, of one that was not.
 
     Args:
-        engines: with the policy's weights.
-        prompts: which problems.
-        measurement: how.
-        files: of the run.
+        engines: with the weights to try.
+        prompts: of the problems, each once.
+        n: responses to each.
+        sampling: how they are sampled.
+        key: what decides them.
+        table: Parquet file that the responses go to, in a folder that all ranks share; None keeps nothing. Its columns
+            are those of `tables.RESPONSES`.
+        keep_texts: whether it has prompts, responses, golds and what was extracted.
         lengths: expected lengths of responses by problem id, tokens, so that the longest begin first.
         advance: told how many more problems are done.
-        chunk: problems that are asked together; 0 takes some that keep the engines busy. It decides no number.
+        chunk: problems that are asked together; 0 takes as many as keep the engines busy. It decides no number.
 
     Returns:
-        Rates by problem id, in the order of `prompts`, the same on all ranks.
+        The scores of each problem, in the order of `prompts`, the same on all ranks.
 
     Raises:
-        StopRequested: a rank was asked to leave; finished chunks stay.
+        StopRequested: a rank was asked to leave; judged responses stay.
     """
     rank, _ = rank_and_world()
-    done: dict[str, SolveRate] = gather(files.begin(measurement.step, measurement.key()) if rank == 0 else {})[0]
-    left = [prompt for prompt in prompts if prompt.problem.id not in done]
+    files = AttemptFiles(table, key.digest(n, sampling), keep_texts) if table else None
+    job = SamplingJob(prompts, n, sampling, key.seed_of)
+    done = _known(job, gather(_found(files) if files and rank == 0 else {})[0])
+    expected = [(lengths or {}).get(prompt.problem.id, inf) for prompt in prompts]
+    left = [place for place in range(len(prompts)) if any(number not in done for number in _numbers(job, place))]
     advance(len(prompts) - len(left))
-    for part in _chunks(left, chunk or _busy(engines, measurement.attempts)):
-        phase = Phase(part, measurement.attempts, measurement.sampling, measurement.seed_of)
-        expected = [(lengths or {}).get(prompt.problem.id, float("inf")) for prompt in part]
-        rates = count(engines.collect(phase, expected).groups)
-        done |= rates
-        if rank == 0:
-            files.add(measurement.step, measurement.key(), rates.values())
-        advance(len(part))
-    return {prompt.problem.id: done[prompt.problem.id] for prompt in prompts}
+    try:
+        for places in _chunks(left, chunk or _busy(engines, n)):
+            numbers = [number for place in places for number in _numbers(job, place) if number not in done]
+            done |= _sample(engines, job, numbers, expected, files, rank)
+            advance(len(places))
+    finally:
+        journal = files.close() if files else None
+    if files:
+        journals = [path for path in gather(journal) if path is not None]
+        if rank == 0 and files.unfinished:
+            files.finish([prompt.problem.id for prompt in prompts], journals)
+    return [
+        ProblemScores.of(prompt.problem, [done[number] for number in _numbers(job, place)])
+        for place, prompt in enumerate(prompts)
+    ]
 
 
-def count(groups: Sequence[Sequence[Rollout]]) -> dict[str, SolveRate]:
-    """The solve rate of each group of rollouts by problem id; of all ranks' groups, and the same on all."""
-    mine = {group[0].problem.id: _rate(group) for group in groups}
-    return {problem_id: rate for each in gather(mine) for problem_id, rate in each.items()}
+def _sample(
+    engines: SharedEngines,
+    job: SamplingJob,
+    numbers: Sequence[int],
+    expected: Sequence[float],
+    files: AttemptFiles | None,
+    rank: int,
+) -> dict[int, Response]:
+    """Return what came of some responses, by their numbers, on all ranks."""
+    mine: dict[int, Response] = {}
+
+    def judged(number: int, rollout: Rollout) -> None:
+        if files:
+            files.add(response_row(rollout), rank)
+        mine[number] = _response(rollout)
+
+    engines.sample(job, numbers, expected, judged)
+    return {number: response for each in gather(mine) for number, response in each.items()}
 
 
-def _rate(group: Sequence[Rollout]) -> SolveRate:
-    problem, attempts = group[0].problem, len(group)
-    solved = sum(rollout.verdict.reward >= 1 for rollout in group)
-    return SolveRate(
-        problem.id,
-        problem.domain,
-        problem.level,
-        attempts,
-        solved,
-        solved / attempts,
-        sum(len(rollout.generation.token_ids) for rollout in group) / attempts,
-        sum(rollout.generation.truncated for rollout in group) / attempts,
-    )
+def _response(rollout: Rollout) -> Response:
+    return rollout.verdict.reward, len(rollout.generation.token_ids), rollout.generation.truncated
 
 
-def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
-    for start in range(0, len(prompts), size):
-        yield prompts[start : start + size]
+def _found(files: AttemptFiles) -> dict[tuple[str, int], Response]:
+    return {(row["problem"], row["sample"]): _row_response(row) for row in files.find()}
 
 
-def _busy(engines: SharedEngines, attempts: int) -> int:
-    """Problems that give each engine several times what it generates at once: at a chunk's end engines run empty."""
-    return max(1, HANDS_A_CHUNK * engines.ranks.engines * engines.max_num_seqs // attempts)
+def _row_response(row: dict[str, Any]) -> Response:
+    return row["reward"], row["tokens"], row["truncated"]
+
+
+def _known(job: SamplingJob, found: dict[tuple[str, int], Response]) -> dict[int, Response]:
+    numbers = {(job.prompt(number).problem.id, number % job.samples): number for number in range(len(job))}
+    return {numbers[where]: response for where, response in found.items() if where in numbers}
+
+
+def _numbers(job: SamplingJob, place: int) -> range:
+    """Return the numbers of the responses to the prompt at a place."""
+    return range(place * job.samples, (place + 1) * job.samples)
+
+
+def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(places), size):
+        yield places[start : start + size]
+
+
+def _busy(engines: SharedEngines, n: int) -> int:
+    """Return how many problems give each engine several hands of responses: at a chunk's end engines run empty."""
+    return max(1, HANDS_A_CHUNK * engines.ranks.engines * engines.max_num_seqs // n)

@@ -1,42 +1,65 @@
-"""Held-out evaluation: one function, called by the data module and by callbacks."""
+"""Held-out evaluation: what the policy makes of problems that it never trains on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from acereason.distributed.collectives import gather
-from acereason.engines.collect import Phase, Prompt
 from acereason.engines.engine import Sampling
-from acereason.engines.rollout import Rollout, rollout_seed
+from acereason.engines.prompt import Prompt
 from acereason.engines.shared import SharedEngines
+from acereason.evaluation.attempts import AttemptKey, ProblemScores, attempt
 from acereason.evaluation.metrics import standard_error
 from acereason.problems.problem import Domain
+
+FOLDER = "evaluations"
+"""Folder of a run that holds a table of responses for each evaluation."""
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluation found, the same on all ranks but for the rollouts.
+    """The result of an evaluation, the same on all ranks.
 
     Attributes:
         pass_at_1: mean share of right responses (avg@n with n samples a problem).
         standard_error: of `pass_at_1`, with problems as the independent draws.
         length_mean: mean response length, tokens.
         truncated: share of responses that hit the length limit.
-        samples: responses to each problem.
-        solve_rates: level and share of right responses of each problem.
-        groups: this rank's rollouts, a list a problem.
+        problems: the scores of each problem.
     """
 
     pass_at_1: float
     standard_error: float
     length_mean: float
     truncated: float
-    samples: int
-    solve_rates: list[tuple[int | None, float]]
-    groups: list[list[Rollout]]
+    problems: list[ProblemScores]
+
+    @classmethod
+    def of(cls, problems: list[ProblemScores]) -> EvaluationResult:
+        """Return the result of the attempts at some problems, as many at each."""
+        rewards, lengths, truncated = (
+            torch.tensor(values, dtype=torch.float64)
+            for values in (
+                [scores.rewards for scores in problems],
+                [scores.tokens for scores in problems],
+                [scores.truncated for scores in problems],
+            )
+        )
+        return cls(
+            pass_at_1=rewards.mean().item(),
+            standard_error=standard_error(rewards.mean(dim=1)).item(),
+            length_mean=lengths.mean().item(),
+            truncated=truncated.mean().item(),
+            problems=problems,
+        )
+
+    @property
+    def samples(self) -> int:
+        """Responses to each problem."""
+        return len(self.problems[0].rewards)
 
 
 @dataclass(frozen=True)
@@ -45,8 +68,14 @@ class HeldOutResults:
 
     domains: dict[Domain, EvaluationResult]
 
+    @classmethod
+    def of(cls, problems: Sequence[ProblemScores]) -> HeldOutResults:
+        """Return the results of each domain that has problems."""
+        domains = dict.fromkeys(scores.domain for scores in problems)
+        return cls({d: EvaluationResult.of([scores for scores in problems if scores.domain == d]) for d in domains})
+
     def metrics(self) -> dict[str, float]:
-        """The scalars under `eval/`; with several domains each one's, and the mean of their pass@1."""
+        """Return the scalars under `eval/`; with several domains each one's, and the mean of their pass@1."""
         if len(self.domains) == 1:
             [only] = self.domains.values()
             return _scalars(only)
@@ -69,31 +98,35 @@ def _scalars(result: EvaluationResult) -> dict[str, float]:
 
 
 def evaluate(
-    engines: SharedEngines, problems: Sequence[Prompt], sampling: Sampling, *, samples: int, seed: int
-) -> EvaluationResult:
-    """Samples `samples` responses to each problem and judges them, on all engines together.
+    engines: SharedEngines,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    *,
+    samples: int,
+    key: AttemptKey,
+    table: Path | None = None,
+    keep_texts: bool = True,
+) -> HeldOutResults:
+    """Sample responses to each problem and judge them, on all engines together.
+
+    Args:
+        engines: with the weights to evaluate.
+        prompts: of the held-out problems, of all domains.
+        sampling: how responses are sampled.
+        samples: responses to each problem.
+        key: what decides the responses, see `evaluation_key`.
+        table, keep_texts: where responses go, see `attempt`.
+
+    Raises:
+        StopRequested: a rank was asked to leave; judged responses stay on disk.
+    """
+    return HeldOutResults.of(attempt(engines, prompts, samples, sampling, key, table, keep_texts=keep_texts))
+
+
+def evaluation_key(seed: int, decided_by: str = "") -> AttemptKey:
+    """Return what decides the responses of an evaluation.
 
     The seeds are those of step -1, which no training step has: evaluations of a run share them, so that two of them
     differ by their weights alone.
-
-    Raises:
-        StopRequested: a rank was asked to leave.
     """
-    phase = Phase(problems, samples, sampling, lambda problem, sample: rollout_seed(seed, -1, problem.id, sample))
-    groups = engines.collect(phase).groups
-    mine = [
-        [(r.verdict.reward, len(r.generation.token_ids), r.generation.truncated) for r in group] for group in groups
-    ]
-    responses = torch.tensor([group for groups in gather(mine) for group in groups], dtype=torch.float64)
-    rewards, lengths, truncated = responses.unbind(-1)
-    return EvaluationResult(
-        pass_at_1=rewards.mean().item(),
-        standard_error=standard_error(rewards.mean(dim=1)).item(),
-        length_mean=lengths.mean().item(),
-        truncated=truncated.mean().item(),
-        samples=samples,
-        solve_rates=list(
-            zip((problem.problem.level for problem in problems), rewards.mean(dim=1).tolist(), strict=True)
-        ),
-        groups=groups,
-    )
+    return AttemptKey((seed, -1), decided_by)

@@ -10,7 +10,6 @@ from typing import Any
 from acereason.config.fields import settings, shown
 from acereason.config.model_files import check_length, nearest_path
 from acereason.config.schema import Config, ProblemsConfig
-from acereason.curricula.callback_lookup import check_callbacks
 from acereason.errors import UserError
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
 from acereason.problems.loaders import FIRST_SOURCE, sources
@@ -86,7 +85,6 @@ def check(config: Config) -> list[str]:
         raise UserError(missing[0])
     check_length(config, "curriculum.max_response_tokens", config.curriculum.max_response_tokens)
     check_length(config, "evaluation.max_response_tokens", config.evaluation.max_response_tokens)
-    check_callbacks(config.callbacks)
     return missing
 
 

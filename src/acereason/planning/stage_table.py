@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from acereason.config.schema import Config
 
 if TYPE_CHECKING:
-    from acereason.curricula.stages import Ends, Stage
+    from acereason.curricula.stages import Stage, StageEnd
 
 HEADINGS = ("name", "problems", "tokens", "batch", "temp.", "lr", "tokens a step", "ends after")
 
@@ -80,7 +80,7 @@ def planned_stages(config: Config, stages: Sequence[Stage]) -> list[PlannedStage
     return planned or [now]
 
 
-def _ends(ends: Ends, begins: int, max_steps: int) -> str:
+def _ends(ends: StageEnd, begins: int, max_steps: int) -> str:
     """In words, for a stage that begins after `begins` steps at the earliest."""
     if begins >= max_steps:
         return f"does not begin: trainer.max_steps={max_steps}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,57 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from acereason.distributed.collectives import gather, rank_and_world
+from acereason.distributed.collectives import rank_and_world
 from acereason.errors import UserError
 from acereason.policy import attention
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-HUB_PATTERNS = ["*.json", "model*.safetensors"]
 CHUNK_BYTES = 64 * 2**20
 DTYPES = {"F64", "F32", "F16", "BF16"}
-
-
-def model_folder(path: str) -> Path:
-    """Return the local folder of a model, downloaded if `path` is a hub name.
-
-    Raises:
-        UserError: the model cannot be downloaded from the hub.
-    """
-    if Path(path).exists():
-        return Path(path)
-    try:
-        return Path(snapshot_download(path, allow_patterns=HUB_PATTERNS))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"model.path={path}: no such folder, and the hub does not give it: {reason}") from error
-
-
-def model_folder_of_all_ranks(path: str) -> Path:
-    """Do what `model_folder` does, as a collective: one rank of each node downloads before the others look.
-
-    Raises:
-        UserError: on every rank, if one of them cannot download the model.
-    """
-    first = os.environ.get("LOCAL_RANK", "0") == "0"
-    for my_turn in (first, not first):
-        refusal: UserError | None = None
-        if my_turn:
-            try:
-                folder = model_folder(path)
-            except UserError as error:
-                refusal = error
-        for other in gather(refusal):
-            if other:
-                raise other
-    return folder
 
 
 def skeleton(folder: Path) -> Any:

@@ -10,9 +10,10 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from acereason.config.schema import DType, ModelConfig
+from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.policy import attention
 from acereason.policy.head import chunked_logprobs
-from acereason.policy.loading import fill, model_folder_of_all_ranks, skeleton
+from acereason.policy.loading import fill, skeleton
 from acereason.policy.packing import PackedBatch
 
 

@@ -124,9 +124,9 @@ class PolicyModule(LightningModule):
         started = time.perf_counter()
         results, packed_tokens = self._update(batch)
         self.curriculum.advance()
-        batch.seconds["train"] = max(gather(time.perf_counter() - started))
-        results |= self._utilisation(packed_tokens, batch.seconds["train"])
-        metrics = step_metrics(batch, self.rollout_metrics, self.device) | results
+        seconds = max(gather(time.perf_counter() - started))
+        results |= self._utilisation(packed_tokens, seconds)
+        metrics = step_metrics(batch, seconds, self.rollout_metrics, self.device) | results
         self.metrics = metrics | curriculum_metrics(self.curriculum, batch)
         # For progress bars and callbacks; `ScalarWriter` writes them before the step's checkpoint is saved.
         self.log_dict(self.metrics, logger=False, rank_zero_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from acereason.engines.rollout import Rollout
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RolloutBatch:
     """The rollouts of one step on one rank, grouped by prompt.
 

@@ -140,7 +140,7 @@ class Curriculum:
         """One more rollout step is done: for the training loop alone."""
         vars(self)["step"] += 1
 
-    def hold_at_most(self, tokens: int) -> None:
+    def hold_at_most(self, tokens: float) -> None:
         """The longest response that the engine can hold, tokens: for the data module alone."""
         vars(self)["longest_response"] = tokens
 

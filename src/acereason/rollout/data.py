@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from math import inf
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from transformers import AutoTokenizer
 
 from acereason import grpo
-from acereason.config.schema import Config, EngineName
+from acereason.config.schema import Config
 from acereason.distributed.collectives import gather, rank_and_world
-from acereason.engines.collect import Phase, Prompt, check_lengths, make_prompt
+from acereason.engines.collect import SamplingJob
 from acereason.engines.engine import Engine, Sampling, never
-from acereason.engines.queue import EngineRanks, Store, WorkQueue
+from acereason.engines.prompt import Prompt
+from acereason.engines.queue import Store
 from acereason.engines.rollout import rollout_seed
+from acereason.engines.session import Session, open_session
 from acereason.engines.shared import SharedEngines
 from acereason.errors import UserError
-from acereason.evaluation.evaluate import HeldOutResults, evaluate
+from acereason.evaluation.evaluate import FOLDER, HeldOutResults, evaluate, evaluation_key
 from acereason.problems.problem import Problem
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
@@ -44,8 +46,16 @@ class StepNumbers(Dataset[int]):
         return self.steps[index]
 
 
+class Policy(Protocol):
+    """What the data module asks of the policy."""
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield (Hugging Face name, whole tensor); all ranks go through all of it together."""
+        ...
+
+
 class RolloutDataModule(LightningDataModule):
-    """Owns the engine and the verifiers; makes a batch of rollouts for every step number.
+    """A session of engine and verifiers, kept in step with the policy; makes a batch of rollouts for every step number.
 
     Rollouts are made in `on_before_batch_transfer`, which runs after the previous optimizer step, whatever is
     prefetched.
@@ -64,8 +74,8 @@ class RolloutDataModule(LightningDataModule):
         curriculum: what to draw and how to sample, read afresh at each step.
         problems: all training problems by id.
         sources: ids of the training problems of each source by its name.
+        session: engine, verifiers, tokenizer and prompts; None until `setup` has run, and after `teardown`.
         prompts: of training and held-out problems by id, once `setup` has run; draw from `problem_ids` instead.
-        engine, pool, tokenizer, engines: there once `setup` has run.
         lengths: mean response length, tokens, of each problem when it was last trained on.
     """
 
@@ -87,135 +97,111 @@ class RolloutDataModule(LightningDataModule):
         self.problems = {problem.id: problem for source in problems.values() for problem in source}
         self.sources = {name: [problem.id for problem in source] for name, source in problems.items()}
         self.held_out = held_out
-        self.engine: Engine | None = engine
-        self.pool: VerifierPool | None = pool
-        self.tokenizer: Any = None
-        self.engines: SharedEngines | None = None
+        self.session: Session | None = None
         self.lengths: dict[str, float] = {}
         self.prompts: dict[str, Prompt] = {}
+        self._engine, self._pool = engine, pool
         self._store, self._stop_requested = store, stop_requested
         longest = (config.curriculum.max_response_tokens, config.evaluation.max_response_tokens, longest_response)
         self._longest_response = max(longest)
+        self._open = ExitStack()
         self._synced_step: int | None = None
         self._checked_pool: tuple[list[str], str] | None = None
 
     def setup(self, stage: str) -> None:
-        """Tokenises the prompts, starts the verifiers and the engine, once."""
-        if self.tokenizer is not None:
+        """Open the session, once: prompts as tokens, verifiers, engine."""
+        if self.session is not None:
             return
-        self.tokenizer = AutoTokenizer.from_pretrained(self.config.model.path)
-        everything = [*self.problems.values(), *self.held_out]
-        self.prompts = {problem.id: make_prompt(problem, self.tokenizer) for problem in everything}
-        self._chosen(self.curriculum.step)
-        rewards = self.config.rewards
-        if self.pool is None:
-            domains = tuple(dict.fromkeys(problem.domain for problem in everything))
-            limits = (rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
-            self.pool = VerifierPool(*limits, domains, self.config.sandbox)
-        settings = self.config.engine
-        engine_ranks = EngineRanks(settings.tensor_parallel_size)
-        if self.engine is None:
-            self.engine = self._start_engine(engine_ranks)
-        queue = WorkQueue(engine_ranks, self._store)
-        self.engines = SharedEngines(
-            self.engine,
-            engine_ranks,
-            queue,
-            self.pool.submit,
-            self.tokenizer,
-            settings.max_num_seqs,
-            settings.work,
-            self._stop_requested,
+        self._choose(self.curriculum.step)
+        self.session = self._open.enter_context(
+            open_session(
+                self.config,
+                [*self.problems.values(), *self.held_out],
+                longest_response=self._longest_response,
+                device=self.trainer.strategy.root_device if self.trainer else None,
+                store=self._store,
+                stop_requested=self._stop_requested,
+                engine=self._engine,
+                pool=self._pool,
+            )
         )
-        self.engine.sleep()
+        self.prompts = self.session.prompts
+        self.curriculum.hold_at_most(self.session.longest_response)
+        self.session.engine.sleep()
 
-    def _start_engine(self, engine_ranks: EngineRanks) -> Engine:
-        settings, path = self.config.engine, self.config.model.path
-        context = settings.max_model_len or model_context(path)
-        check_lengths(list(self.prompts.values()), self._longest_response, context)
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        longest_prompt = max(len(prompt.ids) for prompt in self.prompts.values())
-        if settings.name == EngineName.transformers:
-            from acereason.engines.transformers_engine import TransformersEngine
-
-            self.curriculum.hold_at_most(context - longest_prompt)
-            return TransformersEngine(path, settings, device)
-        from acereason.engines.vllm_engine import VLLMEngine
-
-        length = settings.max_model_len or min(context, longest_prompt + self._longest_response)
-        self.curriculum.hold_at_most(length - longest_prompt)
-        return VLLMEngine(path, settings, length, device, engine_ranks.summed)
+    @property
+    def engines(self) -> SharedEngines:
+        """All engines of the run as one; there once `setup` has run."""
+        assert self.session is not None, "setup comes first"
+        return self.session.engines
 
     def train_dataloader(self) -> DataLoader[int]:
-        """Step numbers, from the next step to the last."""
+        """Return step numbers, from the next step to the last."""
         # One number even when all steps are done: Lightning leaves out a fit without batches, and with it the final
         # evaluation and export; `Checkpoints` ends such a run before its first batch.
         steps = range(self.curriculum.step, max(self.config.trainer.max_steps, self.curriculum.step + 1))
         return DataLoader(StepNumbers(steps), batch_size=None)
 
     def on_before_batch_transfer(self, batch: int, dataloader_idx: int) -> RolloutBatch:
-        """The rollouts of the step that is next, sampled with the weights as they are now."""
+        """Return the rollouts of the next step, sampled with the weights as they are now."""
         self.start_rollouts()
         return self.make_batch(self.curriculum.step)
 
     def start_rollouts(self) -> None:
-        """Calls `on_rollouts_start` of the callbacks, in their order."""
+        """Call `on_rollouts_start` of the callbacks, in their order."""
         for callback in self.trainer.callbacks if self.trainer else []:  # type: ignore[attr-defined]
             if hook := getattr(callback, "on_rollouts_start", None):
                 hook(self.trainer, self.trainer.lightning_module)  # type: ignore[union-attr]
 
     def make_batch(self, step: int) -> RolloutBatch:
-        """Syncs the engine, draws the step's prompts, samples, verifies, and computes advantages.
+        """Sync the engine, draw the step's prompts, sample, verify, and compute advantages.
 
         Raises:
             StopRequested: a rank was asked to leave before the last response was there.
         """
-        assert self.engine is not None and self.engines is not None
         curriculum, started = self.curriculum, time.perf_counter()
         self.sync_engine()
         synced = time.perf_counter()
-        ids, epoch, ends_epoch = self._chosen(step)
-        phase = Phase(
+        ids, epoch, ends_epoch = self._choose(step)
+        job = SamplingJob(
             [self.prompts[problem_id] for problem_id in ids],
             curriculum.rollouts_per_prompt,
             Sampling(curriculum.max_response_tokens, curriculum.temperature, curriculum.top_p),
             lambda problem, sample: rollout_seed(self.config.seed, step, problem.id, sample),
         )
-        collected = self.engines.collect(phase, [self.lengths.get(problem_id, inf) for problem_id in ids])
-        self.engine.sleep()
+        collected = self.engines.collect(job, [self.lengths.get(problem_id, inf) for problem_id in ids])
+        self.engines.engine.sleep()
         self.lengths |= dict(zip(ids, collected.lengths, strict=True))
         rewards = torch.tensor([[float(rollout.verdict.reward) for rollout in group] for group in collected.groups])
         if self.config.rewards.shuffle:
             everyone = shuffled(torch.cat(gather(rewards)), self.config.seed, step)
             rewards = everyone[collected.first : collected.first + len(rewards)]
-        advantages = grpo.advantages(rewards, self.config.grpo.advantage)
-        seconds = {"sync": max(gather(synced - started)), **collected.seconds}
         return RolloutBatch(
-            step,
-            collected.groups,
-            rewards,
-            advantages,
-            curriculum.temperature,
-            seconds,
-            collected.first,
-            len(ids),
-            collected.idle,
-            epoch,
-            ends_epoch,
-            len(self.pool_ids()),
+            step=step,
+            groups=collected.groups,
+            rewards=rewards,
+            advantages=grpo.advantages(rewards, self.config.grpo.advantage),
+            temperature=curriculum.temperature,
+            seconds={"sync": max(gather(synced - started)), **collected.seconds},
+            first=collected.first,
+            total_groups=len(ids),
+            idle=collected.idle,
+            epoch=epoch,
+            ends_epoch=ends_epoch,
+            pool_size=len(self.pool_ids()),
         )
 
-    def _chosen(self, step: int) -> tuple[list[str], int, bool]:
+    def _choose(self, step: int) -> tuple[list[str], int, bool]:
         """See `choose_prompts`; the problems are those of all ranks together."""
         curriculum, (_, world) = self.curriculum, rank_and_world()
         if curriculum.prompts_per_step % world:
             prompts = f"curriculum.prompts_per_step={curriculum.prompts_per_step}"
-            raise UserError(f"{prompts}: does not divide over {world} ranks")
+            raise UserError(f"{prompts}: is not a multiple of the {world} ranks")
         ids, count = self.pool_ids(), curriculum.prompts_per_step
         return choose_prompts(ids, self.config.seed, step, count, curriculum.pool_since)
 
     def pool_ids(self) -> list[str]:
-        """Ids of the problems that prompts are drawn from now.
+        """Return the ids of the problems that prompts are drawn from now.
 
         Raises:
             UserError: a callback's pool has one that cannot be trained on, or one twice.
@@ -229,7 +215,7 @@ class RolloutDataModule(LightningDataModule):
         return list(pool)
 
     def problem_ids(self, domain: str, source: str = "", levels: Sequence[int] | None = None) -> list[str]:
-        """Ids of training problems, in the order of their sources.
+        """Return ids of training problems, in the order of their sources.
 
         Args:
             domain: `math` or `code`.
@@ -244,53 +230,52 @@ class RolloutDataModule(LightningDataModule):
         return [problem.id for problem in chosen]
 
     def sync_engine(self) -> None:
-        """Gives the engine the policy's weights, unless it has those of this step already."""
-        assert self.engine is not None and self.trainer is not None
+        """Give the engine the policy's weights, unless it has those of this step already."""
         if self._synced_step != self.curriculum.step:
-            self.engine.sync(self._weights())
+            self.engines.engine.sync(self._policy.weights())
             self._synced_step = self.curriculum.step
 
-    def _weights(self) -> Iterable[tuple[str, Tensor]]:
-        weights: Iterator[tuple[str, Tensor]] = self.trainer.lightning_module.weights()  # type: ignore[union-attr, operator]
-        return weights
+    @property
+    def _policy(self) -> Policy:
+        assert self.trainer is not None
+        return cast(Policy, self.trainer.lightning_module)
+
+    def decided_by(self, ids: Sequence[str]) -> str:
+        """Return what decides responses to some problems and their verdicts now, besides how they are sampled."""
+        assert self.session is not None, "setup comes first"
+        return self.session.decided_by(ids, self.curriculum.step)
 
     def validate(self) -> HeldOutResults | None:
-        """Held-out evaluation of the policy as it is now, each domain by itself; None when nothing is held out."""
-        assert self.engines is not None
+        """Evaluate the policy as it is now on the held-out problems; None when nothing is held out.
+
+        The responses go to the run's `evaluations` folder.
+
+        Raises:
+            StopRequested: a rank was asked to leave; judged responses stay.
+        """
         if not self.held_out:
             return None
         self.sync_engine()
-        settings = self.config.evaluation
+        settings, ids = self.config.evaluation, [problem.id for problem in self.held_out]
         # One limit for the whole run: else a longer one alone would look like a better policy.
         length = settings.max_response_tokens or self._longest_response
-        domains = dict.fromkeys(problem.domain for problem in self.held_out)
-        return HeldOutResults(
-            {
-                domain: evaluate(
-                    self.engines,
-                    [self.prompts[problem.id] for problem in self.held_out if problem.domain == domain],
-                    Sampling(length, settings.temperature, settings.top_p),
-                    samples=settings.samples_per_problem,
-                    seed=self.config.seed,
-                )
-                for domain in domains
-            }
-        )
+        sampling, samples = Sampling(length, settings.temperature, settings.top_p), settings.samples_per_problem
+        key = evaluation_key(self.config.seed, self.decided_by(ids))
+        table = self.config.run.folder / FOLDER / f"step-{self.curriculum.step:06d}.parquet"
+        prompts, keep_texts = [self.prompts[problem_id] for problem_id in ids], self.config.log.rollouts
+        return evaluate(self.engines, prompts, sampling, samples=samples, key=key, table=table, keep_texts=keep_texts)
 
     def teardown(self, stage: str) -> None:
-        """Ends the verifiers and frees the engine."""
-        if self.pool is not None:
-            self.pool.close()
-        if self.engine is not None:
-            self.engine.close()
-        self.pool = self.engine = self.engines = None
+        """End the verifiers and free the engine."""
+        self._open.close()
+        self.session = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next epoch expects of each problem; the same on all ranks."""
+        """Return what the next epoch expects of each problem; the same on all ranks."""
         return {"lengths": self.lengths}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the expectations of a checkpoint."""
+        """Take over the expectations of a checkpoint."""
         self.lengths = dict(state_dict["lengths"])
 
 
@@ -306,15 +291,8 @@ def data_of(trainer: Trainer) -> RolloutDataModule:
     return data
 
 
-def model_context(path: str) -> int:
-    """Longest sequence, prompt and response, that a model's positions allow."""
-    from transformers import AutoConfig
-
-    return int(AutoConfig.from_pretrained(path).max_position_embeddings)
-
-
 def shuffled(rewards: Tensor, seed: int, step: int) -> Tensor:
-    """The same rewards `[groups, rollouts]` at random places: a control that teaches nothing."""
+    """Return the same rewards `[groups, rollouts]` at random places: a control that teaches nothing."""
     flat = rewards.flatten().tolist()
     random.Random(f"shuffle/{seed}/{step}").shuffle(flat)
     return torch.tensor(flat).view_as(rewards)

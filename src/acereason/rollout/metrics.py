@@ -74,13 +74,22 @@ def _cat(state: list[Tensor] | Tensor) -> Tensor:
     return torch.cat(state) if isinstance(state, list) else state
 
 
-def step_metrics(batch: RolloutBatch, metric: RolloutMetrics, device: torch.device) -> dict[str, float]:
-    """Scalars of one step: rewards, responses, entropy, times and throughput."""
+def step_metrics(
+    batch: RolloutBatch, train_seconds: float, metric: RolloutMetrics, device: torch.device
+) -> dict[str, float]:
+    """Return the scalars of one step: rewards, responses, entropy, times and throughput.
+
+    Args:
+        batch: the rollouts of one rank.
+        train_seconds: wall time of the update.
+        metric: what rewards and lengths are gathered with; reset afterwards.
+        device: of the policy.
+    """
     metric.to(device)
     metric.update(batch)
     metrics: dict[str, float] = metric.compute()
     metric.reset()
-    seconds = dict(batch.seconds)
+    seconds = {**batch.seconds, "train": train_seconds}
     seconds["step"] = sum(seconds.values())
     metrics |= {f"time/{name}": value for name, value in seconds.items()}
     metrics["throughput/engine_idle"] = batch.idle

@@ -1,16 +1,16 @@
-"""An assembler for classic BPF, the machine language of seccomp filters, with labels in place of distances."""
+"""An assembler for classic BPF, the machine language of seccomp filters, that jumps to labels."""
 
 import struct
 
 LOAD, AND, IF_EQUAL, IF_AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
-"""Codes: load a word of the call's description, mask it, test it, answer."""
+"""Codes: load a word of the call's description, mask it, compare it, answer."""
 SIZE = 8
-"""Bytes of an instruction, `struct sock_filter`."""
+"""Bytes of one instruction, `struct sock_filter`."""
 _INSTRUCTION = struct.Struct("<HBBI")
 
 
 class Assembler:
-    """Instructions in the making; all jumps go forward, over 255 instructions at most."""
+    """A program in the making; all jumps go forward, over at most 255 instructions."""
 
     def __init__(self) -> None:
         self._code: list[tuple[int, int, str, str]] = []
@@ -21,15 +21,15 @@ class Assembler:
         self._places[label] = len(self._code)
 
     def add(self, code: int, operand: int, yes: str = "", no: str = "") -> None:
-        """Add an instruction; a test goes on at label `yes` or `no`, at the next instruction where that is empty."""
+        """Add an instruction; a comparison jumps to label `yes` or `no`, and where that is empty, to the next one."""
         self._code.append((code, operand, yes, no))
 
     def operands(self, operand: int) -> tuple[int, ...]:
-        """Offsets in `packed()` of the operands with this value."""
+        """Return the offsets in `packed()` of the operands with this value."""
         return tuple(SIZE * (at + 1) - 4 for at, instruction in enumerate(self._code) if instruction[1] == operand)
 
     def packed(self) -> bytes:
-        """The program; operands below zero, which stand for something else, are zero in it.
+        """Return the program; operands below zero, which stand for something else, are zero in it.
 
         Raises:
             struct.error: a jump is too long.

@@ -7,20 +7,21 @@ import os
 from acereason.sandbox import kernel
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
+"""Devices that programs find in /dev."""
 _STREAMS = ("stdin", "stdout", "stderr")
 HIDDEN = ("site-packages", "dist-packages")
-"""Folders of the library that are not the standard library's."""
+"""Folders in the library's folder that do not belong to the standard library; programs do not see them."""
 _TMP, _SCRATCH = "/tmp", "/scratch"
 _MS_NOATIME, _MS_MOVE = 1024, 8192
 _ROOT = "/tmp"
-"""Where the new root is put together; any folder does, since the mount is nobody else's."""
+"""Where the new root is put together; any folder will do, since nobody else sees the mount."""
 
 
 def library_paths(packages: list[str]) -> list[str]:
-    """Folders and files that programs may read: the standard library, its shared libraries, and packages.
+    """Return the folders and files that programs may read: the standard library, its shared libraries, and packages.
 
     Args:
-        packages: folders of packages, such as numpy's and that of its shared libraries.
+        packages: folders of packages, such as numpy's and the folder of its shared libraries.
     """
     folder = os.path.dirname(os.__file__)
     shared = _shared_libraries([os.path.join(folder, "lib-dynload"), *packages])
@@ -30,7 +31,7 @@ def library_paths(packages: list[str]) -> list[str]:
 
 
 def _links(paths: list[str]) -> list[tuple[str, str]]:
-    """Links by which the loader finds libraries, and what they point to: `lib`, and sonames beside the files."""
+    """Return the links by which the loader finds libraries, with their targets: `lib`, and sonames beside the files."""
     top = [f"/{name}" for name in os.listdir("/") if name.startswith("lib") and os.path.islink(f"/{name}")]
     files = {path for path in paths if os.path.isfile(path)}
     beside = [
@@ -43,13 +44,13 @@ def _links(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def readable_paths(paths: list[str]) -> list[str]:
-    """Where nothing can be mounted: what may be read instead, folder by folder, without the hidden ones."""
+    """Return what may be read where nothing can be mounted, folder by folder, without the hidden ones."""
     entries = [os.path.join(paths[0], name) for name in os.listdir(paths[0]) if name not in HIDDEN]
     return [*entries, *paths[1:], *(f"/dev/{name}" for name in DEVICES)]
 
 
 def _shared_libraries(folders: list[str]) -> list[str]:
-    """Files mapped once every extension module in the folders is loaded; a process of its own loads them."""
+    """Return the files that are mapped once all extension modules in the folders are loaded, by a separate process."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -81,12 +82,12 @@ def _load_all(folders: list[str]) -> None:
 
 
 def working_folder(paths: list[str]) -> str:
-    """The only folder that programs can write to, and where they begin: one that hides no library."""
+    """Return the only folder that programs can write to, where they also start: one that hides no library."""
     return _SCRATCH if any(path.startswith(_TMP + "/") for path in paths) else _TMP
 
 
 def build_root(paths: list[str]) -> None:
-    """Make the new root and enter it; needs a mount namespace of its own and the right to mount.
+    """Make the new root and enter it; needs its own mount namespace and the right to mount.
 
     Raises:
         OSError: the kernel refused a step.
@@ -126,12 +127,12 @@ def _bind(source: int, target: str, flags: int) -> None:
 
 
 def _locked(path: str) -> int:
-    """Flags that a mount has already and that a user namespace may not take away."""
+    """Return the flags that a mount has already and that a user namespace may not remove."""
     return os.statvfs(path).f_flag & (kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC | kernel.MS_RDONLY)
 
 
 def _mount_proc(target: str) -> None:
-    """A /proc of the zone's own processes, for /dev/stdin; a container may forbid it, and programs do without."""
+    """Mount a /proc of the zone's own processes, for /dev/stdin; where a container forbids it, programs do without."""
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     try:
         kernel.mount("proc", target, "proc", flags, "subset=pid,hidepid=2")
@@ -140,20 +141,20 @@ def _mount_proc(target: str) -> None:
 
 
 def _enter(root: str) -> None:
-    """Make `root` the root and leave nothing of the old one."""
+    """Make `root` the root folder and leave nothing of the old one."""
     os.chdir(root)
     try:
         kernel.pivot_root(".", ".")
         kernel.umount(".", kernel.MNT_DETACH)
-    except PermissionError:  # containers may forbid this one call; programs have no right to find a way back either
+    except PermissionError:  # a container may forbid this one call; programs have no right to get back this way either
         kernel.mount(".", "/", None, _MS_MOVE)
         os.chroot(".")
     os.chdir("/")
     kernel.mount(None, "/", None, kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_BIND)
 
 
-class Scratch:
-    """The writable folder; emptied between programs by mounting a new one where the last one left something."""
+class ScratchFolder:
+    """The folder that programs can write to; where a program left something in it, a new one is mounted."""
 
     def __init__(self, folder: str, mebibytes: int) -> None:
         self.folder = folder
@@ -171,7 +172,7 @@ class Scratch:
         return os.statvfs(self.folder).f_ffree, folder.st_mode, folder.st_uid, folder.st_gid, folder.st_ctime_ns
 
     def renew(self) -> bool:
-        """Leave nothing for the next program; whether there was something, and the folder is another one now."""
+        """Leave nothing for the next program; return whether a new folder had to be mounted for that."""
         if self._state() == self._fresh:
             return False
         os.chdir("/")

@@ -1,4 +1,4 @@
-"""Which layers of isolation this machine allows, found out by making a zone with them."""
+"""The layers of isolation that this machine allows, found by making a zone with them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NAMESPACES = {
     "cgroup": kernel.CLONE_NEWCGROUP,
 }
 OPTIONAL = tuple(SandboxConfig().packages)
-"""Packages that contest sites offer; programs that need one which is not installed here fail."""
+"""Packages that contest sites offer; one that is not installed here is only missing for the programs that need it."""
 ROOT, USER, NONE = "root", "user", "none"
-"""Ways to come by namespaces: as root, by a user namespace, not at all."""
+"""Ways to get namespaces: as root, by a user namespace, not at all."""
 SLACK_MIB = 1024
-"""Address space beyond the memory limit: stacks of threads and files are mapped that are never filled."""
+"""Address space beyond the memory limit: thread stacks and files are mapped that are never filled."""
 STACK_BYTES = 1 << 30
 
 
@@ -41,9 +41,9 @@ class Isolation:
     """The layers that zones are made with.
 
     Attributes:
-        mode: how namespaces are come by.
-        user_namespace: whether programs are in a user namespace of their own.
-        landlock, seccomp: whether these kernel filters are in place.
+        mode: how it gets namespaces: ROOT, USER or NONE.
+        user_namespace: whether programs have their own user namespace.
+        landlock, seccomp: whether these kernel filters are used.
         refused: what was tried before and failed, with the kernel's reason.
     """
 
@@ -55,7 +55,7 @@ class Isolation:
 
     @property
     def missing(self) -> list[str]:
-        """Of file-system, network and process isolation, what cannot be had."""
+        """Those of file-system, network and process isolation that this machine lacks."""
         if self.mode != NONE:
             return []
         return [*([] if self.landlock else ["file-system"]), *([] if self.seccomp else ["network", "process"])]
@@ -63,52 +63,52 @@ class Isolation:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The settings of the sandbox and what this machine makes of them, as every worker is told."""
+    """The settings of the sandbox and the isolation found for them; every worker gets both."""
 
     config: SandboxConfig
     isolation: Isolation
 
-    def text(self) -> str:
-        """All of it, for a command line."""
+    def to_json(self) -> str:
+        """Return the sandbox as text, for a command line."""
         return json.dumps({"config": asdict(self.config), "isolation": asdict(self.isolation)})
 
     @classmethod
-    def of_text(cls, text: str) -> Sandbox:
-        """What `text` wrote."""
+    def from_json(cls, text: str) -> Sandbox:
+        """Return the sandbox that `to_json` wrote."""
         fields = json.loads(text)
         return cls(SandboxConfig(**fields["config"]), Isolation(**fields["isolation"]))
 
 
 def find_isolation(config: SandboxConfig) -> Isolation:
-    """The strongest isolation that works here, tried in order of strength, once for the same settings.
+    """Return the strongest isolation that works here; tried in order of strength, once for the same settings.
 
     Raises:
         UserError: programs would reach files, the network or other processes, and `sandbox.allow_weak` is not set.
     """
-    return _found(json.dumps(asdict(config)))
+    return _find_isolation(json.dumps(asdict(config)))
 
 
 @lru_cache
-def _found(settings: str) -> Isolation:
+def _find_isolation(settings: str) -> Isolation:
     config = SandboxConfig(**json.loads(settings))
     check_sandbox(config)
     refused: list[str] = []
     for isolation in _candidates(config):
         try:
             with contextlib.closing(Zone(zone_settings(config, isolation))) as zone:
-                _run_something(zone, isolation)
+                _check_programs_run(zone, isolation)
         except (NoZone, ZoneLost) as error:
             refused.append(str(error))
             continue
         found = Isolation(**{**asdict(isolation), "refused": tuple(refused)})
         if found.missing and not config.allow_weak:
-            raise UserError(_weak(found))
+            raise UserError(_weak_message(found))
         return found
     raise UserError("no sandbox can be made here: " + "; ".join(refused))
 
 
-def _run_something(zone: Zone, isolation: Isolation) -> None:
-    """Have a program print a word: a kernel may grant the layers and not let a program run behind them."""
+def _check_programs_run(zone: Zone, isolation: Isolation) -> None:
+    """Raise NoZone unless a program prints a word: a kernel may grant the layers and let no program run behind them."""
     zone.prepare(program.job("stdin", "print('here')"))
     running = zone.start(START_SECONDS, int(START_SECONDS))
     with contextlib.closing(running):
@@ -134,12 +134,12 @@ def _candidates(config: SandboxConfig) -> list[Isolation]:
     return [*candidates, Isolation(NONE, False, *filters)]
 
 
-def _weak(isolation: Isolation) -> str:
+def _weak_message(isolation: Isolation) -> str:
     tried = "; ".join(isolation.refused) or "namespaces are left out by sandbox.without"
     return (
-        f"code rewards need {', '.join(isolation.missing)} isolation, which cannot be had here ({tried}); allow user "
-        "namespaces or run as root, use a kernel with Landlock and seccomp, or set sandbox.allow_weak=true to run "
-        "programs that can do what you can; see `acereason sandbox`"
+        f"code rewards need {', '.join(isolation.missing)} isolation, which this machine does not allow ({tried}); "
+        "allow user namespaces or run as root, use a kernel with Landlock and seccomp, or set sandbox.allow_weak=true "
+        "to run programs that can do what you can; see `acereason sandbox`"
     )
 
 
@@ -165,7 +165,7 @@ def check_sandbox(config: SandboxConfig) -> None:
 
 
 def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a zygote is told.
+    """Return the settings of a zone, which its zygote gets.
 
     Args:
         preload: packages that it imports before it forks, so that programs need not.
@@ -175,7 +175,7 @@ def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[st
     limits = {
         "AS": (config.memory_mib + SLACK_MIB) * mebibyte,
         "FSIZE": config.output_mib * mebibyte,
-        "CORE": 1,  # so that a machine that pipes cores to a program does not start it; with 0 it would
+        "CORE": 1,  # with 0, a machine that pipes core dumps to a program would start that
         **dict.fromkeys(("MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE"), 0),
         "STACK": STACK_BYTES,
     }
@@ -200,14 +200,12 @@ def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[st
 
 
 def package_folders(name: str) -> list[str]:
-    """The folder of an installed package and that of its shared libraries; none where it is not installed."""
+    """Return the folders of an installed package and its shared libraries; none where it is not installed."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         return []
     if not spec.submodule_search_locations:
-        raise UserError(
-            f"sandbox.packages: {name} is a single file; only packages in a folder of their own can be given"
-        )
+        raise UserError(f"sandbox.packages: {name} is a single file; only packages that are a folder can be given")
     folder = Path(spec.origin).resolve().parent
     libraries = folder.with_name(f"{name}.libs")
     return [str(folder), *([str(libraries)] if libraries.is_dir() else [])]

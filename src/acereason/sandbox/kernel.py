@@ -1,6 +1,6 @@
 """The system calls that Python's `os` lacks, as thin as they can be: each returns a number or raises `OSError`.
 
-Nothing here allocates much or imports anything, so that a process just forked can call it cheaply.
+Nothing here allocates much or imports anything, so that a freshly forked process can call it cheaply.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 
 MACHINE = os.uname().machine if sys.maxsize > 2**32 and sys.byteorder == "little" else ""
-"""The kernel's name of the architecture, as "x86_64"; empty where the interpreter is not 64-bit and little-endian."""
+"""The kernel's name of the architecture, such as "x86_64"; empty unless the interpreter is 64-bit, little-endian."""
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -32,19 +32,15 @@ MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
-PR_CAPBSET_DROP = 24
-PR_SET_SECUREBITS = 28
 PR_SET_NO_NEW_PRIVS = 38
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
-# Each page that a process just forked writes to, if only to count a reference, costs it a page fault of 1.5 us. So
-# functions are looked up once, and without argument types, which would make objects of numbers.
+# Each page that a freshly forked process writes to, if only to count a reference, costs it a page fault of 1.5 us. So
+# functions are looked up once, and have no argument types, which would make objects of numbers.
 _libc = ctypes.CDLL(None, use_errno=True)
 raw_syscall, raw_prctl, _capset = _libc.syscall, _libc.prctl, _libc.capset
-"""Without a function of Python's in between: they return -1 for a failure, which `error()` then names."""
+"""C functions without a Python function around them: they return -1 for a failure, which `error()` then names."""
 raw_syscall.restype = ctypes.c_long
 _CAPABILITY_HEADER = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
 _NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
@@ -52,12 +48,12 @@ _libc.mount.argtypes = (*(ctypes.c_char_p,) * 3, ctypes.c_ulong, ctypes.c_char_p
 
 
 def syscall(number: int, *arguments: int | ctypes.Array) -> int:
-    """Any system call by its number, with all arguments it has: numbers below 2^31, and arrays for their address."""
+    """Make a system call by its number, with all its arguments: numbers below 2^31, and arrays for their address."""
     return _checked(raw_syscall(number, *arguments))
 
 
 def prctl(option: int, argument: int = 0) -> int:
-    """`prctl(2)` with one argument."""
+    """Call `prctl(2)` with one argument."""
     return _checked(raw_prctl(option, argument, 0, 0, 0))
 
 
@@ -66,51 +62,46 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags))
 
 
-def setns(descriptor: int, kind: int = 0) -> None:
-    """Enter the namespace of a file in `/proc/PID/ns`, or those of a process by its pidfd; `kind` is `CLONE_NEW…`."""
-    _checked(_libc.setns(descriptor, kind))
-
-
 def mount(source: str | None, target: str, filesystem: str | None, flags: int = 0, options: str | None = None) -> None:
-    """`mount(2)`: None for what the operation does not use."""
+    """Call `mount(2)`; None for what the operation does not use."""
     kind, text = (None if value is None else value.encode() for value in (filesystem, options))
     _checked(_libc.mount(source and os.fsencode(source), os.fsencode(target), kind, flags, text), target)
 
 
 def umount(target: str, flags: int = 0) -> None:
-    """`umount2(2)`."""
+    """Call `umount2(2)`."""
     _checked(_libc.umount2(os.fsencode(target), flags), target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
-    """Make one mount the root and put the old root below another; both may be "."."""
+    """Make one mount the root folder and put the old root below another; both may be "."."""
     _checked(_libc.pivot_root(os.fsencode(new_root), os.fsencode(put_old)), new_root)
 
 
 def capset(effective: int = 0, permitted: int = 0, inheritable: int = 0) -> None:
-    """Set this thread's capabilities, each a mask of `1 << CAP_…`; without arguments it has none left."""
+    """Set this thread's capabilities, each a mask of `1 << CAP_…`; without arguments it keeps none."""
     masks = (effective, permitted, inheritable)
     data = (ctypes.c_uint32 * 6)(*(mask & 0xFFFFFFFF for mask in masks), *(mask >> 32 for mask in masks))
     _checked(_capset(_CAPABILITY_HEADER, data))
 
 
 def drop_capabilities() -> None:
-    """Leave this thread without any capability, with nothing made anew: for processes just forked."""
+    """Take all capabilities from this thread without making new objects: for freshly forked processes."""
     _checked(_capset(_CAPABILITY_HEADER, _NO_CAPABILITIES))
 
 
 def close_range(first: int, last: int = 0x7FFFFFFF) -> None:
-    """Close the descriptors from `first` to `last`, both included; those that are not open do no harm."""
+    """Close the descriptors from `first` to `last`, both included, where they are open."""
     syscall(436, first, last, 0)
 
 
 def no_new_privileges() -> None:
-    """Forbid this thread, and all it starts, ever to gain rights by executing a file."""
+    """Forbid this thread, and all it starts, ever to gain privileges by executing a file."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
 def error(path: str | None = None) -> OSError:
-    """Why the last call failed."""
+    """Return why the last call failed."""
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number), path)
 

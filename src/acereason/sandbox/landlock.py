@@ -1,7 +1,7 @@
-"""Landlock: a process gives up all of the file system but what it names, TCP, and signals to those outside.
+"""Landlock: a process gives up all files but those it names, TCP, and signals to processes outside.
 
-A ruleset is made once (`make_ruleset`) and put on each process just forked (`restrict`), by three system calls and
-without any rights. What is open already stays usable. A seccomp filter forbids all this, so it comes after.
+A ruleset is made once (`make_ruleset`) and put on each freshly forked process (`restrict`), by three system calls that
+need no privileges. What is open already stays usable. A seccomp filter forbids these calls, so it comes after.
 """
 
 import ctypes
@@ -21,17 +21,17 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _MAKE_SYM = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 12
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _HANDLED = (0, 0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF)
-"""Rights over files that each ABI knows: 13 at first, then REFER, TRUNCATE and, never given, IOCTL_DEV."""
+"""Rights over files that each ABI knows: 13 at first, then REFER, TRUNCATE and IOCTL_DEV, which is never given."""
 _READ = _READ_FILE | _READ_DIR
 _WRITE = _READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SYM | _REFER
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
-"""The rights among those that a rule may give on something other than a folder."""
+"""The rights that a rule may give on something other than a folder."""
 _TCP_BIND_AND_CONNECT = 3
 _SIGNALS_AND_ABSTRACT_SOCKETS = 3
 
 
 def abi() -> int:
-    """Version of Landlock that this kernel has switched on; 0 for none."""
+    """Return the version of Landlock that this kernel has switched on; 0 for none."""
     try:
         return kernel.syscall(_CREATE_RULESET, 0, 0, _GET_ABI)
     except OSError:
@@ -39,18 +39,18 @@ def abi() -> int:
 
 
 _RESTRICT_FLAGS = _NO_LOG if abi() >= 7 else 0
-"""What programs are refused, millions of times if they like, does not belong into the machine's audit log."""
+"""Keeps refusals out of the machine's audit log: a program can cause millions of them."""
 
 
 def make_ruleset(readable: list[str], writable: list[str], executable: list[str] | None = None) -> int:
-    """Make a ruleset that allows what it names and nothing else; returns its file descriptor.
+    """Make a ruleset that allows what it names and nothing else, and return its file descriptor.
 
-    From ABI 4 on it forbids TCP as well, from ABI 6 on signals and abstract Unix sockets to those who are outside.
+    From ABI 4 on it forbids TCP as well, from ABI 6 on signals and abstract Unix sockets to processes outside.
 
     Args:
-        readable: files, and folders with all that is below.
+        readable: files, and folders with all that is below them.
         writable: where a program may also write, make files, folders and symbolic links, move and delete them.
-        executable: what it may execute; mapping shared libraries needs no more than reading.
+        executable: what it may execute; to map shared libraries, reading is enough.
 
     Raises:
         OSError: a path cannot be opened; ENOSYS or EOPNOTSUPP where `abi()` is 0.
@@ -73,7 +73,7 @@ def make_ruleset(readable: list[str], writable: list[str], executable: list[str]
 
 
 def restrict(ruleset: int) -> None:
-    """Put this thread and whatever it starts under a ruleset, for good, and close the descriptor.
+    """Put this thread and all it starts under a ruleset, for good, and close the descriptor.
 
     Raises:
         OSError: the kernel refused.

@@ -1,7 +1,4 @@
-"""What a program finds without importing it: modules and names that contest sites offer, imported once per zygote.
-
-The order is that of the imports: a later star does not take a built-in's place.
-"""
+"""What a program finds without importing it: modules and names that contest sites offer, imported once per zygote."""
 
 from __future__ import annotations
 
@@ -19,20 +16,19 @@ MODULES = (
     *("operator", "os", "queue", "random", "re", "statistics", "string", "struct", "sys", "threading", "time"),
     *("traceback", "types", "typing", "zlib"),
 )
-"""Imported before the first program, so that importing them costs it nothing; those are names too."""
+"""Modules imported before the first program, so that importing them costs it nothing; programs find their names too."""
 STARS = (
     *("typing", "math", "itertools", "functools", "collections", "heapq", "bisect", "string", "operator", "copy"),
     *("random", "statistics", "fractions", "decimal"),
 )
-"""Modules whose public names a program finds as well, the earlier ones first."""
+"""Modules whose public names a program finds as well; of equal names the first counts, and a built-in before all."""
 
 
 def import_modules(extra: list[str]) -> None:
-    """Import all of it once.
+    """Import `MODULES` and the extra ones, once, without the hooks that they would run after a fork.
 
-    Their hooks after a fork are left out: threading's and random's touch a hundred pages each in every fork, for a
-    state that is right already: a fork has one thread, and random numbers begin alike in every test. Neither may have
-    been imported before.
+    Those of threading and random touch a hundred pages each in every fork, for a state that is right already: a fork
+    has one thread, and every test starts with the same random numbers. Neither may have been imported before.
     """
     register, os.register_at_fork = os.register_at_fork, lambda **hooks: None
     try:
@@ -46,9 +42,9 @@ def import_modules(extra: list[str]) -> None:
 
 
 def add_names() -> None:
-    """Make all of it known to programs, as if it were built in.
+    """Give programs all these names as built-ins.
 
-    Not by way of their globals: copying those would touch every object they name, hundreds of pages in each fork.
+    Copying them to each program's globals would touch every object that they name, hundreds of pages in each fork.
     """
     found: dict[str, Any] = {}
     for name in STARS:

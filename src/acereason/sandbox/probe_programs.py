@@ -1,4 +1,4 @@
-"""Programs that try to get out, for `acereason sandbox`: each prints `held`, or what it reached."""
+"""Programs that try to get out of the sandbox, for `acereason sandbox`: each prints `held`, or what it reached."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ PROGRAMS = {
         '"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LC_CTYPE"}) or None)\n'
     ),
 }
-"""By what they try. FILE, PORT, LIMIT, MIB and FORKS are replaced."""
+"""Programs by what they try. FILE, PORT, LIMIT, MIB and FORKS are replaced by values."""

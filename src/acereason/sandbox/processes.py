@@ -1,4 +1,4 @@
-"""What the processes of a zone take, as the machine sees them: found from the zygote down, whoever started them how."""
+"""Processes of a zone as the machine sees them, found from the zygote down however they were started; what they use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import NamedTuple
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KIB = 1024
 _COUNTED = ("RssAnon:", "RssShmem:", "VmSwap:")
-"""Memory of a process itself; files it maps are the interpreter's."""
+"""Memory of a process itself; the files it maps are the interpreter's."""
 
 
 class Usage(NamedTuple):
-    """What processes have taken so far.
+    """What processes have used so far.
 
     Attributes:
-        cpu_seconds: processor time, that of their ended children included.
+        cpu_seconds: processor time, including their ended children.
         waited_seconds: how long the first process, while ready to run, had no core.
-        memory_bytes: resident memory, shared memory and swap, counted for each process; what a fork shares with its
+        memory_bytes: resident memory, shared memory and swap, summed over the processes; what a fork shares with its
             parent counts twice.
     """
 
@@ -30,7 +30,7 @@ class Usage(NamedTuple):
 
 
 def descendants(pid: int) -> list[int]:
-    """All that a process started, and what that started, and so on; its own children first."""
+    """Return all that a process started, and what those started, and so on; its own children first."""
     found: list[int] = []
     waiting = [pid]
     while waiting:
@@ -41,7 +41,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def usage(pids: list[int]) -> Usage:
-    """What these processes have taken, as far as they are still there."""
+    """Return what these processes have used, as far as they still exist."""
     return Usage(sum(map(_cpu_seconds, pids)), _waited_seconds(pids[:1]), sum(map(_memory_bytes, pids)))
 
 
@@ -71,7 +71,7 @@ def _waited_seconds(pids: list[int]) -> float:
 
 
 def _memory_bytes(pid: int) -> int:
-    for task in _tasks(pid):  # the first thread may have ended before the others: it has no memory to show then
+    for task in _tasks(pid):  # a first thread that ended before the others shows no memory
         sizes = list(_sizes(_read(task / "status")))
         if sizes:
             return sum(sizes) * _KIB

@@ -1,7 +1,7 @@
-"""What runs in a fork of the zygote: the program, its calls, or the tests that come as source.
+"""What runs in a fork of the zygote: the program, its calls, or a problem's own tests.
 
-Everything here shares its process with what a model wrote, so nothing here is believed: the judge compares what comes
-back. The status only tells apart why a program failed.
+Everything here shares its process with what a model wrote, so nothing here is believed: the parent compares what comes
+back. The exit status only tells apart why a program failed.
 """
 
 from __future__ import annotations
@@ -25,49 +25,49 @@ from acereason.sandbox import wire
 JOB = 3
 """File descriptor of the job, closed before the program begins."""
 CHANNEL = 1000
-"""File descriptor of the socket to the judge, for calls and examiners."""
-HEAD = struct.Struct("<qq")
-"""Of a job: its bytes, then those of the code behind it, 0 until a first fork has compiled it."""
+"""File descriptor of the socket to the parent, for messages."""
+JOB_HEADER = struct.Struct("<qq")
+"""Before a job: its size in bytes, then that of the compiled code behind it, 0 until a first fork has compiled it."""
 READY, SPENT = b"r", b"s"
-"""After a run of the program: whether the process can take another."""
+"""Messages after a run of the program: whether the process can take another."""
 SPENT_KIB = 1 << 18
 """A process that once had so much memory makes way for a fresh one."""
 RECURSION_LIMIT = 50_000
-"""As LiveCodeBench sets it."""
+"""The limit that LiveCodeBench sets."""
 UNCONFINED, EXCEPTION, SYNTAX, MEMORY, NO_FUNCTION = 100, 101, 102, 103, 104
 """Exit statuses."""
-MESSAGE = struct.Struct("<I")
-"""Before each message on the channel: its bytes."""
+MESSAGE_HEADER = struct.Struct("<I")
+"""Before each message on the channel: its size in bytes."""
 
 
-def job(mode: str, source: str, prelude: str = "", entry: str | None = None, iterators: bool = False) -> dict[str, Any]:
-    """What a zone is told to run, and what `main` is given.
+def job(mode: str, code: str, prelude: str = "", entry: str | None = None, iterators: bool = False) -> dict[str, Any]:
+    """Return a job for a zone, which `main` then runs.
 
     Args:
         mode: `stdin`, `call` or `examine`.
-        source: the program, or the tests of an examiner.
-        prelude: what stands before it.
+        code: the program, or the tests of an examiner.
+        prelude: code that runs before it.
         entry: name of the function that tests call.
-        iterators: whether iterators that the function returns are run.
+        iterators: whether to run iterators that the function returns.
     """
-    source = source.removeprefix("\ufeff")  # of a file that begins so
-    return {"mode": mode, "source": source, "prelude": prelude, "entry": entry, "iterators": iterators}
+    code = code.removeprefix("\ufeff")  # a byte order mark
+    return {"mode": mode, "code": code, "prelude": prelude, "entry": entry, "iterators": iterators}
 
 
 def main(job: dict[str, Any]) -> int:
-    """Run a job in this process; returns the exit status."""
+    """Run a job in this process and return the exit status."""
     try:
-        code = _compiled(job)
+        compiled = _compiled(job)
     except MemoryError:
         return MEMORY
-    except Exception:  # whatever the compiler raises, the text is no program
+    except Exception:  # the compiler may raise anything: recorded by the exit status
         return SYNTAX
     os.close(JOB)
     try:
         if job["mode"] == "stdin":
-            return _serve_runs(code, job)
+            return _serve_runs(compiled, job)
         module = fresh_module("solution" if job["mode"] == "call" else "__main__")
-        return _serve_calls(code, job, module) if job["mode"] == "call" else _examine(code, job, module)
+        return _serve_calls(compiled, job, module) if job["mode"] == "call" else _examine(compiled, job, module)
     except MemoryError:
         return MEMORY
     except BaseException:
@@ -75,11 +75,11 @@ def main(job: dict[str, Any]) -> int:
 
 
 def read_job() -> dict[str, Any]:
-    """The job, without moving the offset that all forks share."""
-    size, code_size = HEAD.unpack(os.pread(JOB, HEAD.size, 0))
-    job: dict[str, Any] = marshal.loads(_pread(size, HEAD.size))
+    """Return the job, without moving the file offset that all forks share."""
+    size, compiled_size = JOB_HEADER.unpack(os.pread(JOB, JOB_HEADER.size, 0))
+    job: dict[str, Any] = marshal.loads(_pread(size, JOB_HEADER.size))
     job["size"] = size
-    job["code"] = _pread(code_size, HEAD.size + size) if code_size else b""
+    job["compiled"] = _pread(compiled_size, JOB_HEADER.size + size) if compiled_size else b""
     return job
 
 
@@ -95,19 +95,19 @@ def _pread(size: int, offset: int) -> bytes:
 
 
 def _compiled(job: dict[str, Any]) -> CodeType:
-    """The program's code, compiled once for all of its tests: the first fork leaves it behind the job."""
-    if job["code"]:
-        code: CodeType = marshal.loads(job["code"])
-        return code
-    code = compile(job["source"], "program.py", "exec", dont_inherit=True)
-    marshalled = marshal.dumps(code)
-    os.pwrite(JOB, marshalled, HEAD.size + job["size"])
-    os.pwrite(JOB, HEAD.pack(job["size"], len(marshalled)), 0)
-    return code
+    """Return the compiled program; the first fork compiles it and leaves it behind the job for all other tests."""
+    if job["compiled"]:
+        compiled: CodeType = marshal.loads(job["compiled"])
+        return compiled
+    compiled = compile(job["code"], "program.py", "exec", dont_inherit=True)
+    marshalled = marshal.dumps(compiled)
+    os.pwrite(JOB, marshalled, JOB_HEADER.size + job["size"])
+    os.pwrite(JOB, JOB_HEADER.pack(job["size"], len(marshalled)), 0)
+    return compiled
 
 
 def fresh_module(name: str) -> ModuleType:
-    """What the source is run as: functions that are called are no main program, and a main guard holds there."""
+    """Return the module that code runs as: not `__main__` where functions are called, so that a main guard is false."""
     module = ModuleType(name)
     module.__dict__["__builtins__"] = builtins
     sys.modules[name] = module
@@ -118,11 +118,11 @@ def fresh_module(name: str) -> ModuleType:
 # Standard input and output
 
 
-def _serve_runs(code: CodeType, job: dict[str, Any]) -> int:
-    """Run the program on one input after the other, while it leaves the process as it was."""
+def _serve_runs(compiled: CodeType, job: dict[str, Any]) -> int:
+    """Run the program on one input after the other, as long as it leaves the process as it was."""
     files, process = _standard_files(), os.getpid()
     while receive() is not None:
-        had_threads = _execute(code, job, fresh_module("__main__").__dict__)
+        had_threads = _execute(compiled, job, fresh_module("__main__").__dict__)
         if os.getpid() != process:
             os._exit(0)  # a fork that ran to its end; the messages are its parent's to answer
         if had_threads or _is_spent() or _standard_files() != files:
@@ -134,23 +134,24 @@ def _serve_runs(code: CodeType, job: dict[str, Any]) -> int:
 
 
 def _standard_files() -> list[int]:
-    """What is open as standard input and output; `open(0)` closes it when it goes."""
+    """Return the files open as standard input and output; a program's `open(0)` closes one when it is deleted."""
     try:
         return [os.fstat(descriptor).st_ino for descriptor in (0, 1)]
     except OSError:
         return []
 
 
-def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> bool:
+def _execute(compiled: CodeType, job: dict[str, Any], namespace: dict[str, Any]) -> bool:
     """Run a program to its end as the interpreter would: its threads, its exit functions, its open files.
 
-    Returns whether it had threads besides the main one, which the interpreter waits for but once.
+    Returns:
+        Whether it had threads besides the main one, which the interpreter waits for only once.
     """
     had_threads = False
     try:
         if job["prelude"]:
-            exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
-        exec(code, space)
+            exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), namespace)
+        exec(compiled, namespace)
     except SystemExit:
         pass
     finally:
@@ -158,16 +159,16 @@ def _execute(code: CodeType, job: dict[str, Any], space: dict[str, Any]) -> bool
         if had_threads:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
-        files = [value for value in space.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
+        files = [value for value in namespace.values() if isinstance(value, io.TextIOWrapper | io.BufferedWriter)]
         for file in (*files, sys.stdout, sys.__stdout__):
-            with contextlib.suppress(Exception):  # closed, or whatever a program put in its place
+            with contextlib.suppress(Exception):  # it is closed, or the program put something else in its place
                 file.flush()  # type: ignore[union-attr]
-        space.clear()
+        namespace.clear()
     return had_threads
 
 
 def _is_spent() -> bool:
-    """Whether something is left of a run that a next one could meet: processes, much memory."""
+    """Return whether a run left something that the next one could meet: processes, much memory."""
     if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_KIB:
         return True
     try:
@@ -178,7 +179,7 @@ def _is_spent() -> bool:
 
 
 def _fresh_streams() -> None:
-    """Standard streams that have read and written nothing yet, on the same descriptors."""
+    """Put standard streams in place that have read and written nothing yet, on the same descriptors."""
     for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):
         stream = open(descriptor, mode, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
@@ -190,19 +191,19 @@ def _fresh_streams() -> None:
 # Calls
 
 
-def _serve_calls(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
-    """Answer one call after the other until the judge has no more."""
-    space = module.__dict__
+def _serve_calls(compiled: CodeType, job: dict[str, Any], module: ModuleType) -> int:
+    """Answer one call after the other until the parent has no more."""
+    namespace = module.__dict__
     if job["prelude"]:
-        exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
-    classes = own_classes(space)
+        exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), namespace)
+    classes = own_classes(namespace)
     with contextlib.suppress(SystemExit):
-        exec(code, space)
+        exec(compiled, namespace)
     by_name = {name: cls for cls, name in classes.items()}
     process = os.getpid()
     while (message := receive()) is not None:
         name, arguments, keywords = wire.decode(message, by_name)
-        function = find_function(space, name)
+        function = find_function(namespace, name)
         if function is None:
             return NO_FUNCTION
         answer = _answer(function, arguments, keywords, classes, job["iterators"])
@@ -217,33 +218,31 @@ def _answer(function: Any, arguments: Any, keywords: Any, classes: dict[type, st
         return b"v" + wire.encode(function(*arguments, **keywords), classes, iterators)
     except MemoryError:
         return b"m"
-    except BaseException as error:  # the program's, whatever it is
+    except BaseException as error:  # any that the program raises
         return b"e" + wire.encode([type(error).__name__, str(error)[:500]])
 
 
-def own_classes(space: dict[str, Any]) -> dict[type, str]:
-    """Classes that a problem's prelude defines, such as a list's node: their instances travel."""
-    classes = [(name, value) for name, value in space.items() if isinstance(value, type)]
-    return {value: name for name, value in classes if value.__module__ == space["__name__"]}
+def own_classes(namespace: dict[str, Any]) -> dict[type, str]:
+    """Return the classes that a problem's prelude defines, such as a list's node: their instances travel."""
+    classes = [(name, value) for name, value in namespace.items() if isinstance(value, type)]
+    return {value: name for name, value in classes if value.__module__ == namespace["__name__"]}
 
 
-def find_function(space: dict[str, Any], name: str) -> Any:
-    """A function or method by its name: `add`, `Solution().add`; a fresh `Solution` for each call."""
+def find_function(namespace: dict[str, Any], name: str) -> Any:
+    """Return a function or method by its name: `add`, `Solution().add`; a fresh `Solution` for each call."""
     owner, dot, method = name.replace("()", "").rpartition(".")
-    classes = [owner] if dot else ["Solution"]
-    for each in classes:
-        cls = space.get(each)
-        if isinstance(cls, type) and hasattr(cls, method):
-            return getattr(cls(), method)
-    function = space.get(method)
+    cls = namespace.get(owner if dot else "Solution")
+    if isinstance(cls, type) and hasattr(cls, method):
+        return getattr(cls(), method)
+    function = namespace.get(method)
     return function if callable(function) else None
 
 
-# Tests that come as source
+# A problem's own tests
 
 
 class RemoteFunction:
-    """Stands in an examiner for a function of the program: sends the arguments, returns what comes back."""
+    """A function of the program as an examiner calls it: the arguments go out, what comes back is returned."""
 
     calls = 0
     raised: Exception | None = None
@@ -253,12 +252,12 @@ class RemoteFunction:
         self._by_name = {name: cls for cls, name in classes.items()}
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """What the program returns, or an exception like the one it raised."""
+        """Return what the program returns, or raise an exception like the one it raised."""
         RemoteFunction.calls += 1
         send(b"c" + wire.encode([self._name, list(arguments), keywords], self._classes, iterators=True))
         reply = receive()
         if reply is None:
-            raise ProgramError("the judge went away")
+            raise ProgramError("the parent is gone")
         if reply[:1] == b"v":
             return wire.decode(reply[1:], self._by_name)
         kind, text = wire.decode(reply[1:])
@@ -272,24 +271,24 @@ class RemoteFunction:
 
 
 _ENDS = (StopIteration, StopAsyncIteration)
-"""These would end a loop of the tests as if all were well."""
+"""Exceptions that would end a loop of the tests as if all were well."""
 
 
 class ProgramError(Exception):
     """The program raised an exception that this process does not know."""
 
 
-def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
-    """Run a problem's own tests against the program in its own process; tell the judge what came of it."""
-    space = module.__dict__
-    exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), space)
-    function = RemoteFunction(job["entry"], own_classes(space))
-    space["candidate"] = space[job["entry"]] = function
+def _examine(compiled: CodeType, job: dict[str, Any], module: ModuleType) -> int:
+    """Run a problem's own tests here against the program in another process; tell the parent what came of it."""
+    namespace = module.__dict__
+    exec(compile(job["prelude"], "prelude.py", "exec", dont_inherit=True), namespace)
+    function = RemoteFunction(job["entry"], own_classes(namespace))
+    namespace["candidate"] = namespace[job["entry"]] = function
     owner, dot, method = job["entry"].replace("()", "").rpartition(".")
     if dot:
-        space[owner] = type(owner, (), {method: staticmethod(function)})
+        namespace[owner] = type(owner, (), {method: staticmethod(function)})
     try:
-        exec(code, space)
+        exec(compiled, namespace)
         outcome = {"failed": "", "raised": False}
     except MemoryError:
         raise
@@ -303,16 +302,16 @@ def _examine(code: CodeType, job: dict[str, Any], module: ModuleType) -> int:
 
 
 def send(message: bytes) -> None:
-    """One message to the judge."""
-    view = memoryview(MESSAGE.pack(len(message)) + message)
+    """Send one message to the parent."""
+    view = memoryview(MESSAGE_HEADER.pack(len(message)) + message)
     while view:
         view = view[os.write(CHANNEL, view) :]
 
 
 def receive() -> bytes | None:
-    """The judge's next message; None when there is none."""
-    head = _read(MESSAGE.size)
-    return None if head is None else _read(*MESSAGE.unpack(head))
+    """Return the parent's next message; None when there is none."""
+    header = _read(MESSAGE_HEADER.size)
+    return None if header is None else _read(*MESSAGE_HEADER.unpack(header))
 
 
 def _read(size: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""`acereason sandbox`: what isolates programs on this machine, each layer and each promise by trying it."""
+"""`acereason sandbox`: what isolates programs on this machine; each layer and each promise is tried."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from rich.table import Table
 
 from acereason.config.schema import SandboxConfig
 from acereason.errors import UserError
-from acereason.sandbox import kernel, landlock, pids_cgroup, seccomp
+from acereason.sandbox import kernel, landlock, leftovers, seccomp
 from acereason.sandbox.isolation import NAMESPACES, NONE, ROOT, Isolation, find_isolation
 from acereason.sandbox.probe_programs import PROGRAMS
-from acereason.verifiers.code.run_tests import Judge
+from acereason.sandbox.zones import PROGRAM, Zones
 
-_HELD = "holds"
+_HOLDS = "holds"
 
 
 class SandboxReport:
-    """What holds here.
+    """The isolation of programs on this machine.
 
     Attributes:
         strong: whether code rewards start with these settings.
         layers: each layer, and whether the kernel grants it.
-        promises: what programs tried, and what came of it.
+        promises: what programs tried, and whether they were kept from it.
     """
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
-        self.layers = {name: _layer(name, config) for name in _LAYERS}
+        self.layers = {name: _layer_state(name, config) for name in _LAYERS}
         self.layers["unprivileged user"] = "programs run as you"
         self.promises: dict[str, str] = {}
         self._reason = ""
@@ -38,14 +38,14 @@ class SandboxReport:
         try:
             self.isolation = find_isolation(config)
             if self.isolation.mode == ROOT:
-                self.layers["unprivileged user"] = f"{_HELD} (programs run as a user that owns nothing)"
+                self.layers["unprivileged user"] = f"{_HOLDS} (programs run as a user that owns nothing)"
             self._try_all(self.isolation)
         except UserError as error:
             self._reason = str(error)
         self.strong = self.isolation is not None and not self.isolation.missing
 
     def _try_all(self, isolation: Isolation) -> None:
-        with contextlib.closing(Judge(self._config, isolation)) as judge:
+        with contextlib.closing(Zones(self._config, isolation)) as zones:
             with socket.create_server(("127.0.0.1", 0)) as server:
                 values = {
                     "FILE": repr(__file__),
@@ -57,12 +57,12 @@ class SandboxReport:
                 for name, program in PROGRAMS.items():
                     for word, value in values.items():
                         program = program.replace(word, value)
-                    said = judge.output_of(program).strip()
-                    self.promises[name] = _HELD if said == "held" else f"does not hold: {said or 'no answer'}"
-            self.promises["nothing outlives a program"] = _outliving(judge)
+                    said = zones.output_of(program).strip()
+                    self.promises[name] = _HOLDS if said == "held" else f"does not hold: {said or 'no answer'}"
+            self.promises["nothing outlives a program"] = _try_outliving(zones)
 
     def table(self) -> Table:
-        """All of it, for people."""
+        """Return the report as a table for people."""
         table = Table(box=None, pad_edge=False)
         table.add_column("layer")
         table.add_column("here")
@@ -76,7 +76,7 @@ class SandboxReport:
         return table
 
     def conclusion(self) -> str:
-        """Whether code rewards start, and with what."""
+        """Return one sentence: whether code rewards start, and with what."""
         if self.isolation is None:
             return f"code rewards do not start: {self._reason}"
         how = {"root": "namespaces made as root", "user": "namespaces in a user namespace", "none": "no namespaces"}
@@ -85,16 +85,16 @@ class SandboxReport:
         if self.isolation.missing:
             missing = ", ".join(self.isolation.missing)
             return f"code rewards start only because sandbox.allow_weak=true: no {missing} isolation ({words})"
-        failing = [name for name, state in self.promises.items() if state != _HELD]
+        failing = [name for name, state in self.promises.items() if state != _HOLDS]
         return f"code rewards start, with {words}" + (f"; look at: {', '.join(failing)}" if failing else "")
 
 
-def _outliving(judge: Judge) -> str:
-    """A program leaves a process behind that writes on; it must be gone with the verdict."""
-    judge.output_of("import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n")
+def _try_outliving(zones: Zones) -> str:
+    """Run a program that leaves a process behind, and return whether that is gone with the program's end."""
+    zones.output_of("import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n")
     time.sleep(0.05)
-    alive = judge.zone("program", "").descendants()
-    return f"does not hold: processes {alive}" if alive else _HELD
+    alive = zones.zone(PROGRAM, "").descendants()
+    return f"does not hold: processes {alive}" if alive else _HOLDS
 
 
 _LAYERS = (
@@ -109,33 +109,33 @@ _SETTINGS = {
     "seccomp": "seccomp",
     "cgroup of processes": "cgroup",
 }
-"""How `sandbox.without` calls layers; the others are its namespaces."""
+"""What `sandbox.without` calls layers; the others are its namespaces."""
 
 
-def _layer(name: str, config: SandboxConfig) -> str:
-    """Whether one layer can be had, by asking the kernel for it in a process of its own."""
+def _layer_state(name: str, config: SandboxConfig) -> str:
+    """Ask the kernel for one layer, where necessary in another process, and return its answer."""
     if _SETTINGS.get(name, "namespaces") in config.without:
         return "left out by sandbox.without"
     if name == "Landlock":
-        return f"{_HELD} (version {landlock.abi()})" if landlock.abi() else "the kernel does not have it"
+        return f"{_HOLDS} (version {landlock.abi()})" if landlock.abi() else "the kernel does not have it"
     if name == "seccomp":
-        return _HELD if seccomp.available() else "the kernel does not have it"
+        return _HOLDS if seccomp.available() else "the kernel does not have it"
     if name == "cgroup of processes":
-        return _HELD if pids_cgroup.parent_folder() else "no cgroup here may be written to; RLIMIT_NPROC counts instead"
+        return _HOLDS if leftovers.cgroup_parent() else "no cgroup here may be written to; RLIMIT_NPROC counts instead"
     if name == "user namespace":
-        return _granted(kernel.CLONE_NEWUSER)
+        return _try_unshare(kernel.CLONE_NEWUSER)
     flag = NAMESPACES[name.removesuffix(" namespace")]
-    as_root = _granted(flag)
-    return as_root if as_root == _HELD else _granted(kernel.CLONE_NEWUSER | flag)
+    as_root = _try_unshare(flag)
+    return as_root if as_root == _HOLDS else _try_unshare(kernel.CLONE_NEWUSER | flag)
 
 
-def _granted(flags: int) -> str:
+def _try_unshare(flags: int) -> str:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             kernel.unshare(flags)
-            os.write(write, _HELD.encode())
+            os.write(write, _HOLDS.encode())
         except OSError as error:
             os.write(write, f"refused: {error.strerror}".encode())
         finally:

@@ -1,7 +1,7 @@
-"""A seccomp filter out of `seccomp_policy.py`: built once, installed in each process just forked by two system calls.
+"""A seccomp filter made of `seccomp_policy.py`: built once, installed in each fresh fork by two system calls.
 
-Calls of another architecture (32-bit, x32) kill the process. A call allowed whatever its arguments costs next to
-nothing: since Linux 5.11 the kernel finds out, when a filter is installed, which those are, and does not run it for
+Calls of another architecture (32-bit, x32) kill the process. A call that is allowed whatever its arguments costs next
+to nothing: since Linux 5.11 the kernel finds out which those are when a filter is installed, and does not run it for
 them. It does so by trying every number, so the filter is a search tree: a list takes five times as long to install.
 """
 
@@ -15,22 +15,22 @@ from acereason.sandbox.syscall_numbers import numbers_of
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
-"""From here on numbers are those of x32; other architectures have none."""
+"""Numbers from here on belong to x32; other architectures have none."""
 _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 """Offsets in `struct seccomp_data`."""
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-"""Answers; the last with an error number added."""
+"""Answers of a filter; to the last an error number is added."""
 _SET_MODE_FILTER, _GET_ACTION_AVAILABLE = 1, 2
 _SPEC_ALLOW = 4
-"""Without it kernels before 5.16 switch off speculation for the program, which then computes slower than elsewhere."""
+"""Without it kernels before 5.16 switch off speculation for the program, which slows it down."""
 
 
-class Program:
+class Filter:
     """A filter in memory, ready to be installed; made by `build_filter`.
 
     Attributes:
         code: its instructions.
-        own_pid_at: offsets into it where the number of the process belongs.
+        own_pid_at: offsets in the code where the process writes its own number.
         header: the kernel's `struct sock_fprog`.
         seccomp: number of the system call.
     """
@@ -44,14 +44,14 @@ class Program:
         self.own_pid_at = own_pid_at
         self.seccomp = seccomp
 
-    def enter_pid(self) -> None:
-        """Write the number of this process where it belongs."""
+    def write_own_pid(self) -> None:
+        """Write the number of this process into the code."""
         for offset in self.own_pid_at:
             struct.pack_into("<I", self.code, offset, os.getpid())
 
 
 def available() -> bool:
-    """Whether this kernel has seccomp filters and there is a table for this machine."""
+    """Return whether this kernel has seccomp filters and there is a table for this machine."""
     number = numbers_of(kernel.MACHINE).get("seccomp")
     if number is None:
         return False
@@ -62,12 +62,12 @@ def available() -> bool:
     return True
 
 
-def build_filter(forks: bool, machine: str = kernel.MACHINE) -> Program:
+def build_filter(forks: bool, machine: str = kernel.MACHINE) -> Filter:
     """Build a filter: once, in the process that forks.
 
     Args:
-        forks: whether the program may start processes, execute files and signal whom it sees: only in a PID namespace
-            of its own.
+        forks: whether the program may start processes, execute files and signal the processes it sees: only in its own
+            PID namespace.
         machine: architecture, as `kernel.MACHINE`.
 
     Raises:
@@ -88,17 +88,17 @@ def build_filter(forks: bool, machine: str = kernel.MACHINE) -> Program:
         if label not in rules.values():
             out.mark(label)
             out.add(classic_bpf.RETURN, {"ALLOW": _ALLOW, "KILL": _KILL}.get(label) or _FAIL | int(label))
-    return Program(out.packed(), out.operands(seccomp_policy.OWN_PID), numbers["seccomp"])
+    return Filter(out.packed(), out.operands(seccomp_policy.OWN_PID), numbers["seccomp"])
 
 
-def install(program: Program) -> None:
-    """Put this thread and whatever it starts under a filter, for good; the privileges that files give, too, are gone.
+def install(program: Filter) -> None:
+    """Put this thread and all it starts under a filter, for good; executing a file gives it no more privileges either.
 
     Raises:
         OSError: the kernel refused.
     """
     if program.own_pid_at:
-        program.enter_pid()
+        program.write_own_pid()
     if kernel.raw_prctl(kernel.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or kernel.raw_syscall(
         program.seccomp, _SET_MODE_FILTER, _SPEC_ALLOW, program.header
     ):
@@ -106,7 +106,7 @@ def install(program: Program) -> None:
 
 
 def _answers(numbers: dict[str, int], forks: bool) -> tuple[dict[int, str], dict[tuple[seccomp_policy.Rule, int], str]]:
-    """Labels of the answers to numbers, "ALLOW", an error number or "name()" for a rule; labels of the rules."""
+    """Return labels of the answers to numbers ("ALLOW", an error number, "name()" for a rule), and of the rules."""
     policy = seccomp_policy
     by_name = dict.fromkeys(numbers, str(errno.EPERM))
     for error, names in policy.REFUSED_OTHERWISE.items():
@@ -123,7 +123,7 @@ def _answers(numbers: dict[str, int], forks: bool) -> tuple[dict[int, str], dict
 
 
 def _ranges(answers: dict[int, str]) -> list[tuple[int, str]]:
-    """Where runs of equal answers begin, ascending from 0; between and behind the known numbers there is no call."""
+    """Return where runs of equal answers begin, ascending from 0; a number without a name is no call."""
     ranges: list[tuple[int, str]] = []
     for number in range(max(answers) + 2):
         answer = answers.get(number, str(errno.ENOSYS))
@@ -133,7 +133,7 @@ def _ranges(answers: dict[int, str]) -> list[tuple[int, str]]:
 
 
 def _add_search(out: classic_bpf.Assembler, ranges: list[tuple[int, str]]) -> None:
-    """Binary search for the range that holds the number."""
+    """Add a binary search for the range that holds the number."""
     if len(ranges) > 1:
         middle = len(ranges) // 2
         below, above = ranges[:middle], ranges[middle:]
@@ -148,7 +148,7 @@ def _search_label(ranges: list[tuple[int, str]]) -> str:
 
 
 def _add_rule(out: classic_bpf.Assembler, label: str, rule: seccomp_policy.Rule, error: int) -> None:
-    """Allow a call if its arguments meet all conditions."""
+    """Add the code that allows a call if its arguments meet all conditions."""
     for count, (half, mask, values) in enumerate(rule, 1):
         met = "ALLOW" if count == len(rule) else f"{label} {count}"
         if count == 1:

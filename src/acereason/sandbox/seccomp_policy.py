@@ -1,13 +1,13 @@
 """Which system calls a program may make, with which arguments, and how the others fail. `seccomp.py` compiles it.
 
-Two variants: with forks, for a program in a PID namespace of its own; without, for a program that shares the machine's
-processes, which is one process, executes nothing and signals nobody else.
+Two variants: with forks, for a program in its own PID namespace; without, for a program that shares the machine's
+processes: it is a single process, executes nothing and signals nobody else.
 
-What honest programs meet when they are refused:
+How refused calls fail, which honest programs meet too:
 
 - EPERM: calls that Linux has and a program here may not make.
-- ENOSYS: calls newer than the tables, and `clone3`, whose arguments a filter cannot see: the C library, which tries
-  new calls first, then takes an older one.
+- ENOSYS: calls newer than the tables, and `clone3`, whose arguments a filter cannot see: the C library tries new calls
+  first, then takes an older one.
 - ENOTSUP for extended attributes, as file systems without them answer (`shutil.copy2` relies on it), and ENOTTY for
   `ioctl`, as files and pipes answer.
 """
@@ -38,9 +38,9 @@ fork vfork execve kill tkill tgkill setsid setpgid getpgid getsid
 sched_getparam sched_getscheduler sched_rr_get_interval
 """
 """Calls that reach no further than the namespaces. Landlock knows nothing of modes, owners and times of files, and its
-first versions not of `truncate`: without a file system of its own a program could change those of the machine's."""
+first versions not of `truncate`: without its own file system a program could change those of the machine's files."""
 WITHOUT_EFFECT_WITHOUT_FORKS = "chmod fchmod fchmodat chown fchown lchown fchownat utime utimes futimesat utimensat"
-"""Calls that then do nothing and say that they did: programs that copy files make them, and none needs them done."""
+"""Calls that do nothing without forks, and report success: programs that copy files make them and need no effect."""
 REFUSED_OTHERWISE = {
     errno.ENOSYS: "clone3",
     errno.ENOTSUP: """
@@ -51,7 +51,7 @@ removexattr lremovexattr fremovexattr
 """Calls refused with an error number other than EPERM."""
 
 # A rule is a tuple of conditions, and all must hold. A condition is a half of an argument (its index doubled, plus one
-# for the upper half), a mask, and the values it may have. The kernel takes no notice of the upper half of an `int`.
+# for the upper half), a mask, and the values it may have. The kernel ignores the upper half of an `int`.
 Condition = tuple[int, int, tuple[int, ...]]
 Rule = tuple[Condition, ...]
 OWN_PID = -1

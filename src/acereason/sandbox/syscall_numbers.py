@@ -1,6 +1,6 @@
 """Numbers of Linux system calls, from the kernel's headers as of Linux 6.1.
 
-A table lists names in the order of their numbers; a number stands where the count begins anew.
+A table lists names in the order of their numbers; a number in it is the number of the name that follows.
 """
 
 _X86_64 = """
@@ -73,7 +73,7 @@ set_mempolicy_home_node
 
 
 def numbers_of(machine: str) -> dict[str, int]:
-    """The table of an architecture, "x86_64" or "aarch64"; empty for any other."""
+    """Return the numbers of an architecture, "x86_64" or "aarch64", by name; empty for any other."""
     table = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(machine)
     numbers: dict[str, int] = {}
     number = 0

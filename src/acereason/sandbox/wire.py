@@ -1,10 +1,10 @@
 """Plain data between processes that do not trust each other: values to bytes and back, and nothing that runs.
 
-A message is JSON. What JSON has keeps its form, the rest is an object with one member that names its kind (`_TAGS`).
-Instances of the classes that a problem brings along (a linked list's node) stand in a table and refer to each other
+A message is JSON. What JSON has keeps its form; the rest is an object with one member that names its kind (`_TAGS`).
+Instances of the classes that a problem brings along (a linked list's node) are kept in a table and refer to each other
 by number, so that a long list is not a deep one. Whatever else a program returns arrives as `Opaque`.
 
-Runs in the sandbox too, so it imports next to nothing.
+This module runs in the sandbox too, so it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from fractions import Fraction
 from typing import Any
 
 MAX_DEPTH = 200
-"""Containers in each other; a linked list counts as one."""
+"""Most containers inside each other; a linked list counts as one."""
 MAX_ITEMS = 100_000
-"""Items taken from an iterator."""
-_JSON_DIGITS = 10**4000  # Python reads no longer decimal integer, so that none can take quadratic time
+"""Most items taken from an iterator."""
+_JSON_DIGITS = 10**4000  # Python reads no longer decimal integers, so that none can take quadratic time
 _FRACTION_BITS = 1 << 14
 _MANY_KEYS, _SAME_HASH = 1000, 64
 _ATOMS = frozenset({str, float, bool, type(None)})
 
 
 class BadData(Exception):
-    """Bytes that are no message, or a value that cannot be one: too deep, or an iterator without end."""
+    """Bytes that are no message, or a value that cannot be one: too deep, or an endless iterator."""
 
 
 class Opaque:
-    """Stands for an object that did not travel; equal to nothing but itself."""
+    """An object that did not travel; equal to nothing but itself."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -41,11 +41,11 @@ class Opaque:
 
 
 def encode(value: Any, classes: dict[type, str] | None = None, iterators: bool = False) -> bytes:
-    """A value as a message.
+    """Return a value as a message.
 
     Args:
-        classes: whose instances travel with their attributes, and under which name.
-        iterators: whether iterators are run and their items sent.
+        classes: classes whose instances travel with their attributes, and their names.
+        iterators: whether to run iterators and send their items.
 
     Raises:
         BadData: too deep, or an iterator with more than MAX_ITEMS items.
@@ -67,7 +67,7 @@ class _Encoder:
         self._instances: list[Any] = []
 
     def fill_table(self) -> None:
-        """Attributes of all instances met so far, and of those met on the way."""
+        """Add the attributes of all instances met so far, and of those met on the way."""
         for instance in self._instances:  # grows while it is gone through
             names = list(getattr(instance, "__dict__", ())) or list(getattr(type(instance), "__slots__", ()))
             attributes = {name: self.value(getattr(instance, name), 1) for name in names if hasattr(instance, name)}
@@ -104,7 +104,7 @@ class _Encoder:
         return {"r": number}
 
     def _other(self, value: Any, kind: type, depth: int) -> Any:
-        """Subclasses count as what they extend, read past their own methods."""
+        """Encode subclasses as what they extend, without their own methods."""
         if isinstance(value, bool | int):
             return self.value(int.__add__(value, 0), depth)
         if isinstance(value, float):
@@ -153,13 +153,13 @@ def _taken(items: Iterator[Any]) -> list[Any]:
 
 
 def decode(message: bytes, classes: dict[str, type] | None = None) -> Any:
-    """The value of a message, whoever wrote it.
+    """Return the value of a message, which need not be trusted.
 
     Args:
-        classes: by name, those whose instances are made; others arrive as `Opaque`.
+        classes: classes by name whose instances are made; others arrive as `Opaque`.
 
     Raises:
-        BadData: it is not what `encode` writes.
+        BadData: `encode` does not write such a message.
     """
     try:
         content = json.loads(message)
@@ -210,10 +210,10 @@ class _Decoder:
         return tuple(self._items(items, depth))
 
     def _set(self, items: list[Any], depth: int) -> set[Any]:
-        return set(_spread(self._items(items, depth)))
+        return set(_without_collisions(self._items(items, depth)))
 
     def _frozenset(self, items: list[Any], depth: int) -> frozenset[Any]:
-        return frozenset(_spread(self._items(items, depth)))
+        return frozenset(_without_collisions(self._items(items, depth)))
 
     def _deque(self, items: list[Any], depth: int) -> deque[Any]:
         return deque(self._items(items, depth))
@@ -222,7 +222,7 @@ class _Decoder:
         return iter(self._items(items, depth))
 
     def _dictionary(self, items: list[list[Any]], depth: int) -> dict[Any, Any]:
-        keys = _spread([self.value(key, depth + 1) for key, _ in items])
+        keys = _without_collisions([self.value(key, depth + 1) for key, _ in items])
         return dict(zip(keys, [self.value(value, depth + 1) for _, value in items], strict=True))
 
     def _complex(self, parts: list[float], depth: int) -> complex:
@@ -250,8 +250,8 @@ class _Decoder:
         return Opaque(str(kind))
 
 
-def _spread(keys: list[Any]) -> list[Any]:
-    """The keys, unless they were made to collide: then a dictionary of them would take quadratic time."""
+def _without_collisions(keys: list[Any]) -> list[Any]:
+    """Return the keys; raise BadData where they were made to collide, and would make a dictionary slow."""
     if len(keys) > _MANY_KEYS:
         ((_, most),) = Counter(map(hash, keys)).most_common(1)
         if most > _SAME_HASH:

@@ -1,4 +1,4 @@
-"""A zone as the judge sees it: starts the zygote, hands it one program at a time, and ends it with all it holds."""
+"""A zone as its owner sees it: starts the zygote, hands it one program at a time, and ends it with all it holds."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from acereason.errors import UserError
-from acereason.sandbox import leftovers, pids_cgroup, processes, program, zygote
-from acereason.sandbox.leftovers import own_name
-from acereason.sandbox.pids_cgroup import PidsCgroup
+from acereason.sandbox import leftovers, processes, program, zygote
+from acereason.sandbox.leftovers import PidsCgroup, own_name
 from acereason.sandbox.running import RunningProgram, ZoneLost, write_all
 
 GRACE_SECONDS = 30.0
 """How long the zygote may take to report an end that was ordered; then the zone is lost."""
 START_SECONDS = 120.0
-_ENTRIES = 4096
-"""Files and folders in the folder that programs write to."""
+"""How long the zygote may take to start."""
+_MAX_ENTRIES = 4096
+"""Most files and folders in the folder that programs write to."""
 _SCRIPT = Path(zygote.__file__)
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -41,14 +41,19 @@ _ENVIRONMENT = {
 
 
 class NoZone(UserError):
-    """This machine does not let a zone of this kind be made."""
+    """This machine cannot make a zone of this kind."""
 
 
 class Zone:
     """One zygote with its shared memory.
 
     Args:
-        settings: what `zygote.py` is told, see `isolation.zone_settings`.
+        settings: settings for `zygote.py`, see `isolation.zone_settings`.
+
+    Attributes:
+        lost: whether the zygote is gone; such a zone runs no more programs.
+        memory_bytes: limit of a program and all it started together.
+        control: socket to the zygote.
 
     Raises:
         NoZone: the kernel refuses.
@@ -57,6 +62,7 @@ class Zone:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.lost = False
+        self.memory_bytes: int = settings["memory_bytes"]
         self._job: dict[str, Any] | None = None
         self._group: PidsCgroup | None = None
         self._running: RunningProgram | None = None
@@ -86,11 +92,11 @@ class Zone:
         self._wait_ready()
 
     def _enter_cgroup(self) -> None:
-        parent = pids_cgroup.parent_folder() if self.settings["cgroup"] else None
+        parent = leftovers.cgroup_parent() if self.settings["cgroup"] else None
         if parent is None:
             return
         try:
-            # Besides programs there are the keeper, the zygote, and what loads libraries at the start.
+            # Besides programs there are the keeper, the zygote, and the process that loads libraries at the start.
             group = PidsCgroup(parent, self.control.fileno(), self.settings["processes"] + 3)
         except OSError:
             return  # RLIMIT_NPROC counts too
@@ -104,7 +110,7 @@ class Zone:
         command = [sys.executable, "-S", "-P", "-s", "-B", "-X", "utf8", str(_SCRIPT), settings]
         null = subprocess.DEVNULL
         errors = None if "ACEREASON_ZYGOTE_ERRORS" in os.environ else null
-        with _tall_stack():
+        with _raised_stack_limit():
             return subprocess.Popen(
                 command,
                 stdin=null,
@@ -133,20 +139,20 @@ class Zone:
         self._zygote = children[0]
 
     def prepare(self, job: dict[str, Any]) -> None:
-        """Set the program that the next runs are of; of no cost for the one that it is already."""
+        """Set the job that the next runs are of; costs nothing for the job that is already set."""
         if self._job is job:
             return
         self._job = job
         data = marshal.dumps(job)
         os.ftruncate(self._job_memory, 0)
-        write_all(self._job_memory, program.HEAD.pack(len(data), 0) + data)
+        write_all(self._job_memory, program.JOB_HEADER.pack(len(data), 0) + data)
 
     def start(self, seconds: float, cpu_seconds: int) -> RunningProgram:
-        """Begin the prepared program; it waits for the first message.
+        """Start the prepared program; it waits for the first message.
 
         Args:
-            seconds: that it may run or sleep; waiting for a core does not count, up to a limit.
-            cpu_seconds: of processor time, of each of its processes.
+            seconds: how long it may run or sleep; waiting for a core does not count, up to a limit.
+            cpu_seconds: processor time that each of its processes may take.
 
         Raises:
             ZoneLost: the zygote is gone.
@@ -166,13 +172,13 @@ class Zone:
         return running
 
     def descendants(self) -> list[int]:
-        """Process numbers of the running program and all it started, the program first."""
+        """Return the process numbers of the running program and all it started, the program first."""
         return processes.descendants(self._zygote)
 
     def overfull(self) -> bool:
-        """Whether a program has filled a folder that nothing else bounds."""
+        """Return whether a program has filled a folder that nothing else bounds."""
         size = self.settings["tmp_mib"] * 2**20
-        return bool(self._folder) and leftovers.larger_than(self._folder, size, _ENTRIES)
+        return bool(self._folder) and leftovers.larger_than(self._folder, size, _MAX_ENTRIES)
 
     def close(self) -> None:
         """End the zygote and everything in the zone; may be called again."""
@@ -195,8 +201,8 @@ class Zone:
 
 
 @contextlib.contextmanager
-def _tall_stack() -> Iterator[None]:
-    """The kernel leaves room for a main thread's stack as the limit is when a process starts."""
+def _raised_stack_limit() -> Iterator[None]:
+    """Raise the stack limit: when a process starts, the kernel leaves room for its stack as the limit then is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     tall = 1 << 30 if hard == resource.RLIM_INFINITY else min(hard, 1 << 30)
     resource.setrlimit(resource.RLIMIT_STACK, (tall, hard))

@@ -4,8 +4,8 @@ Started as a script by `zone.py`, it becomes two processes. The *keeper* makes t
 *zygote*, is the first process in them, imports what programs expect, and forks one process a program. The zygote never
 runs what a model wrote, and no expected output ever reaches it. When it ends, the kernel ends all that it forked.
 
-On the control socket it is sent `RUN`, with what the program is to have open, and answers `ENDED` once the program and
-all it started are gone; `KILL` ends a program at once. The job, which says what to run, is shared memory.
+The control socket brings `RUN`, with the files that the program is to have open; the answer is `ENDED`, once the
+program and all it started are gone. `KILL` ends a program at once. The job, which says what to run, is shared memory.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from typing import Any, NoReturn
 from acereason.sandbox import filesystem, kernel, landlock, leftovers, prelude, program, seccomp
 
 JOB, CONTROL = 3, 4
-"""File descriptors it is started with."""
+"""File descriptors that it is started with."""
 RUN = struct.Struct("<cq")
-"""`R` and seconds of processor time; the program's socket to the judge, its input and its output come along."""
+"""`R` and seconds of processor time; the program's socket to the parent, its input and its output come along."""
 _DESCRIPTORS = 3
 KILL = b"K"
 ENDED = struct.Struct("<cidq")
 """`E`, wait status, CPU seconds, peak memory in bytes."""
 READY = b"Y"
 FIRST_ID, PROGRAM_ID = 2_000_000_000, 1000
-"""User of the zygote, as root, and of programs beside it; PROGRAM_ID is how a user namespace calls the latter."""
+"""User of the zygote where it starts as root, and of programs beside it: PROGRAM_ID, as the user namespace counts."""
 THREAD_STACK = 16 * 2**20
 _PR_SET_CHILD_SUBREAPER = 36
 DESCRIPTORS = 256
-"""Files that a program may have open."""
+"""Most files that a program may have open."""
 
 
 def main() -> NoReturn:
-    """Keeper first; never returns."""
+    """Become the keeper, which starts the zygote; never returns."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
-    _place(settings["descriptors"], (JOB, CONTROL))
+    _renumber(settings["descriptors"], (JOB, CONTROL))
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != settings["parent"]:
         os._exit(1)
@@ -59,31 +59,31 @@ def main() -> NoReturn:
     sys.path += settings["roots"]
     prelude.import_modules(settings["preload"])
     try:
-        _keep(settings)
+        _run_keeper(settings)
     except (OSError, ValueError) as error:
-        _report(error)
+        _report_refusal(error)
     os._exit(1)
 
 
-def _place(descriptors: list[int], numbers: tuple[int, ...]) -> None:
-    """Give what this process was started with its numbers, and close all else."""
+def _renumber(descriptors: list[int], numbers: tuple[int, ...]) -> None:
+    """Give the descriptors that this process was started with their numbers, and close all others."""
     copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, max(numbers) + 1) for descriptor in descriptors]
     for copy, number in zip(copies, numbers, strict=True):
         os.dup2(copy, number)
     kernel.close_range(max(numbers) + 1)
 
 
-def _report(error: Exception) -> None:
-    """Tell the judge why there is no zone here."""
+def _report_refusal(error: Exception) -> None:
+    """Tell the parent why there is no zone here."""
     control = _socket.socket(fileno=CONTROL)
     control.send(b"N" + str(error).encode())
     control.detach()
 
 
-def _keep(settings: dict[str, Any]) -> None:
+def _run_keeper(settings: dict[str, Any]) -> None:
     """Make the namespaces, start the zygote in them, and end with it."""
     paths = filesystem.library_paths(settings["packages"])
-    proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)  # the zygote's new root will be that of this process too
+    proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)  # the zygote's new root will be the root of this process too
     mode, spaces = settings["mode"], settings["namespaces"]
     if mode == "user":
         user, group = os.getuid(), os.getgid()
@@ -100,7 +100,7 @@ def _keep(settings: dict[str, Any]) -> None:
                 os.close(end)
             _become_zygote(settings, paths, asks[1], answers[0])
         except (OSError, ValueError) as error:
-            _report(error)
+            _report_refusal(error)
         os._exit(1)
     os.close(asks[1])
     if mode == "root" and settings["user_namespace"] and os.read(asks[0], 1):
@@ -113,8 +113,8 @@ def _keep(settings: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def _lower(kind: int, limit: int) -> None:
-    """Set a limit, soft and hard, unless it is lower already."""
+def _lower_limit(kind: int, limit: int) -> None:
+    """Lower a limit, soft and hard, unless it is lower already."""
     _, hard = resource.getrlimit(kind)
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(kind, (limit, limit))
@@ -132,9 +132,9 @@ def _write(folder: int, path: str, text: str) -> None:
 
 
 def _become_zygote(settings: dict[str, Any], paths: list[str], asks: int, answers: int) -> NoReturn:
-    """Enter the empty file system, give up what is not needed, and serve."""
+    """Enter the empty file system, give up the rights that are not needed, and serve."""
     mode = settings["mode"]
-    scratch: filesystem.Scratch | None = None
+    scratch: filesystem.ScratchFolder | None = None
     if mode != "none":
         filesystem.build_root(paths)
         if mode == "root" and settings["user_namespace"]:
@@ -144,8 +144,8 @@ def _become_zygote(settings: dict[str, Any], paths: list[str], asks: int, answer
                 os._exit(1)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # new credentials took it back
-        scratch = filesystem.Scratch(filesystem.working_folder(paths), settings["tmp_mib"])
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # new credentials cleared it
+        scratch = filesystem.ScratchFolder(filesystem.working_folder(paths), settings["tmp_mib"])
     if mode == "root":
         os.setgroups([])
     kernel.no_new_privileges()
@@ -155,9 +155,9 @@ def _become_zygote(settings: dict[str, Any], paths: list[str], asks: int, answer
 
 
 class Zygote:
-    """Forks programs one at a time."""
+    """The process that forks programs, one at a time."""
 
-    def __init__(self, settings: dict[str, Any], paths: list[str], scratch: filesystem.Scratch | None) -> None:
+    def __init__(self, settings: dict[str, Any], paths: list[str], scratch: filesystem.ScratchFolder | None) -> None:
         import gc
         import threading
 
@@ -178,16 +178,16 @@ class Zygote:
             del sys.modules[name]  # programs find the standard library and nothing of ours
         sys.path[:] = [path for path in sys.path if path.startswith(paths[0])] + settings["roots"]
         for name, limit in settings["limits"].items():
-            _lower(getattr(resource, f"RLIMIT_{name}"), limit)
+            _lower_limit(getattr(resource, f"RLIMIT_{name}"), limit)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         gc.collect()
-        gc.freeze()  # so that no fork's collector touches what all of them share
+        gc.freeze()  # so that no fork's collector touches the memory that all of them share
 
     def _make_ruleset(self) -> int:
         return landlock.make_ruleset(self.readable, [self.folder, "/dev/null"])
 
     def serve(self) -> NoReturn:
-        """Run programs until the judge goes away."""
+        """Run programs until the parent is gone."""
         self.control.send(READY)
         while True:
             message, descriptors = self._receive()
@@ -217,7 +217,7 @@ class Zygote:
                 os._exit(status)
         for descriptor in (channel, stdin, stdout):
             os.close(descriptor)
-        self._await(pid)
+        self._wait_for_end(pid)
         _, status, usage = os.wait4(pid, 0)
         memory = max(usage.ru_maxrss, _end_namespace() if self.namespaced else _end_children())
         if self.scratch:
@@ -228,26 +228,26 @@ class Zygote:
             leftovers.empty(self.folder)
         return ENDED.pack(b"E", status, usage.ru_utime + usage.ru_stime, memory * 1024)
 
-    def _await(self, pid: int) -> None:
-        """Wait for the program's end, or for the order to end it."""
+    def _wait_for_end(self, pid: int) -> None:
+        """Wait for the program's end, or for the order to kill it."""
         handle = os.pidfd_open(pid)
         waiting = select.poll()
         waiting.register(handle, select.POLLIN)
         waiting.register(CONTROL, select.POLLIN)
         ready = dict(waiting.poll())
         if handle not in ready:
-            self.control.recv(64)  # a kill, or the end of the judge
+            self.control.recv(64)  # a kill, or the end of the parent
             os.kill(pid, signal.SIGKILL)
         os.close(handle)
 
     def _confine(self, cpu_seconds: int, channel: int, stdin: int, stdout: int) -> None:
-        """In the fork: its own descriptors, limits and rights, before anything of the program's is read."""
+        """Give the fork its own descriptors, limits and rights, before it reads anything of the program's."""
         settings = self.settings
         if self.ruleset >= 0:
             landlock.restrict(self.ruleset)
         os.dup2(stdin, 0)
         os.dup2(stdout, 1)
-        os.dup2(channel, program.CHANNEL)  # beyond what programs close that close all they may have open
+        os.dup2(channel, program.CHANNEL)  # out of reach of programs that close every descriptor they may have open
         os.closerange(JOB + 1, program.CHANNEL)
         os.setsid()
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
@@ -257,7 +257,7 @@ class Zygote:
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
         kernel.drop_capabilities()
-        if not self.namespaced:  # elsewhere the kernel ends the namespace with this process's parent
+        if not self.namespaced:  # the kernel ends a PID namespace with its first process, this one's parent
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != self.process:
                 os._exit(program.UNCONFINED)
@@ -268,10 +268,11 @@ class Zygote:
 def _end_namespace() -> int:
     """End everything in this PID namespace but its first process, this one: one signal to all, and none escapes.
 
-    Returns the most resident memory that one of them had, in KiB.
+    Returns:
+        The most resident memory that one of them had, in KiB.
     """
     memory = 0
-    with contextlib.suppress(ProcessLookupError):  # there is nobody left
+    with contextlib.suppress(ProcessLookupError):  # nobody is left
         while True:
             os.kill(-1, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
@@ -281,7 +282,7 @@ def _end_namespace() -> int:
 
 
 def _end_children() -> int:
-    """As `_end_namespace`, where there is none: whoever loses its parent becomes a child of this process."""
+    """Do as `_end_namespace` where there is none: a process that loses its parent becomes a child of this one."""
     memory = 0
     while children := _children():
         for pid in children:

@@ -1,4 +1,4 @@
-"""Two processes that wait to rehearse together: starting them takes seconds, a rehearsal far less."""
+"""Two ranks for rehearsals: processes that are started once, which takes seconds, and rehearse many times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ import torch.distributed as dist
 
 from acereason.config.schema import Config
 from acereason.distributed.collectives import gather
-from acereason.testing.moments import Moment
+from acereason.testing.rollouts import Script
+from acereason.testing.run import MakeCallback, RehearsedRun
+from acereason.testing.snapshots import Snapshot
 
 RANKS = 2
 START_SECONDS = 180.0
@@ -37,30 +39,30 @@ serve(*sys.argv[2:])
 
 
 @dataclass
-class Report:
-    """What one rank made of a rehearsal.
+class RankReport:
+    """The rehearsal of one rank.
 
     Attributes:
-        moments: up to the first at which ranks differed, or to the end.
-        error: what ended it on this rank; empty when nothing did.
-        is_stuck: nothing was heard of it.
+        snapshots: up to the first in which ranks differ, or to the end.
+        error: what ended it on this rank; empty if it came to the end.
+        is_stuck: whether the rank did not answer in time.
     """
 
-    moments: list[Moment] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
     error: str = ""
     is_stuck: bool = False
 
 
 class RanksApartError(Exception):
-    """Ranks have decided differently, or another one has failed: what follows would only be confusing."""
+    """The end of a rehearsal whose ranks have decided differently, or another of whose ranks has failed."""
 
 
 class RanksDoNotMeetError(Exception):
-    """What one rank gathers is not what another one does."""
+    """A `gather` of one rank that met another `gather` of another rank."""
 
 
-class Pair:
-    """The two processes, joined in a gloo process group; they end with this one."""
+class RankPair:
+    """Two processes in a gloo process group; they end with this one."""
 
     def __init__(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="rehearsal-ranks-")
@@ -72,52 +74,52 @@ class Pair:
             theirs.close()
             self.pipes.append(ours)
         for rank, pipe in enumerate(self.pipes):
-            started = self._receive(rank) if pipe.poll(START_SECONDS) else Report(error="it took too long")
+            started = self._receive(rank) if pipe.poll(START_SECONDS) else RankReport(error="it took too long")
             if started.error:
                 self.close()
                 raise RuntimeError(f"rank {rank} of a rehearsal did not start: {started.error}")
 
-    def rehearse(self, job: bytes, seconds: float) -> Callable[[], list[Report]]:
-        """Begins a rehearsal and returns what waits for its end.
+    def rehearse(self, job: bytes, seconds: float) -> Callable[[], list[RankReport]]:
+        """Begin a rehearsal; return a function that waits for its end.
 
         Args:
-            job: what `job` packed.
+            job: from `packed_job`.
             seconds: how long a rank may take; after an error of one, the others get `GRACE_SECONDS`.
         """
         for pipe in self.pipes:
             pipe.send_bytes(job)
         return lambda: self._reports(seconds)
 
-    def _reports(self, seconds: float) -> list[Report]:
-        reports: dict[int, Report] = {}
+    def _reports(self, seconds: float) -> list[RankReport]:
+        reports: dict[int, RankReport] = {}
         end = time.monotonic() + seconds
         while len(reports) < RANKS and time.monotonic() < end:
-            waiting = [pipe for rank, pipe in enumerate(self.pipes) if rank not in reports]
-            for pipe in wait(waiting, timeout=max(0.0, end - time.monotonic())):
-                rank = self.pipes.index(pipe)  # type: ignore[arg-type]
+            waiting = {rank: pipe for rank, pipe in enumerate(self.pipes) if rank not in reports}
+            ready = wait(list(waiting.values()), timeout=max(0.0, end - time.monotonic()))
+            for rank in [rank for rank, pipe in waiting.items() if pipe in ready]:
                 reports[rank] = self._receive(rank)
                 if reports[rank].error:
                     end = min(end, time.monotonic() + GRACE_SECONDS)
         if len(reports) < RANKS:
             self.close()
-        missing = Report(error="it waits for another rank, or takes too long", is_stuck=True)
+        missing = RankReport(error="it waits for another rank, or takes too long", is_stuck=True)
         return [reports.get(rank, missing) for rank in range(RANKS)]
 
-    def _receive(self, rank: int) -> Report:
+    def _receive(self, rank: int) -> RankReport:
         try:
-            report: Report = self.pipes[rank].recv()
+            report: RankReport = self.pipes[rank].recv()
         except (EOFError, OSError):
             words = (Path(self.folder.name) / f"rank-{rank}").read_text(errors="replace")
-            return Report(error=f"the process ended\n{words[-2000:]}".strip())
+            return RankReport(error=f"the process ended\n{words[-2000:]}".strip())
         return report
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can rehearse."""
+        """Whether both processes can rehearse."""
         return bool(self.pipes) and all(process.poll() is None for process in self.processes)
 
     def close(self) -> None:
-        """Ends the processes."""
+        """End the processes."""
         for pipe in self.pipes:
             pipe.close()
         self.pipes = []
@@ -128,10 +130,10 @@ class Pair:
 
 
 def _start(rank: int, pipe: int, folder: Path) -> subprocess.Popen[bytes]:
-    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
     environment = {
         **os.environ,
-        **{name: str(value) for name, value in places.items()},
+        **{name: str(value) for name, value in numbers.items()},
         **{"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
     }
     arguments = [json.dumps(sys.path), str(pipe), str(folder / "store")]
@@ -146,26 +148,26 @@ def _start(rank: int, pipe: int, folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-_pair: list[Pair] = []
+_pair: list[RankPair] = []
 
 
-def pair() -> Pair:
-    """The two processes; started where there are none that can be used."""
+def rank_pair() -> RankPair:
+    """Return two processes that can rehearse; start them if there are none."""
     if not _pair or not _pair[0].is_alive:
         close()
-        _pair.append(Pair())
+        _pair.append(RankPair())
     return _pair[0]
 
 
 @atexit.register
 def close() -> None:
-    """Ends the processes; the next rehearsal starts others."""
+    """End the processes; the next rehearsal starts others."""
     while _pair:
         _pair.pop().close()
 
 
-def job(make_callback: Callable[[], Any], config: Config, script: Callable[..., Any]) -> bytes:
-    """A rehearsal for `Pair.rehearse`: what to call `RehearsedRun` with, and where this process finds modules."""
+def packed_job(make_callback: MakeCallback, config: Config, script: Script) -> bytes:
+    """Return a job for `RankPair.rehearse`: arguments for `RehearsedRun`, and where this process finds modules."""
     by_value = [sys.modules[name] for name in (getattr(make_callback, "__module__", ""),) if _is_only_here(name)]
     for module in by_value:
         cloudpickle.register_pickle_by_value(module)
@@ -178,7 +180,7 @@ def job(make_callback: Callable[[], Any], config: Config, script: Callable[..., 
 
 
 def _is_only_here(name: str) -> bool:
-    """Whether another process would not find a module by its name."""
+    """Tell whether another process could not find a module by its name."""
     if name not in sys.modules or name == "__main__":
         return False
     try:
@@ -188,12 +190,12 @@ def _is_only_here(name: str) -> bool:
 
 
 def serve(pipe: str, store: str) -> None:
-    """The program of one rank: rehearses until the process that started it closes the pipe or ends."""
+    """Rehearse as one rank until the process that started it closes the pipe or ends."""
     connection = Connection(int(pipe))
     rank = int(os.environ["RANK"])
     limit = timedelta(seconds=START_SECONDS)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=RANKS, timeout=limit)
-    connection.send(Report())
+    connection.send(RankReport())
     while True:
         try:
             received = connection.recv_bytes()
@@ -202,14 +204,12 @@ def serve(pipe: str, store: str) -> None:
         connection.send(_rehearse(received))
 
 
-def _rehearse(received: bytes) -> Report:
-    from acereason.testing.run import RehearsedRun
+def _rehearse(received: bytes) -> RankReport:
+    report = RankReport()
 
-    report = Report()
-
-    def watch(moment: Moment) -> None:
-        report.moments.append(moment)
-        compare(moment)
+    def watch(snapshot: Snapshot) -> None:
+        report.snapshots.append(snapshot)
+        compare(snapshot)
 
     try:
         folder, sys.path[:], packed = cloudpickle.loads(received)
@@ -223,16 +223,21 @@ def _rehearse(received: bytes) -> Report:
     except Exception:  # whatever a callback raises is the rehearsal's result
         report.error = traceback.format_exc().strip()
     if report.error:
-        gather(_FAILED)  # the others are there, or will be, with their next moment
+        gather(_FAILED)  # the others gather, too, with their next snapshot
     return report
 
 
 _FAILED = ("failed",)
 
 
-def compare(moment: Moment) -> None:
-    """Ends the rehearsal of a rank when it is not like the others'; all of them call it after each hook."""
-    everyone: list[Any] = gather((moment.step, moment.hook, moment.digest()))
+def compare(snapshot: Snapshot) -> None:
+    """End the rehearsal if ranks differ; a collective, called after each hook.
+
+    Raises:
+        RanksApartError: the snapshots differ, or another rank has failed.
+        RanksDoNotMeetError: another rank called `gather` elsewhere.
+    """
+    everyone: list[Any] = gather((snapshot.step, snapshot.hook, snapshot.digest()))
     if _FAILED in everyone:
         raise RanksApartError
     if any(not isinstance(each, tuple) or each[:2] != everyone[0][:2] for each in everyone):

@@ -1,4 +1,4 @@
-"""A run without policy and engine: everything that a curriculum callback sees, step by step as in a real one."""
+"""A run without policy and engine: all that a curriculum callback sees, step by step as in a real run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import pickle
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 
 from acereason.config.compose import compose
 from acereason.config.schema import Config
@@ -18,8 +19,8 @@ from acereason.distributed.collectives import rank_and_world
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.metrics import RolloutMetrics, curriculum_metrics, step_metrics
-from acereason.testing.moments import Moment, plain
 from acereason.testing.rollouts import Script, ScriptedData
+from acereason.testing.snapshots import Snapshot, plain
 from acereason.training.held_out import HeldOutEvaluation
 
 MakeCallback = Callable[[], Callback | Sequence[Callback]]
@@ -28,16 +29,16 @@ SMALL = (
     *("recipe=laptop_math", "run.name=rehearsal", "problems.count=32", "problems.held_out=4"),
     *("curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=4", "evaluation.every_n_steps=4"),
 )
-"""Settings that a rehearsal starts from; four prompts a step draw 32 problems in epochs of eight steps."""
+"""Settings that a rehearsal starts from; with four prompts a step, 32 problems are epochs of eight steps."""
 
 
 def small_config(steps: int, settings: Sequence[str] = ()) -> Config:
-    """The settings of a rehearsal of so many rollout steps: others over `SMALL`, as on the command line."""
+    """Return the settings of a rehearsal: `SMALL`, then `settings` as on the command line."""
     return compose([*SMALL, *settings, f"trainer.max_steps={steps}"])
 
 
 class RehearsedModule:
-    """What callbacks use of a `PolicyModule`.
+    """A stand-in for a `PolicyModule`, with what callbacks use of it.
 
     Attributes:
         config, curriculum, metrics: as there.
@@ -51,9 +52,9 @@ class RehearsedModule:
         self.metrics: dict[str, float] = {}
         self.resets: list[int] = []
         self.logger, self.device = None, torch.device("cpu")
-        self.trainer: Any = None
+        self.trainer: RehearsedTrainer | None = None
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"module.{name}: not in a rehearsal, which has neither policy nor optimizer")
 
     @property
@@ -62,23 +63,23 @@ class RehearsedModule:
         return self.curriculum.step * self.config.grpo.updates_per_batch
 
     def reset_optimizer(self) -> None:
-        """Notes it."""
+        """Note the step."""
         self.resets.append(self.curriculum.step)
 
     def log(self, name: str, value: float, **_: object) -> None:
-        """For other callbacks to see."""
+        """Add a value to `trainer.callback_metrics`."""
+        assert self.trainer is not None
         self.trainer.callback_metrics[name] = torch.as_tensor(value)
 
     def log_dict(self, values: dict[str, float], **_: object) -> None:
-        """Several at once."""
+        """Add several values to `trainer.callback_metrics`."""
         for name, value in values.items():
             self.log(name, value)
 
     def step(self, batch: RolloutBatch) -> None:
-        """One rollout step, as `PolicyModule.training_step` counts and measures it; nothing is learned."""
+        """Count and measure a rollout step as `PolicyModule.training_step` does, without an update."""
         self.curriculum.advance()
-        batch.seconds["train"] = 1.0
-        metrics = step_metrics(batch, self.rollout_metrics, self.device) | {
+        metrics = step_metrics(batch, 1.0, self.rollout_metrics, self.device) | {
             "policy/loss": 0.0,
             "policy/grad_norm": 1.0,
             "policy/lr": self.curriculum.learning_rate,
@@ -91,7 +92,7 @@ class RehearsedModule:
 
 
 class RehearsedTrainer:
-    """What callbacks use of Lightning's `Trainer`.
+    """A stand-in for Lightning's `Trainer`, with what callbacks use of it.
 
     Attributes:
         callbacks: the rehearsed ones, then `HeldOutEvaluation`, as in a run.
@@ -105,10 +106,11 @@ class RehearsedTrainer:
         self.global_rank, self.world_size = rank_and_world()
         self.local_rank, self.is_global_zero = self.global_rank, self.global_rank == 0
         self.logger, self.progress_bar_callback, self.current_epoch = None, None, 0
-        self.loggers: list[Any] = []
-        module.trainer = data.trainer = self  # type: ignore[assignment]
+        self.loggers: list[Logger] = []
+        module.trainer = self
+        data.trainer = cast(Trainer, self)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"trainer.{name}: not in a rehearsal")
 
     @property
@@ -128,15 +130,15 @@ class RehearsedRun:
     Args:
         make_callback: makes the callback, or several in their order.
         config: settings; see `small_config`.
-        script: what responses are.
-        watch: called with each moment.
+        script: makes up the responses.
+        watch: called with each snapshot.
 
     Attributes:
         own: the callbacks.
         config, curriculum, module, data, trainer: as in a run.
-        moments: what was seen after each hook.
-        saved: the checkpoint after each step.
-        stopped: what a stop during the rollouts of each step saves.
+        snapshots: one after each hook.
+        saved: checkpoint after each step.
+        stopped: checkpoint that a stop during the rollouts of each step saves.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class RehearsedRun:
         make_callback: MakeCallback,
         config: Config,
         script: Script,
-        watch: Callable[[Moment], object] = lambda moment: None,
+        watch: Callable[[Snapshot], object] = lambda snapshot: None,
     ) -> None:
         made = make_callback()
         self.own = [made] if isinstance(made, Callback) else list(made)
@@ -158,12 +160,12 @@ class RehearsedRun:
         callbacks = [*self.own, HeldOutEvaluation(self.config.evaluation.every_n_steps)]
         self.trainer = RehearsedTrainer(callbacks, self.module, self.data)
         self.watch = watch
-        self.moments: list[Moment] = []
+        self.snapshots: list[Snapshot] = []
         self.saved: list[bytes] = []
         self.stopped: list[bytes] = []
 
     def run(self, checkpoint: bytes | None = None) -> RehearsedRun:
-        """From the beginning or from a checkpoint to the last step, or to the one at which a callback stops it."""
+        """Run from the start or from a checkpoint, up to the last step or until a callback stops it."""
         with tempfile.TemporaryDirectory(prefix="rehearsal-") as root:
             self.config.run.root = root
             self._call("setup", "fit")
@@ -171,7 +173,7 @@ class RehearsedRun:
             if checkpoint:
                 self._load(checkpoint)
             self._call("on_train_start")
-            self._see("on_train_start", {})
+            self._snap("on_train_start", {})
             self._call("on_train_epoch_start")
             while not self.trainer.should_stop and self.curriculum.step < self.config.trainer.max_steps:
                 self._step(self.curriculum.step)
@@ -183,21 +185,21 @@ class RehearsedRun:
 
     def _step(self, step: int) -> None:
         self.data.start_rollouts()
-        self._see("on_rollouts_start", {})
+        self._snap("on_rollouts_start", {})
         self.stopped.append(self._save())
         batch = self.data.make_batch(step)
         self._call("on_train_batch_start", batch, step)
         self.module.step(batch)
         measured = dict(self.module.metrics)
         self._call("on_train_batch_end", None, batch, step)
-        self._see("on_train_batch_end", measured)
+        self._snap("on_train_batch_end", measured)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.trainer.callbacks:
             getattr(callback, hook)(self.trainer, self.module, *arguments)
 
-    def _see(self, hook: str, measured: dict[str, float]) -> None:
-        """Notes what the callbacks have made of the run so far, and in `module.metrics` beyond what was measured."""
+    def _snap(self, hook: str, measured: dict[str, float]) -> None:
+        """Take a snapshot; of `module.metrics` only what callbacks have added to the `measured` ones."""
         added = {name: value for name, value in self.module.metrics.items() if measured.get(name) != value}
         values = self.curriculum.state_dict()
         history = values.pop("history")
@@ -209,12 +211,12 @@ class RehearsedRun:
             **{f"state_dict() of {callback.state_key}": callback.state_dict() for callback in self.own},
             "curriculum.history": history,
         }
-        moment = Moment(self.curriculum.step, hook, plain(seen))
-        self.moments.append(moment)
-        self.watch(moment)
+        snapshot = Snapshot(self.curriculum.step, hook, plain(seen))
+        self.snapshots.append(snapshot)
+        self.watch(snapshot)
 
     def _save(self) -> bytes:
-        """A checkpoint of all that real ones have besides weights and optimizer."""
+        """Return a checkpoint: all that a real one has besides weights and optimizer."""
         states = {callback.state_key: callback.state_dict() for callback in self.trainer.callbacks}
         checkpoint: dict[str, Any] = {
             "curriculum": self.curriculum.state_dict(),

@@ -17,6 +17,7 @@ from acereason.config import compose
 from acereason.config.schema import Config
 from acereason.distributed.collectives import gather
 from acereason.errors import StopRequested, UserError
+from acereason.policy.module import PolicyModule
 from acereason.training.checkpoint_files import (
     PARTIAL,
     Manifest,
@@ -51,7 +52,7 @@ class Checkpoints(Callback):
         self.finished_step = 0
         self.is_over = False
 
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """Ends a run that was over when it was saved, and makes up for a score that had been cut short."""
         self.finished_step = step = module.curriculum.step
         if step >= self.config.trainer.max_steps or (self.is_over and not self.config.ckpt_changes):
@@ -60,14 +61,14 @@ class Checkpoints(Callback):
         if score and step and trainer.is_global_zero and not what_is_missing(path):
             write_manifest(path, Manifest(**{**vars(read_manifest(path)), "score": score}))
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Saves when the step, its score or the end of the run asks for it."""
         self.finished_step = step = module.curriculum.step
         score = self._score(step)
         if is_due(trainer, module, self.config.checkpoint.every_n_steps) or self._is_best(trainer, score):
             self.save(trainer, module)
 
-    def on_exception(self, trainer: Trainer, module: Any, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, module: PolicyModule, exception: BaseException) -> None:
         """Saves the last step when the run was asked to leave, unless there is a checkpoint of it."""
         step = module.curriculum.step
         # All that follows an update has run, or all but the evaluation: a resumed run makes up for that.
@@ -83,7 +84,7 @@ class Checkpoints(Callback):
         """Takes it back."""
         self.is_over = state_dict["is_over"]
 
-    def save(self, trainer: Trainer, module: Any) -> None:
+    def save(self, trainer: Trainer, module: PolicyModule) -> None:
         """Writes the current step's checkpoint, whole or not at all; then removes those that need not stay.
 
         Raises:
@@ -136,7 +137,7 @@ class Checkpoints(Callback):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
 
-    def _complete(self, trainer: Trainer, module: Any, files: dict[str, int]) -> None:
+    def _complete(self, trainer: Trainer, module: PolicyModule, files: dict[str, int]) -> None:
         """Everything on the disk, then the manifest, then the name.
 
         `torch.distributed.checkpoint` has synced the files of weights and optimizer; the rest is done here, so that
@@ -144,6 +145,7 @@ class Checkpoints(Callback):
         """
         if not trainer.is_global_zero:
             return
+        assert module.model is not None
         step = module.curriculum.step
         partial, final = self._path(step, PARTIAL), self._path(step)
         for logger in trainer.loggers:
@@ -173,7 +175,7 @@ class Checkpoints(Callback):
             if old != best:
                 _drop(old)
 
-    def _together(self, trainer: Trainer, module: Any, part: Callable[[], object]) -> None:
+    def _together(self, trainer: Trainer, module: PolicyModule, part: Callable[[], object]) -> None:
         """Does one part of a save; when it fails on a rank, no rank goes on and what was written goes away."""
         error: BaseException | None = None
         try:
@@ -193,7 +195,7 @@ class Checkpoints(Callback):
             raise UserError(self._full_message(module)) from error
         raise RuntimeError(f"another rank could not save a checkpoint: {next(filter(None, outcomes))}")
 
-    def _full_message(self, module: Any) -> str:
+    def _full_message(self, module: PolicyModule) -> str:
         # float32 weights, and two moments of those that learn
         need = sum(parameter.numel() * (12 if parameter.requires_grad else 4) for parameter in module.parameters())
         complete = complete_checkpoints(self.folder)

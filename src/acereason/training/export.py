@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from transformers import AutoTokenizer, GenerationConfig
 
+from acereason.engines.model_folder import model_folder
 from acereason.errors import UserError
-from acereason.policy.loading import INDEX_FILE, SINGLE_FILE, model_folder, skeleton
+from acereason.policy.loading import INDEX_FILE, SINGLE_FILE, skeleton
 
 MAX_SHARD_BYTES = 2 * 2**30
 KEY_PREFIX = "state_dict.model.language_model."

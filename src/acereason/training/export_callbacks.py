@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 
+from acereason.policy.module import PolicyModule
 from acereason.training.export import export_weights
 
 
@@ -17,7 +17,7 @@ class FinalExport(Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_end(self, trainer: Trainer, module: Any) -> None:
+    def on_train_end(self, trainer: Trainer, module: PolicyModule) -> None:
         """After the last step."""
         write_policy(trainer, module, self.folder)
 
@@ -29,17 +29,17 @@ class StageExport(Callback):
         self.folder = folder
         self.stage = ""
 
-    def on_train_batch_start(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_start(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Which stage the step belongs to."""
         self.stage = module.curriculum.stage
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """The stage that was, as it ended."""
         if module.curriculum.stage_since == module.curriculum.step:
             write_policy(trainer, module, self.folder / self.stage)
 
 
-def write_policy(trainer: Trainer, module: Any, folder: Path) -> None:
+def write_policy(trainer: Trainer, module: PolicyModule, folder: Path) -> None:
     """All ranks gather each weight; rank 0 writes it."""
     weights = module.weights()
     if trainer.is_global_zero:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 
 from acereason.evaluation.evaluate import HeldOutResults
-from acereason.rollout.data import RolloutDataModule
+from acereason.policy.module import PolicyModule
+from acereason.rollout.data import data_of
 from acereason.rollout.metrics import EVALUATED_AT
 
 
-def is_due(trainer: Trainer, module: Any, every_n_steps: int) -> bool:
+def is_due(trainer: Trainer, module: PolicyModule, every_n_steps: int) -> bool:
     """Whether something is to be done after this rollout step: every so many, and after the last one of a stage."""
     step = module.curriculum.step
     last = trainer.should_stop or step in (module.config.trainer.max_steps, module.curriculum.stage_since)
@@ -37,13 +37,13 @@ class HeldOutEvaluation(Callback):
         self.metrics: dict[str, float] = {}
         self.step = 0
 
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """The policy before training, or where a stop cut its evaluation short."""
         self._show(trainer)
         if module.curriculum.step in (0, self.due_step):
             self._evaluate(trainer, module)
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """The policy after a step, when it is due."""
         if is_due(trainer, module, self.every_n_steps):
             self._evaluate(trainer, module)
@@ -56,16 +56,13 @@ class HeldOutEvaluation(Callback):
         """Takes them back."""
         self.due_step, self.metrics, self.step = state_dict["due_step"], state_dict["metrics"], state_dict["step"]
 
-    def _evaluate(self, trainer: Trainer, module: Any) -> None:
-        data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    def _evaluate(self, trainer: Trainer, module: PolicyModule) -> None:
         self.due_step = module.curriculum.step
-        result = data.validate()
+        result = data_of(trainer).validate()
         self.due_step = None
         if result is None:
             return
-        # Without the rollouts: those of long responses would fill the memory of a long run.
-        domains = {domain: replace(each, groups=[]) for domain, each in result.domains.items()}
-        self.results[module.curriculum.step] = HeldOutResults(domains)
+        self.results[module.curriculum.step] = result
         self.metrics, self.step = result.metrics(), module.curriculum.step
         self._show(trainer)
         if module.logger is not None:

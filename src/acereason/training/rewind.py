@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from acereason.evaluation.attempt_files import FOLDER as SOLVE_RATES
+from acereason.curricula.hard_prompts import REFILTER, SOLVE_RATES
+from acereason.evaluation.evaluate import FOLDER as EVALUATIONS
 from acereason.files import PARTIAL, whole_file
 from acereason.training.checkpoint_files import read_manifest
 
@@ -33,9 +34,10 @@ def cut_back(folder: Path, step: int) -> None:
     for path in (folder / "checkpoints").glob(f"*{PARTIAL}"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _cut_files(folder / "rollouts", step)
-    # The policy after N steps is measured when it is saved already, the initial one before anything is: a measurement
-    # that was cut short goes on. Files of another one are never taken (`Measurement.key`).
-    _cut_files(folder / SOLVE_RATES, step + 1)
+    # The policy after N steps is refiltered with, and after a stop evaluated, when it is saved already, the initial one
+    # before anything is: attempts that were cut short are resumed. Those of another key are never taken.
+    for name in (REFILTER, SOLVE_RATES, EVALUATIONS):
+        _cut_files(folder / name, step + 1)
     events = folder / "events"
     for path in events.glob(f"*{PARTIAL}"):
         path.unlink()
@@ -48,11 +50,11 @@ def cut_back(folder: Path, step: int) -> None:
 
 
 def _cut_files(folder: Path, step: int) -> None:
-    """Files of `step` and later go: file N of the rollouts holds those of the step after N steps."""
+    """Remove the files of `step` and later: file N of the rollouts holds those of the step after N steps."""
     for path in folder.glob(f".*{PARTIAL}"):
         path.unlink()
-    for path in folder.glob("step-*.parquet"):
-        match = re.fullmatch(r"step-(\d+)(-rank-\d+|-part-\d+)?", path.stem)
+    for path in folder.glob("step-*"):
+        match = re.fullmatch(r"step-(\d+)(-rank-\d+(-\d+)?|-part-\d+)?", path.stem)
         if match and int(match[1]) >= step:
             path.unlink()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
 from acereason.distributed.collectives import gather
 from acereason.distributed.lifeline import Lifeline
 from acereason.errors import StopRequested
+from acereason.policy.module import PolicyModule
 
 
 class Leave(Callback):
@@ -23,11 +23,11 @@ class Leave(Callback):
     def __init__(self, lifeline: Lifeline) -> None:
         self.lifeline = lifeline
 
-    def on_train_start(self, trainer: Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, module: PolicyModule) -> None:
         """Takes the signals back: Lightning's own handlers end a run without saving what we save."""
         self.lifeline.install_handlers()
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Asks all ranks.
 
         Raises:

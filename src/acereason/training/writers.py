@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from acereason.engines.rollout import Rollout
-from acereason.files import whole_file
+from acereason.engines.rollout import Rollout, response_row
+from acereason.policy.module import PolicyModule
 from acereason.rollout.batch import RolloutBatch
+from acereason.tables import RESPONSES, TRAINING, write_table
 
 
 class ScalarWriter(Callback):
@@ -22,7 +21,7 @@ class ScalarWriter(Callback):
     before that would lack a point for good. Callbacks that come before this one may add to `module.metrics`.
     """
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: PolicyModule, *_: object) -> None:
         """Writes `module.metrics` at the rollout step."""
         if trainer.is_global_zero and module.logger is not None:
             module.logger.log_metrics(module.metrics, step=module.curriculum.step)
@@ -37,7 +36,7 @@ class RolloutWriter(Callback):
         self.parquet = parquet
 
     def on_train_batch_end(
-        self, trainer: Trainer, module: Any, outputs: Any, batch: RolloutBatch, batch_idx: int
+        self, trainer: Trainer, module: PolicyModule, outputs: Any, batch: RolloutBatch, batch_idx: int
     ) -> None:
         """Writes the step that is done."""
         if self.parquet:
@@ -50,22 +49,13 @@ class RolloutWriter(Callback):
 
 
 def write_rollouts(path: Path, batch: RolloutBatch) -> None:
-    """One row a rollout; what was sampled, what it was judged, and what it taught."""
+    """Write one row a rollout: what was sampled, its verdict, and what the policy learned from it."""
     rows = [
         {
+            **response_row(rollout),
             "step": batch.step,
-            "problem": rollout.problem.id,
-            "level": rollout.problem.level,
-            "sample": rollout.sample,
-            "prompt": rollout.prompt,
-            "response": rollout.response,
-            "gold": rollout.problem.answer,
-            "extracted": rollout.verdict.extracted,
-            "reward": rollout.verdict.reward,
             "learned_reward": float(reward),
             "advantage": float(advantage),
-            "reason": rollout.verdict.reason,
-            "truncated": rollout.generation.truncated,
             "prompt_ids": rollout.prompt_ids,
             "response_ids": rollout.generation.token_ids,
             "logprobs": rollout.generation.logprobs,
@@ -74,8 +64,7 @@ def write_rollouts(path: Path, batch: RolloutBatch) -> None:
             batch.rollouts, batch.rewards.flatten(), batch.advantages.flatten(), strict=True
         )
     ]
-    with whole_file(path) as beside:
-        pq.write_table(pa.Table.from_pylist(rows), beside)
+    write_table(path, RESPONSES | TRAINING, rows)
 
 
 def rollout_text(rollout: Rollout) -> str:

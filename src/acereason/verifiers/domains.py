@@ -1,4 +1,4 @@
-"""Which verifier judges which domain."""
+"""The verifier of each domain."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def check_domain(domain: str) -> None:
 
 
 def verifier_for(domain: str, sandbox: str = "") -> Verifier:
-    """The verifier of a domain; raises UserError where there is none.
+    """Return the verifier of a domain; raise UserError where there is none.
 
     Args:
-        sandbox: `Sandbox.text()`, to judge code with; not needed to find programs in responses.
+        sandbox: `Sandbox.to_json()`, needed to judge code; not to find programs in responses.
     """
     check_domain(domain)
     return CodeVerifier(sandbox) if domain == "code" else MathVerifier()

@@ -1,4 +1,4 @@
-"""What a verifier is: a total function from a problem and a response to a verdict, in two steps."""
+"""The interface of verifiers: extract the answer from a response, then judge it; any input gives a verdict."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Protocol
 
 from acereason.problems.problem import Domain, Problem
 
+THINK_END = "</think>"
 NOTHING_TO_JUDGE = frozenset({"no_think_end", "no_answer", "no_code", "empty", "unbalanced"})
-"""Reasons of a response that holds no answer or program; its 0 is earned."""
+"""Reasons for a response that holds no answer or program; its 0 is earned."""
 JUDGED_REASONS: dict[Domain, frozenset[str]] = {
     "math": frozenset({"correct", "wrong", "no_think_end", "no_answer", "empty", "unbalanced"}),
     "code": frozenset({"passed", "wrong_answer", "runtime_error", "syntax_error", "output_limit"})
     | frozenset({"no_think_end", "no_code", "empty"}),
 }
-"""Reasons that say something about the response, whatever test they come from."""
+"""Reasons that are a judgement of the response, by domain."""
 _JUDGED = frozenset[str]().union(*JUDGED_REASONS.values())
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is to be judged of a response.
+    """The part of a response that is judged.
 
     Attributes:
         answer: the answer or program; "" when there is none.
@@ -40,10 +41,10 @@ class Verdict:
         extracted: the answer or program found in the response; "" when there is none.
         reason: short machine-readable cause, such as `correct`, `wrong`, `no_answer`, `timeout`, `memory`; for a
             program `passed`, `wrong_answer`, `runtime_error` and others.
-        seconds: wall time of the judgement; 0 where none was made: there was nothing to judge, or the verdict is that
-            of an equal judgement.
-        first_failing_test: number, from 0, of the first test that a program failed; None where it failed none, and
-            always for math.
+        seconds: wall time of the judgement; 0 where none was made: there was nothing to judge, or an equal judgement
+            gave the verdict.
+        first_failing_test: index of the first test that a program failed; None where it failed none, and always for
+            math.
     """
 
     reward: float
@@ -56,21 +57,21 @@ class Verdict:
     def judged(self) -> bool:
         """Whether the verifier came to a judgement; otherwise the 0 says nothing about the response.
 
-        A limit that a program passed in one of its tests (`timeout`, `memory`) is a judgement of that program; the same
-        reason without a test is the verifier's own limit.
+        A program that went over a limit in one of its tests (`timeout`, `memory`) was judged; the same reason without a
+        test is the verifier's own limit.
         """
         return self.reason in _JUDGED or self.first_failing_test is not None
 
 
 class Verifier(Protocol):
-    """Judges responses to the problems of one domain. Never raises: what it cannot judge is a 0 with a reason."""
+    """The judge of responses to the problems of one domain. Never raises: what it cannot judge is a 0 with a reason."""
 
     def extract(self, response: str) -> Extraction:
-        """What is to be judged; runs in the training process, so it costs microseconds whatever the response."""
+        """Return the answer of a response; runs in the training process, so it takes only microseconds."""
         ...
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """The verdict on what was extracted; runs in a worker process, which is killed past its limits."""
+        """Return the verdict on an extracted answer; runs in a worker process, which is killed past its limits."""
         ...
 
     def warm_up(self) -> None:
@@ -80,3 +81,9 @@ class Verifier(Protocol):
     def close(self) -> None:
         """End what was started."""
         ...
+
+
+def after_thinking(response: str) -> str | None:
+    """Return the text after the last `</think>`, all that is ever judged; None when thinking did not end."""
+    start = response.rfind(THINK_END)
+    return None if start < 0 else response[start + len(THINK_END) :]

@@ -73,16 +73,16 @@ BROKEN = {
     "[1, 2]": "not a JSON object",
     '"5"': "not a JSON object",
     "[" * 100_000: "nested too deeply",
-    '{"pred": "5"}': "no gold",
-    '{"gold": null, "pred": "5"}': "no gold",
+    '{"pred": "5"}': "missing: gold",
+    '{"gold": null, "pred": "5"}': "missing: gold",
     '{"gold": "5"}': "neither pred nor response",
     '{"gold": "5", "pred": null, "response": null}': "neither pred nor response",
     '{"gold": "5", "pred": "5", "response": "5"}': "both pred and response",
-    '{"gold": ["5"], "pred": "5"}': "gold is a list; it has to be text",
-    '{"gold": "5", "pred": true}': "pred is true or false; it has to be text",
-    '{"gold": {"a": 1}, "pred": "5"}': "gold is an object; it has to be text",
-    '{"gold": "5", "response": 5}': "response is a number; it has to be text",
-    '{"gold": NaN, "pred": "5"}': "gold is not a number; it has to be text",
+    '{"gold": ["5"], "pred": "5"}': "gold is a list; it must be text",
+    '{"gold": "5", "pred": true}': "pred is true or false; it must be text",
+    '{"gold": {"a": 1}, "pred": "5"}': "gold is an object; it must be text",
+    '{"gold": "5", "response": 5}': "response is a number; it must be text",
+    '{"gold": NaN, "pred": "5"}': "gold is not a number; it must be text",
 }
 
 
@@ -95,7 +95,7 @@ def test_a_broken_line_says_why_and_the_next_is_read(line: str, error: str) -> N
 
 def test_a_broken_line_is_written_with_its_number_its_error_and_what_could_be_read() -> None:
     no_gold, no_text = rows_of('{"id": 3, "line": 9, "pred": "5"}', b'{"gold": "\xff", "pred": "5"}')
-    assert written(no_gold) == {"id": 3, "pred": "5", "line": 1, "error": "no gold"} | ADDED
+    assert written(no_gold) == {"id": 3, "pred": "5", "line": 1, "error": "missing: gold"} | ADDED
     assert written(no_text) == {"line": 2, "error": "not UTF-8 at byte 11"} | ADDED
 
 
@@ -227,10 +227,10 @@ BROKEN_PROGRAMS: list[tuple[dict[str, Any], str]] = [
     ({"tests": []}, "the list of tests is empty"),
     ({"tests": STDIN, "response": "x"}, "both code and response; give one"),
     ({"tests": STDIN, "code": None}, "neither code nor response"),
-    ({"tests": STDIN, "code": ["x"]}, "code is a list; it has to be text"),
-    ({"tests": STDIN, "code": 5}, "code is a number; it has to be text"),
-    ({"tests": STDIN, "code": 0.5}, "code is a number; it has to be text"),
-    ({"tests": STDIN, "code": None, "response": False}, "response is true or false; it has to be text"),
+    ({"tests": STDIN, "code": ["x"]}, "code is a list; it must be text"),
+    ({"tests": STDIN, "code": 5}, "code is a number; it must be text"),
+    ({"tests": STDIN, "code": 0.5}, "code is a number; it must be text"),
+    ({"tests": STDIN, "code": None, "response": False}, "response is true or false; it must be text"),
     ({"tests": STDIN, "kind": "call"}, "kind is call, but the tests are of kind stdin; name the function in entry_poi"),
     ({"tests": CALL, "kind": "stdin"}, "kind is stdin, but the tests are of kind call"),
     ({"tests": CALL, "kind": "check"}, "kind is check, but the tests are of kind call"),

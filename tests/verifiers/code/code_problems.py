@@ -1,4 +1,4 @@
-"""Problems with tests, and a judge for them."""
+"""Problems with tests, and zones to run programs in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from acereason.config.schema import SandboxConfig
 from acereason.errors import UserError
 from acereason.problems.problem import CodeTest, CodeTests, Problem
 from acereason.sandbox.isolation import Isolation, find_isolation
-from acereason.verifiers.code.run_tests import Judge
+from acereason.sandbox.zones import Zones
 
 ADD = "print(sum(map(int, input().split())))\n"
 SUMS = [("3 4\n", "7\n"), ("1 1\n", "2\n"), ("5 -5\n", "0\n")]
@@ -41,11 +41,11 @@ def found_isolation(config: SandboxConfig) -> Isolation:
 
 
 @contextmanager
-def judging(**settings: Any) -> Iterator[Judge]:
-    """A judge with some settings."""
+def made_zones(**settings: Any) -> Iterator[Zones]:
+    """Zones with some settings."""
     config = SandboxConfig(**settings)
-    judge = Judge(config, found_isolation(config))
+    zones = Zones(config, found_isolation(config))
     try:
-        yield judge
+        yield zones
     finally:
-        judge.close()
+        zones.close()

@@ -9,7 +9,8 @@ from outside import Outside
 from acereason.config.schema import SandboxConfig
 from acereason.problems.problem import CodeTest, CodeTests, Problem
 from acereason.sandbox.isolation import find_isolation
-from acereason.verifiers.code.run_tests import Judge
+from acereason.sandbox.zones import Zones
+from acereason.verifiers.code.run_tests import run_tests
 
 LIMITS = {"time_limit_seconds": 1.0, "total_time_limit_seconds": 2.0, "memory_mib": 256, "processes": 24}
 SIZES = {"output_mib": 2, "tmp_mib": 2}
@@ -17,10 +18,10 @@ ROOM = "x" * 400_000
 """An argument longer than what a socket holds."""
 
 
-def start(without: list[str]) -> Judge:
-    """A judge that does without some layers."""
+def start(without: list[str]) -> Zones:
+    """Zones that do without some layers."""
     config = SandboxConfig(**LIMITS, **SIZES, without=without)  # type: ignore[arg-type]
-    return Judge(config, find_isolation(config))
+    return Zones(config, find_isolation(config))
 
 
 def problem(case: Hostile) -> Problem:
@@ -35,30 +36,30 @@ def problem(case: Hostile) -> Problem:
     return Problem(case.name, "code", "", tests=CodeTests.pack([test]), entry_point=name, time_limit_seconds=limit)
 
 
-def complaints(case: Hostile, judge: Judge, outside: Outside) -> list[str]:
+def complaints(case: Hostile, zones: Zones, outside: Outside) -> list[str]:
     """What a program achieved that it should not have."""
     source = outside.names + case.code
-    reason = judge.judge(problem(case), source).reason
+    reason = run_tests(zones, problem(case), source).reason
     wrong = [] if reason in case.reasons else [f"{reason}, not {' or '.join(case.reasons)}"]
     if wrong and case.reasons == PASSED:
-        wrong.append(judge.output_of(source, b"3 4\n")[-500:])
-    if alive := judge.zone("program", source).descendants():
+        wrong.append(zones.output_of(source, b"3 4\n")[-500:])
+    if alive := zones.zone("program", source).descendants():
         wrong.append(f"processes {alive} are left")
     return [f"{case.name}: {each}" for each in (*wrong, *outside.changes())]
 
 
-def traces(poison: str, judge: Judge) -> list[str]:
+def traces(poison: str, zones: Zones) -> list[str]:
     """What the next program finds otherwise after one that tried to leave something."""
-    before = judge.output_of(LOOK, b"input")
-    judge.output_of(POISONS[poison])
-    after = judge.output_of(LOOK, b"input")
+    before = zones.output_of(LOOK, b"input")
+    zones.output_of(POISONS[poison])
+    after = zones.output_of(LOOK, b"input")
     assert before.startswith("input"), before
     return [] if after == before else [f"{poison}: {after!r} where it was {before!r}"]
 
 
 if __name__ == "__main__":
-    with closing(start(sys.argv[1:])) as judge, Outside() as outside:
-        wrong = [each for case in CASES if case.name not in SLOW for each in complaints(case, judge, outside)]
-        wrong += [each for poison in POISONS for each in traces(poison, judge)]
+    with closing(start(sys.argv[1:])) as zones, Outside() as outside:
+        wrong = [each for case in CASES if case.name not in SLOW for each in complaints(case, zones, outside)]
+        wrong += [each for poison in POISONS for each in traces(poison, zones)]
         print(*wrong, sep="\n")
-        print("done as", judge.output_of("import os; print(os.getuid())").strip())
+        print("done as", zones.output_of("import os; print(os.getuid())").strip())

@@ -15,7 +15,7 @@ from acereason.errors import UserError
 from acereason.evaluation.verify.answer_rows import read_rows
 from acereason.sandbox import prelude, probe_programs, program, report, zone
 from acereason.sandbox.isolation import LAYERS
-from acereason.verifiers.code import test_run as trial
+from acereason.verifiers.code import test_run
 from acereason.verifiers.code.compare import same_output, same_value
 from acereason.verifiers.code.extraction import find_program
 from acereason.verifiers.pool.pool import VerifierPool
@@ -109,7 +109,7 @@ def test_every_reason_of_a_program_is_in_the_table() -> None:
     listed = {row[0]: row[2] for row in table(["reason", "when"], START)}
     judged = {reason for reason, says in listed.items() if says.startswith("yes")}
     assert judged == JUDGED_REASONS["code"] | {"timeout", "memory", "no_function"}
-    assert set(trial._STATUS_REASONS.values()) <= set(listed)
+    assert set(test_run._STATUS_REASONS.values()) <= set(listed)
     assert {says for says in listed.values()} == {"yes", "yes, with a failing test", "no"}
 
 

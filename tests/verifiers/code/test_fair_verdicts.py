@@ -8,7 +8,7 @@ from code_problems import found_isolation
 from fairness_cases import CASES, FAIR, LIMITS, WRONG, Case
 
 from acereason.config.schema import SandboxConfig
-from acereason.evaluation.verify.code_rows import code_problem
+from acereason.evaluation.verify.answer_rows import code_problem
 from acereason.problems.problem import Problem
 from acereason.sandbox.isolation import NONE, Isolation
 from acereason.verifiers.pool.pool import VerifierPool

@@ -15,7 +15,7 @@ from outside import Outside
 
 import acereason
 from acereason.errors import UserError
-from acereason.verifiers.code.run_tests import Judge
+from acereason.sandbox.zones import Zones
 
 NOBODY = 65534
 SOURCE = Path(acereason.__file__).parents[1]
@@ -23,13 +23,13 @@ WITHOUT = [[], ["user_namespace"], ["namespaces"]]
 
 
 @pytest.fixture(scope="module", params=WITHOUT, ids=lambda without: f"without_{without[0]}" if without else "all")
-def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
+def zones(request: pytest.FixtureRequest) -> Iterator[Zones]:
     try:
-        judge = hostile_run.start(request.param)
+        zones = hostile_run.start(request.param)
     except UserError as error:
         pytest.skip(str(error))
-    with closing(judge):
-        yield judge
+    with closing(zones):
+        yield zones
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +39,15 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_hostile_program_achieves_nothing(case: Hostile, judge: Judge, outside: Outside) -> None:
-    if case.name in SLOW and judge.config.without:
+def test_a_hostile_program_achieves_nothing(case: Hostile, zones: Zones, outside: Outside) -> None:
+    if case.name in SLOW and zones.config.without:
         pytest.skip("once is enough")
-    assert hostile_run.complaints(case, judge, outside) == []
+    assert hostile_run.complaints(case, zones, outside) == []
 
 
 @pytest.mark.parametrize("poison", POISONS)
-def test_the_next_program_finds_no_trace_of_the_last_one(poison: str, judge: Judge) -> None:
-    assert hostile_run.traces(poison, judge) == []
+def test_the_next_program_finds_no_trace_of_the_last_one(poison: str, zones: Zones) -> None:
+    assert hostile_run.traces(poison, zones) == []
 
 
 def interpreter() -> str | None:

@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from code_problems import ADD, SUMS, call_problem, check_problem, judging, stdin_problem
+from code_problems import ADD, SUMS, call_problem, check_problem, made_zones, stdin_problem
 
 from acereason.problems.formats.leetcode_nodes import node_sources
 from acereason.problems.problem import Problem
 from acereason.sandbox.running import ZoneLost
-from acereason.verifiers.code.run_tests import Judge, Outcome
+from acereason.sandbox.zones import Zones
+from acereason.verifiers.code.run_tests import run_tests
+from acereason.verifiers.code.test_run import Outcome
 
 LIMIT = 0.7
 NOT_PLAIN = ["lambda: 1", "object()", "print", "int", "(i for i in [3])", "__import__('sys')", "type('T', (), {})()"]
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
+def zones() -> Iterator[Zones]:
     settings = {"memory_mib": 256, "output_mib": 1, "total_time_limit_seconds": 20.0, "stop_at_first_failure": True}
-    with judging(**settings) as shared:
+    with made_zones(**settings) as shared:
         yield shared
 
 
@@ -62,20 +64,20 @@ def judge() -> Iterator[Judge]:
         ("while True: print(7)\n", "output_limit", 0),
     ],
 )
-def test_reasons_of_programs_that_print(judge: Judge, program: str, reason: str, failing: int | None) -> None:
+def test_reasons_of_programs_that_print(zones: Zones, program: str, reason: str, failing: int | None) -> None:
     problem = stdin_problem(*SUMS, time_limit_seconds=LIMIT if reason == "timeout" else 20.0)
-    assert judge.judge(problem, program) == Outcome(reason, failing)
+    assert run_tests(zones, problem, program) == Outcome(reason, failing)
 
 
 @pytest.mark.parametrize(
     "end", ["exit(3)", "import sys; sys.exit('no')", "import os, sys; sys.stdout.flush(); os._exit(9)"]
 )
-def test_exit_statuses_prove_nothing(judge: Judge, end: str) -> None:
-    assert judge.judge(stdin_problem(*SUMS), ADD + end) == Outcome("passed")
-    assert judge.judge(stdin_problem(*SUMS), end) == Outcome("wrong_answer", 0)
+def test_exit_statuses_prove_nothing(zones: Zones, end: str) -> None:
+    assert run_tests(zones, stdin_problem(*SUMS), ADD + end) == Outcome("passed")
+    assert run_tests(zones, stdin_problem(*SUMS), end) == Outcome("wrong_answer", 0)
 
 
-def test_each_run_begins_anew(judge: Judge) -> None:
+def test_each_run_begins_anew(zones: Zones) -> None:
     program = """
 import builtins, os, random, sys
 print(len(os.listdir(".")), hasattr(builtins, "seen"), "x" in globals(), random.random(), sys.getrecursionlimit())
@@ -87,19 +89,21 @@ sys.stdin = sys.stdout = None
 """
     line = "0 False False 0.8444218515250481 50000\nTrue ['program.py'] __main__ "
     tests = [(f"{number}\n", f"{line}{number}\n") for number in range(6)]
-    assert judge.judge(stdin_problem(*tests), program) == Outcome("passed")
+    assert run_tests(zones, stdin_problem(*tests), program) == Outcome("passed")
 
 
-def test_input_and_output_are_text_of_any_kind(judge: Judge) -> None:
+def test_input_and_output_are_text_of_any_kind(zones: Zones) -> None:
     echo = "import sys\nsys.stdout.write(sys.stdin.read())\n"
     texts = ["", "\n", "a\r\nb", "é😀\0\x7f", "0" * 500_000, "\uff11 2\u2028"]
-    assert judge.judge(stdin_problem(*((text, text) for text in texts)), echo).reason == "passed"
+    assert run_tests(zones, stdin_problem(*((text, text) for text in texts)), echo).reason == "passed"
     copy = "import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read()[::-1][::-1])\n"
-    assert judge.judge(stdin_problem(*((text, text) for text in texts)), copy).reason == "passed"
-    assert judge.judge(stdin_problem(("", "\ufffd")), "import os\nos.write(1, b'\\xff')\n").reason == "wrong_answer"
+    assert run_tests(zones, stdin_problem(*((text, text) for text in texts)), copy).reason == "passed"
+    assert (
+        run_tests(zones, stdin_problem(("", "\ufffd")), "import os\nos.write(1, b'\\xff')\n").reason == "wrong_answer"
+    )
 
 
-def test_output_is_what_stands_on_descriptor_1_at_the_end(judge: Judge) -> None:
+def test_output_is_what_stands_on_descriptor_1_at_the_end(zones: Zones) -> None:
     for program in (
         "import os\nos.write(1, b'8')\nos.lseek(1, 0, 0)\nos.write(1, b'7')\n",
         "import sys\nprint(7, end='')\nprint(8, file=sys.stderr)\n",
@@ -108,15 +112,15 @@ def test_output_is_what_stands_on_descriptor_1_at_the_end(judge: Judge) -> None:
         "import sys\nsys.__stdout__.write('7')\n",
         "import atexit\natexit.register(print, 7)\n",
     ):
-        if "fork" in program and judge.output_of("import os\nos.fork() or print('can')\n") != "can\n":
+        if "fork" in program and zones.output_of("import os\nos.fork() or print('can')\n") != "can\n":
             continue
-        assert judge.judge(stdin_problem(("", "7"), ("", "7")), program) == Outcome("passed"), program
+        assert run_tests(zones, stdin_problem(("", "7"), ("", "7")), program) == Outcome("passed"), program
 
 
-def test_the_prelude_stands_before_the_program(judge: Judge) -> None:
+def test_the_prelude_stands_before_the_program(zones: Zones) -> None:
     problem = stdin_problem(("", "6"), prelude="def six():\n    return 6\n")
-    assert judge.judge(problem, "print(six())\n").reason == "passed"
-    assert judge.judge(stdin_problem(("", "6")), "print(six())\n").reason == "runtime_error"
+    assert run_tests(zones, problem, "print(six())\n").reason == "passed"
+    assert run_tests(zones, stdin_problem(("", "6")), "print(six())\n").reason == "runtime_error"
 
 
 # Reasons of functions
@@ -160,42 +164,42 @@ def test_the_prelude_stands_before_the_program(judge: Judge) -> None:
         ("def add(a, b): return '7' * (2 << 20)", "output_limit", 0),
     ],
 )
-def test_reasons_of_functions(judge: Judge, program: str, reason: str, failing: int | None) -> None:
+def test_reasons_of_functions(zones: Zones, program: str, reason: str, failing: int | None) -> None:
     tests = [([3, 4], 7), ([1, 1], 2), ([5, -5], 0)]
     problem = call_problem("add", *tests, time_limit_seconds=LIMIT if reason == "timeout" else 20.0)
-    assert judge.judge(problem, program) == Outcome(reason, failing)
+    assert run_tests(zones, problem, program) == Outcome(reason, failing)
 
 
 @pytest.mark.parametrize("value", NOT_PLAIN)
-def test_what_is_no_plain_data_equals_nothing(judge: Judge, value: str) -> None:
+def test_what_is_no_plain_data_equals_nothing(zones: Zones, value: str) -> None:
     for expected in (1, None, [], [3], "Opaque", {}, True):
         problem = call_problem("give", ([], expected))
-        assert judge.judge(problem, f"def give(): return {value}").reason == "wrong_answer"
+        assert run_tests(zones, problem, f"def give(): return {value}").reason == "wrong_answer"
 
 
-def test_a_program_that_hangs_up_is_not_waited_for(judge: Judge) -> None:
+def test_a_program_that_hangs_up_is_not_waited_for(zones: Zones) -> None:
     problem = call_problem("add", ([3, 4], 7), time_limit_seconds=60.0)
     program = "import os, time\ndef add(a, b):\n    os.closerange(3, 4096)\n    time.sleep(600)\n"
-    assert judge.judge(problem, program) == Outcome("runtime_error", 0)
+    assert run_tests(zones, problem, program) == Outcome("runtime_error", 0)
     at_once = "import os, time\nos.closerange(3, 4096)\ntime.sleep(600)\n"
-    assert judge.judge(problem, at_once) == Outcome("runtime_error", 0)
+    assert run_tests(zones, problem, at_once) == Outcome("runtime_error", 0)
 
 
-def test_state_that_earlier_calls_left_harms_no_program(judge: Judge) -> None:
+def test_state_that_earlier_calls_left_harms_no_program(zones: Zones) -> None:
     counting = "calls = 0\ndef count(n):\n    global calls\n    calls += n\n    return calls\n"
     tests = [([n], n) for n in (2, 3, 4, 5, 6)]
-    assert judge.judge(call_problem("count", *tests), counting) == Outcome("passed")
+    assert run_tests(zones, call_problem("count", *tests), counting) == Outcome("passed")
     wrong = "calls = 0\ndef count(n):\n    global calls\n    calls += n\n    return calls if n < 5 else 0\n"
-    assert judge.judge(call_problem("count", *tests), wrong) == Outcome("wrong_answer", 3)
+    assert run_tests(zones, call_problem("count", *tests), wrong) == Outcome("wrong_answer", 3)
     raising = "seen = []\ndef count(n):\n    assert not seen\n    seen.append(n)\n    return n\n"
-    assert judge.judge(call_problem("count", *tests), raising) == Outcome("passed")
+    assert run_tests(zones, call_problem("count", *tests), raising) == Outcome("passed")
     ending = (
         "import os\ncalls = []\ndef count(n):\n    calls.append(n)\n    len(calls) < 2 or os._exit(0)\n    return n\n"
     )
-    assert judge.judge(call_problem("count", *tests), ending) == Outcome("passed")
+    assert run_tests(zones, call_problem("count", *tests), ending) == Outcome("passed")
 
 
-def test_state_that_earlier_runs_left_harms_no_program(judge: Judge) -> None:
+def test_state_that_earlier_runs_left_harms_no_program(zones: Zones) -> None:
     tests = [(f"{n}\n", f"{n}\n") for n in range(5)]
     for change in (
         "open('mark', 'x')",
@@ -206,7 +210,7 @@ def test_state_that_earlier_runs_left_harms_no_program(judge: Judge) -> None:
         "import gc\nassert gc.isenabled()\ngc.disable()",
         "import os\nos.chdir(os.path.dirname(os.__file__)) if os.listdir('.') == [] else 1 // 0",
     ):
-        assert judge.judge(stdin_problem(*tests), f"{change}\nprint(input())\n") == Outcome("passed"), change
+        assert run_tests(zones, stdin_problem(*tests), f"{change}\nprint(input())\n") == Outcome("passed"), change
 
 
 # Test source
@@ -231,9 +235,9 @@ CHECK = "def check(f):\n    assert f(3, 4) == 7\n    assert f(1, 1) == 2\n    as
         ("def add(a, b): return 'x' * (20 << 20)", "output_limit", 0),
     ],
 )
-def test_reasons_by_test_source(judge: Judge, program: str, reason: str, failing: int | None) -> None:
+def test_reasons_by_test_source(zones: Zones, program: str, reason: str, failing: int | None) -> None:
     problem = check_problem("add", CHECK, time_limit_seconds=LIMIT if reason == "timeout" else 20.0)
-    assert judge.judge(problem, program) == Outcome(reason, failing)
+    assert run_tests(zones, problem, program) == Outcome(reason, failing)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +256,12 @@ def test_reasons_by_test_source(judge: Judge, program: str, reason: str, failing
     ],
 )
 def test_a_source_that_tests_nothing_is_no_reward(source: str, reason: str) -> None:
-    with judging(time_limit_seconds=0.5, total_time_limit_seconds=1.0) as judge:
-        found = judge.judge(check_problem("add", source), "def add(a, b): return a + b")
-        assert (found.reason, found.failing) == (reason, None)
+    with made_zones(time_limit_seconds=0.5, total_time_limit_seconds=1.0) as zones:
+        found = run_tests(zones, check_problem("add", source), "def add(a, b): return a + b")
+        assert (found.reason, found.failing_test) == (reason, None)
 
 
-def test_a_source_may_do_what_tests_do(judge: Judge) -> None:
+def test_a_source_may_do_what_tests_do(zones: Zones) -> None:
     source = """
 import math, random
 from collections import Counter
@@ -282,13 +286,13 @@ def average(xs, strict=False):
     if strict is None: raise Unknown("of its own")
     return sum(xs) / len(xs)
 """
-    assert judge.judge(check_problem("average", source), program).reason == "passed"
+    assert run_tests(zones, check_problem("average", source), program).reason == "passed"
     for wrong in (
         program.replace("/ len", "// len"),
         program.replace("len(xs)", "max(1, len(xs))"),
         "def average(xs): pass",
     ):
-        assert judge.judge(check_problem("average", source), wrong).reason in ("wrong_answer", "runtime_error")
+        assert run_tests(zones, check_problem("average", source), wrong).reason in ("wrong_answer", "runtime_error")
 
 
 @pytest.mark.parametrize(
@@ -313,22 +317,22 @@ def average(xs, strict=False):
         ("xs = [3, 1]\nassert f(xs) == [1, 3] and xs == [3, 1]", "f = sorted"),
     ],
 )
-def test_values_and_methods_that_sources_use(judge: Judge, source: str, program: str) -> None:
+def test_values_and_methods_that_sources_use(zones: Zones, source: str, program: str) -> None:
     name = "Twice().of" if "Twice" in source else "f"
-    assert judge.judge(check_problem(name, source), program) == Outcome("passed")
+    assert run_tests(zones, check_problem(name, source), program) == Outcome("passed")
 
 
-def test_telling_fresh_processes_from_used_ones_gains_nothing(judge: Judge) -> None:
+def test_telling_fresh_processes_from_used_ones_gains_nothing(zones: Zones) -> None:
     program = "import builtins\nprint('no' if hasattr(builtins, 'used') else 'yes')\nbuiltins.used = True\n"
     passed = []
     for answers in itertools.product(["yes", "no"], repeat=4):
-        if judge.judge(stdin_problem(*(("", answer) for answer in answers)), program).reason == "passed":
+        if run_tests(zones, stdin_problem(*(("", answer) for answer in answers)), program).reason == "passed":
             passed.append(answers)
     # in one process, and each in a process of its own
     assert passed == [("yes",) * 4, ("yes", "no", "no", "no")]
 
 
-def test_nodes_of_lists_and_trees_travel(judge: Judge) -> None:
+def test_nodes_of_lists_and_trees_travel(zones: Zones) -> None:
     source = """
 def chain(xs):
     head = None
@@ -358,67 +362,69 @@ def turned(head):
 """
     prelude = "".join(node_sources("list_node(tree_node(", ""))
     problem = check_problem("turned", source, prelude=prelude)
-    assert judge.judge(problem, program).reason == "passed"
+    assert run_tests(zones, problem, program).reason == "passed"
     wrong = program.replace("return before", "return ListNode(7, before)")
-    assert judge.judge(problem, wrong).reason == "wrong_answer"
+    assert run_tests(zones, problem, wrong).reason == "wrong_answer"
 
 
 # Order, limits, settings
 
 
-def test_tests_run_in_the_order_given_and_the_first_failure_ends_it(judge: Judge) -> None:
+def test_tests_run_in_the_order_given_and_the_first_failure_ends_it(zones: Zones) -> None:
     problem = stdin_problem(*[(f"{n}\n", f"{n}\n") for n in range(6)])
     program = "n = int(input())\nprint(n if n not in (2, 4) else -1)\n"
-    assert judge.judge(problem, program) == Outcome("wrong_answer", 2)
-    assert judge.judge(problem, program, [4]) == Outcome("wrong_answer", 4)
-    assert judge.judge(problem, program, [5, 3, 99, 5, 4]) == Outcome("wrong_answer", 4)
-    assert judge.judge(problem, "print(input())", [5, 3]) == Outcome("passed")
+    assert run_tests(zones, problem, program) == Outcome("wrong_answer", 2)
+    assert run_tests(zones, problem, program, [4]) == Outcome("wrong_answer", 4)
+    assert run_tests(zones, problem, program, [5, 3, 99, 5, 4]) == Outcome("wrong_answer", 4)
+    assert run_tests(zones, problem, "print(input())", [5, 3]) == Outcome("passed")
 
 
 def test_all_tests_run_where_the_settings_say_so() -> None:
-    with judging(stop_at_first_failure=False, total_time_limit_seconds=30.0) as judge:
+    with made_zones(stop_at_first_failure=False, total_time_limit_seconds=30.0) as zones:
         problem = stdin_problem(*[(f"{n}\n", f"{n}\n") for n in range(6)], time_limit_seconds=LIMIT)
         program = "import time\nn = int(input())\n1 // (n - 4)\ntime.sleep(60 * (n == 3))\nprint(n if n != 2 else -1)\n"
-        assert judge.judge(problem, program) == Outcome("wrong_answer", 2)
-        assert judge.judge(problem, program, [4, 3]) == Outcome("wrong_answer", 2)
+        assert run_tests(zones, problem, program) == Outcome("wrong_answer", 2)
+        assert run_tests(zones, problem, program, [4, 3]) == Outcome("wrong_answer", 2)
         calls = call_problem("f", *[([n], n) for n in range(6)], time_limit_seconds=LIMIT)
-        assert judge.judge(calls, "def f(n): return n if n not in (2, 4) else n // 0") == Outcome("runtime_error", 2)
+        assert run_tests(zones, calls, "def f(n): return n if n not in (2, 4) else n // 0") == Outcome(
+            "runtime_error", 2
+        )
 
 
 def test_a_problem_has_a_limit_of_its_own() -> None:
-    with judging(time_limit_seconds=0.3, total_time_limit_seconds=0.3) as judge:
+    with made_zones(time_limit_seconds=0.3, total_time_limit_seconds=0.3) as zones:
         program = "import time\ntime.sleep(0.8)\nprint(7)\n"
-        assert judge.judge(stdin_problem(("", "7")), program).reason == "timeout"
-        assert judge.judge(stdin_problem(("", "7"), time_limit_seconds=30.0), program).reason == "passed"
+        assert run_tests(zones, stdin_problem(("", "7")), program).reason == "timeout"
+        assert run_tests(zones, stdin_problem(("", "7"), time_limit_seconds=30.0), program).reason == "passed"
 
 
 def test_the_total_time_is_bounded_too() -> None:
-    with judging(time_limit_seconds=2.0, total_time_limit_seconds=2.0) as judge:
+    with made_zones(time_limit_seconds=2.0, total_time_limit_seconds=2.0) as zones:
         for problem, program in (
             (stdin_problem(*[("\n", "7")] * 20), "import time\ntime.sleep(0.7)\nprint(7)\n"),
             (call_problem("f", *[([], 7)] * 20), "import time\ndef f():\n    time.sleep(0.7)\n    return 7\n"),
             (check_problem("f", "for _ in range(20): f()"), "import time\ndef f(): time.sleep(0.7)\n"),
         ):
-            found = judge.judge(problem, program)
+            found = run_tests(zones, problem, program)
             assert found.reason == "timeout"
-            assert found.failing is not None
-            assert found.failing <= 2
+            assert found.failing_test is not None
+            assert found.failing_test <= 2
 
 
-def test_time_goes_by_between_calls_too(judge: Judge) -> None:
+def test_time_goes_by_between_calls_too(zones: Zones) -> None:
     problem = call_problem("f", ([1], 1), ([2], 2), time_limit_seconds=LIMIT)
     program = "import time\ndef f(n):\n    return n\nclass Solution:\n    def f(self, n): return n\n"
     late = program + "    def __del__(self): time.sleep(60)\n"
-    assert judge.judge(problem, program).reason == "passed"
-    assert judge.judge(problem, late).reason == "timeout"
+    assert run_tests(zones, problem, program).reason == "passed"
+    assert run_tests(zones, problem, late).reason == "timeout"
 
 
-def test_a_problem_without_tests_is_no_reward(judge: Judge) -> None:
-    assert judge.judge(Problem("p", "code", ""), ADD) == Outcome("no_tests", None)
-    assert judge.judge(Problem("p", "code", "", entry_point="f"), ADD) == Outcome("no_tests", None)
+def test_a_problem_without_tests_is_no_reward(zones: Zones) -> None:
+    assert run_tests(zones, Problem("p", "code", ""), ADD) == Outcome("no_tests", None)
+    assert run_tests(zones, Problem("p", "code", "", entry_point="f"), ADD) == Outcome("no_tests", None)
 
 
-def test_any_expected_value_is_judged_without_an_exception(judge: Judge) -> None:
+def test_any_expected_value_is_judged_without_an_exception(zones: Zones) -> None:
     deep: Any = []
     for _ in range(500):
         deep = [deep]
@@ -429,12 +435,12 @@ def test_any_expected_value_is_judged_without_an_exception(judge: Judge) -> None
         (["\ud800"], "\ud800"),
         ([{"a": None}], {"a": None}),
     ):
-        found = judge.judge(call_problem("f", (arguments, expected)), "def f(x): return x")
+        found = run_tests(zones, call_problem("f", (arguments, expected)), "def f(x): return x")
         assert found.reason == ("passed" if arguments == [expected] else found.reason)
 
 
 @pytest.mark.parametrize("kind", ["stdin", "call", "check"])
-def test_one_judgement_leaves_the_next_alone(judge: Judge, kind: str) -> None:
+def test_one_judgement_leaves_the_next_alone(zones: Zones, kind: str) -> None:
     problem = {
         "stdin": stdin_problem(*SUMS, time_limit_seconds=LIMIT),
         "call": call_problem("add", ([3, 4], 7), ([1, 1], 2), time_limit_seconds=LIMIT),
@@ -448,36 +454,37 @@ def test_one_judgement_leaves_the_next_alone(judge: Judge, kind: str) -> None:
         "import os\nos.kill(os.getpid(), 19)",
         "(",
     ):
-        assert judge.judge(problem, wrong).reason != "passed"
-        assert judge.judge(problem, right).reason == "passed"
+        assert run_tests(zones, problem, wrong).reason != "passed"
+        assert run_tests(zones, problem, right).reason == "passed"
 
 
 def test_numpy_is_there() -> None:
     pytest.importorskip("numpy")
-    with judging() as judge:
+    with made_zones() as zones:
         program = (
             "import numpy as np\nxs = np.array(input().split(), int)\nprint(xs.sum(), np.linalg.norm([3.0, 4.0]))\n"
         )
-        assert judge.judge(stdin_problem(("3 4\n", "7 5.0\n"), ("1 1\n", "2 5.0\n")), program).reason == "passed"
+        assert run_tests(zones, stdin_problem(("3 4\n", "7 5.0\n"), ("1 1\n", "2 5.0\n")), program).reason == "passed"
         program = "import numpy as np\ndef add(a, b): return np.int64(a) + np.array([b])\n"
-        assert judge.judge(call_problem("add", ([3, 4], [7])), program).reason == "passed"
+        assert run_tests(zones, call_problem("add", ([3, 4], [7])), program).reason == "passed"
         source = "import numpy as np\nassert np.allclose(add([1.0], [2.0]), np.array([3.0]))\n"
         program = "import numpy\ndef add(a, b): return numpy.add(a, b)\n"
-        assert judge.judge(check_problem("add", source), program).reason == "passed"
+        assert run_tests(zones, check_problem("add", source), program).reason == "passed"
         program = (
             "import importlib\nprint(importlib.import_module('num' + 'py').zeros(2).sum())\n"  # not imported ahead
         )
-        assert judge.judge(stdin_problem(("", "0.0")), program).reason == "passed"
+        assert run_tests(zones, stdin_problem(("", "0.0")), program).reason == "passed"
 
 
 def test_a_package_that_is_not_installed_is_the_programs_to_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "numpy" else find(name, *rest))
-    with judging(packages=["numpy"]) as judge:
+    with made_zones(packages=["numpy"]) as zones:
         assert (
-            judge.judge(stdin_problem(("", "7")), "try: import numpy\nexcept ImportError: print(7)").reason == "passed"
+            run_tests(zones, stdin_problem(("", "7")), "try: import numpy\nexcept ImportError: print(7)").reason
+            == "passed"
         )
-        assert judge.judge(stdin_problem(("", "7")), "import numpy\nprint(7)").reason == "runtime_error"
+        assert run_tests(zones, stdin_problem(("", "7")), "import numpy\nprint(7)").reason == "runtime_error"
 
 
 IMPORTS = """
@@ -493,13 +500,13 @@ for name in sorted(sys.stdlib_module_names):
 
 def test_the_whole_standard_library_is_there() -> None:
     plain = subprocess.run([sys.executable, "-S", "-c", IMPORTS], capture_output=True, text=True, check=True).stdout
-    with judging(time_limit_seconds=60.0) as judge:
-        assert judge.output_of(IMPORTS) == plain
+    with made_zones(time_limit_seconds=60.0) as zones:
+        assert zones.output_of(IMPORTS) == plain
 
 
 def test_packages_are_there_by_the_settings_alone() -> None:
-    with judging(packages=[]) as judge:
-        assert judge.judge(stdin_problem(("", "")), "import numpy\n").reason == "runtime_error"
+    with made_zones(packages=[]) as zones:
+        assert run_tests(zones, stdin_problem(("", "")), "import numpy\n").reason == "runtime_error"
 
 
 # What programs do not get to see
@@ -544,38 +551,38 @@ def search():
 """
 
 
-def test_expected_outputs_never_are_where_programs_run(judge: Judge) -> None:
+def test_expected_outputs_never_are_where_programs_run(zones: Zones) -> None:
     sees = SEARCH + "print(search())\n"
     control = f"kept = '{MARKER}'\nopen('file', 'w').write(kept)\n{sees}"
-    places = judge.output_of(control)
+    places = zones.output_of(control)
     assert "frames" in places  # the search finds what is there
     assert "'file'" in places
     problem = stdin_problem(("", MARKER), ("", MARKER), ("", "[]"))
-    assert judge.judge(problem, sees, order=[2]) == Outcome("wrong_answer", 0)
+    assert run_tests(zones, problem, sees, order=[2]) == Outcome("wrong_answer", 0)
     calls = call_problem("search", ([], MARKER), ([], [MARKER]), ([], []))
-    assert judge.judge(calls, SEARCH, order=[2]) == Outcome("wrong_answer", 0)
+    assert run_tests(zones, calls, SEARCH, order=[2]) == Outcome("wrong_answer", 0)
     source = f"secret = '{MARKER}'\nassert search() == [], secret\nassert search() == [secret]\n"
-    assert judge.judge(check_problem("search", source), SEARCH) == Outcome("wrong_answer", 1)
+    assert run_tests(zones, check_problem("search", source), SEARCH) == Outcome("wrong_answer", 1)
 
 
-def test_examiner_and_program_are_in_zones_of_their_own(judge: Judge) -> None:
+def test_examiner_and_program_are_in_zones_of_their_own(zones: Zones) -> None:
     source = "import os\nspaces = [os.readlink(f'/proc/self/ns/{name}') for name in ('pid', 'mnt', 'net', 'ipc')]\n"
     program = source + "def mine(): return [spaces, os.getpid()]\n"
     check = source + "theirs, number = mine()\nassert not set(theirs) & set(spaces)\n"
-    if judge.output_of("import os\nprint(os.readlink('/proc/self/ns/pid'))\n") == "":
+    if zones.output_of("import os\nprint(os.readlink('/proc/self/ns/pid'))\n") == "":
         pytest.skip("without namespaces")
-    assert judge.judge(check_problem("mine", check), program).reason == "passed"
-    examiner, running = judge.zone("examiner", check), judge.zone("program", program)
+    assert run_tests(zones, check_problem("mine", check), program).reason == "passed"
+    examiner, running = zones.zone("examiner", check), zones.zone("program", program)
     assert examiner is not running
     zygotes = [str(zone._zygote) for zone in (examiner, running)]
     assert len({Path(f"/proc/{process}/ns/pid").readlink() for process in ("self", *zygotes)}) == 3
 
 
-def test_what_a_source_prints_or_leaves_does_not_reach_the_program(judge: Judge) -> None:
+def test_what_a_source_prints_or_leaves_does_not_reach_the_program(zones: Zones) -> None:
     check = "import os\nopen('x', 'w').write('x')\nos.environ['X'] = 'x'\nprint('x', flush=True)\n"
     check += "assert look() == [[], '', '']\n"
     program = "import os, sys\ndef look(): return [os.listdir('.'), os.environ.get('X', ''), sys.stdin.read()]\n"
-    assert judge.judge(check_problem("look", check), program).reason == "passed"
+    assert run_tests(zones, check_problem("look", check), program).reason == "passed"
 
 
 # A zone that is lost
@@ -589,49 +596,49 @@ def test_a_lost_zone_costs_no_verdict(kind: str) -> None:
         "check": check_problem("add", CHECK + "assert add(9, 9) == 0\n"),
     }[kind]
     right = ADD if kind == "stdin" else "def add(a, b): return a + b\n"
-    with judging() as judge:
-        expected = judge.judge(problem, right)
+    with made_zones() as zones:
+        expected = run_tests(zones, problem, right)
         assert expected.reason == "wrong_answer"
         for role in ("program", "examiner") if kind == "check" else ("program",):
-            zone = judge.zone(role, "")
+            zone = zones.zone(role, "")
             os.kill(zone._zygote, signal.SIGKILL)
-            assert judge.judge(problem, right) == expected
-            assert judge.zone(role, "") is not zone
+            assert run_tests(zones, problem, right) == expected
+            assert zones.zone(role, "") is not zone
 
 
 def test_a_zone_lost_in_the_middle_costs_no_verdict() -> None:
-    with judging() as judge:
+    with made_zones() as zones:
         problem = stdin_problem(("1\n", "1\n"), ("2\n", "2\n"), time_limit_seconds=60.0)
         program = "import time\ntime.sleep(1.0)\nprint(input())\n"
 
         def kill() -> None:
             time.sleep(1.4)
-            os.kill(judge.zone("program", "")._zygote, signal.SIGKILL)
+            os.kill(zones.zone("program", "")._zygote, signal.SIGKILL)
 
         killer = threading.Thread(target=kill)
         killer.start()
-        assert judge.judge(problem, program) == Outcome("passed")
+        assert run_tests(zones, problem, program) == Outcome("passed")
         killer.join()
 
 
 def test_a_zone_that_is_always_lost_is_given_up() -> None:
-    with judging() as judge:
+    with made_zones() as zones:
         done = threading.Event()
 
         def kill() -> None:
             while not done.is_set():
                 time.sleep(0.05)
-                for zone in list(judge._zones.values()):
+                for zone in list(zones._zones.values()):
                     if zone.descendants():
                         os.kill(zone._zygote, signal.SIGKILL)
 
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            found = judge.judge(stdin_problem(("", "7")), "import time\ntime.sleep(5)\nprint(7)\n").reason
+            found = run_tests(zones, stdin_problem(("", "7")), "import time\ntime.sleep(5)\nprint(7)\n").reason
         except ZoneLost:
             found = "crashed"
         done.set()
         killer.join()
         assert found == "crashed"
-        assert judge.judge(stdin_problem(("", "7")), "print(7)").reason == "passed"
+        assert run_tests(zones, stdin_problem(("", "7")), "print(7)").reason == "passed"

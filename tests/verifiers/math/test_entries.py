@@ -1,7 +1,11 @@
+from fractions import Fraction
+
 import pytest
 
 from acereason.verifiers.math.compare import read
-from acereason.verifiers.math.entries import Entry, entries, named, records_of
+from acereason.verifiers.math.entries import MAX_SIGNS, Entry, entries, named_entry, records_of, sign_choices
+from acereason.verifiers.math.exact import exact
+from acereason.verifiers.math.reading.expressions import children
 
 
 def listed(text: str) -> list[tuple[str | None, str]]:
@@ -58,11 +62,11 @@ def test_entries_with_names(text: str, found: list[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize("text", ["7=11a+c", "x+y=1", "x<5", "a=b=3", "5", "2x=10"])
 def test_what_has_no_name(text: str) -> None:
-    assert named(read(text).node) is None
+    assert named_entry(read(text).node) is None
 
 
 def test_of_two_names_the_first_is_the_name() -> None:
-    assert named(read("x=y").node) == Entry("x", read("y").node)
+    assert named_entry(read("x=y").node) == Entry("x", read("y").node)
 
 
 def values_of(text: str) -> list[dict[str, str]]:
@@ -85,3 +89,36 @@ def values_of(text: str) -> list[dict[str, str]]:
 )
 def test_entries_of_several_names_are_records(text: str, records: list[dict[str, str]]) -> None:
     assert values_of(text) == records
+
+
+def sign_values(text: str) -> list[Fraction | None]:
+    return [exact(node, {}) for node in sign_choices(read(text).node)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5", [5]),
+        (r"\pm3", [3, -3]),
+        (r"\mp3", [-3, 3]),
+        (r"1\pm2", [3, -1]),
+        (r"2(1\pm3)+1", [9, -3]),
+        (r"\frac{1\pm3}{2}", [2, -1]),
+        (r"\pm1\pm2", [3, 1, -1, -3]),
+        (r"\pm1\mp2", [-1, 1]),
+        (r"(1\pm2)(3\mp1)", [6, -4]),
+    ],
+)
+def test_every_value_that_the_signs_can_give(text: str, expected: list[int]) -> None:
+    assert sorted(sign_values(text)) == sorted(expected)
+
+
+def test_signs_in_brackets_vary_with_the_others() -> None:
+    points = sign_choices(read(r"(\pm1,\mp2)").node)
+    assert [[exact(part, {}) for part in children(point)] for point in points] == [[1, -2], [-1, 2]]
+
+
+def test_an_expression_of_more_signs_is_its_only_value() -> None:
+    assert len(sign_choices(read(r"\pm1" * MAX_SIGNS).node)) == 2**MAX_SIGNS
+    many = read(r"\pm1" * (MAX_SIGNS + 1)).node
+    assert sign_choices(many) == [many]

@@ -1,6 +1,6 @@
 import pytest
 
-from acereason.verifiers.math.extraction import after_thinking, extract_boxed
+from acereason.verifiers.math.extraction import extract_boxed
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,6 @@ def test_last_box(text: str, answer: str) -> None:
 )
 def test_no_box(text: str, reason: str) -> None:
     assert extract_boxed(text) == ("", reason)
-
-
-@pytest.mark.parametrize(
-    ("response", "rest"),
-    [("a</think>b", "b"), ("a</think>b</think>c", "c"), ("a</think>", ""), ("a", None), ("a</THINK>b", None)],
-)
-def test_only_what_follows_the_last_think_end_is_read(response: str, rest: str | None) -> None:
-    assert after_thinking(response) == rest
 
 
 def test_a_line_break_before_a_word_is_no_box() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from acereason.verifiers.math.compare import read
-from acereason.verifiers.math.reduction import bare
+from acereason.verifiers.math.reduction import reduced
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from acereason.verifiers.math.reduction import bare
     ],
 )
 def test_what_says_nothing_goes(text: str, rest: str) -> None:
-    assert bare(read(text).node) == bare(read(rest).node) == read(rest).node
+    assert reduced(read(text).node) == reduced(read(rest).node) == read(rest).node
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_what_says_nothing_goes(text: str, rest: str) -> None:
 )
 def test_what_says_something_stays(text: str) -> None:
     node = read(text).node
-    assert bare(node) == node
+    assert reduced(node) == node

@@ -1,11 +1,11 @@
 import pytest
 
 from acereason.verifiers.math.compare import read
-from acereason.verifiers.math.structures import MAX_ENTRIES, same
+from acereason.verifiers.math.structures import MAX_ENTRIES, same_answer
 
 
 def verdict(gold: str, answer: str) -> bool | None:
-    return same(read(gold).node, read(answer).node)
+    return same_answer(read(gold).node, read(answer).node)
 
 
 def both_ways(gold: str, answer: str) -> tuple[bool | None, bool | None]:

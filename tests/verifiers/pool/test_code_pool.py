@@ -21,7 +21,7 @@ from acereason.sandbox import processes
 from acereason.sandbox.isolation import Sandbox, find_isolation
 from acereason.verifiers.code.verifier import CodeVerifier
 from acereason.verifiers.pool.pool import VerifierPool
-from acereason.verifiers.pool.suites import HELD
+from acereason.verifiers.pool.suites import SUITES_HELD
 from acereason.verifiers.verifier import JUDGED_REASONS
 
 PATIENCE = 200.0
@@ -134,7 +134,7 @@ def test_what_ran_into_a_limit_is_judged_anew(pool: VerifierPool) -> None:
 
 def test_more_problems_than_workers_hold_get_the_right_tests(pool: VerifierPool) -> None:
     draw = random.Random(5)
-    asked = [problem((f"{n}\n", f"{n * n}\n")) for n in range(3 * HELD)]
+    asked = [problem((f"{n}\n", f"{n * n}\n")) for n in range(3 * SUITES_HELD)]
     order = [draw.randrange(len(asked)) for _ in range(600)]
     futures = [
         pool.submit_answer(asked[n], f"print(int(input()) * {n if k % 2 else n + 1})") for k, n in enumerate(order)
@@ -165,7 +165,7 @@ def test_hostile_programs_cost_no_worker(pool: VerifierPool) -> None:
 
 
 def workers() -> list[int]:
-    return sorted(pid for pid, command in descendants(os.getpid()).items() if "rewards.worker" in command)
+    return sorted(pid for pid, command in descendants(os.getpid()).items() if "pool.worker" in command)
 
 
 def zone_parents() -> list[int]:
@@ -189,20 +189,23 @@ def test_whatever_is_killed_every_program_gets_its_verdict(victims: Callable[[],
         right = [f"# {n}\nimport time\ntime.sleep(0.02)\n{SUM}" for n in range(60)]
         wrong = [f"# {n}\nimport time\ntime.sleep(0.02)\nprint(7)" for n in range(60)]
         futures = [pool.submit_answer(asked, program) for pair in zip(right, wrong, strict=True) for program in pair]
-        done = threading.Event()
+        done, killed = threading.Event(), set[int]()
 
         def kill() -> None:
             draw = random.Random(5)
             while not done.wait(0.7):
                 if found := victims():
+                    victim = draw.choice(found)
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(draw.choice(found), signal.SIGKILL)
+                        os.kill(victim, signal.SIGKILL)
+                        killed.add(victim)
 
         killer = threading.Thread(target=kill)
         killer.start()
         verdicts = [future.result(PATIENCE) for future in futures]
         done.set()
         killer.join()
+    assert killed
     assert [(verdict.reward, verdict.reason) for verdict in verdicts] == [(1.0, "passed"), (0.0, "wrong_answer")] * 60
 
 
@@ -242,7 +245,7 @@ def test_a_machine_that_cannot_isolate_programs_judges_none() -> None:
 def make_verifier(**settings: object) -> CodeVerifier:
     config = SandboxConfig(**settings)  # type: ignore[arg-type]
     try:
-        verifier = CodeVerifier(Sandbox(config, find_isolation(config)).text())
+        verifier = CodeVerifier(Sandbox(config, find_isolation(config)).to_json())
     except UserError as error:
         pytest.skip(str(error))
     verifier.warm_up()

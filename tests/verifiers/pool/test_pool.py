@@ -35,7 +35,7 @@ def workers_of(parent: int) -> set[int]:
             status, command = (entry / "stat").read_text(), (entry / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(status.rpartition(")")[2].split()[1]) == parent and re.search(rb"rewards[./]\w*worker", command):
+        if int(status.rpartition(")")[2].split()[1]) == parent and re.search(rb"pool[./]\w*worker", command):
             found.add(int(entry.name))
     return found
 

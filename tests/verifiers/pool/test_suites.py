@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 
 from acereason.problems.problem import CodeTest, CodeTests, Problem
-from acereason.verifiers.pool.suites import HELD, Held, Suites, make_suite, read_suite
+from acereason.verifiers.pool.suites import SUITES_HELD, SuiteCache, WorkerSuites, make_suite, read_suite
 
 
 def problem(number: int = 0, **fields: object) -> Problem:
@@ -56,43 +56,43 @@ def test_the_key_is_that_of_what_judges_and_of_nothing_else() -> None:
 
 
 def test_a_suite_is_made_once_for_a_problem_that_is_asked_about_again() -> None:
-    suites, asked = Suites(), problem()
+    suites, asked = SuiteCache(), problem()
     assert suites.suite(asked) is suites.suite(asked)
     assert suites.suite(problem()) is not suites.suite(asked)
     assert suites.suite(problem()) == suites.suite(asked)
 
 
 def test_problems_that_come_to_where_others_were_in_memory_get_their_own_suites() -> None:
-    suites = Suites()
-    for number in range(3 * HELD):
+    suites = SuiteCache()
+    for number in range(3 * SUITES_HELD):
         asked = problem(number)
         assert suites.suite(asked).key == make_suite(problem(number)).key
         del asked
 
 
 def test_of_more_suites_than_are_held_those_used_last_stay() -> None:
-    held = Held()
-    for number in range(HELD):
+    held = WorkerSuites()
+    for number in range(SUITES_HELD):
         held.add(f"{number}", problem(number))
     assert held.use("0")
     held.add("new", problem())
     assert held.use("0")
     assert not held.use("1")
     assert held.problem("new") == problem()
-    for number in range(2, HELD):
+    for number in range(2, SUITES_HELD):
         assert held.problem(f"{number}") == problem(number)
 
 
 def test_pool_and_worker_agree_on_what_is_held() -> None:
     # The pool notes uses and sends what is missing; the worker reads suites and judges, in the same order.
-    pool, worker, sent = Held(), Held(), 0
+    pool, worker, sent = WorkerSuites(), WorkerSuites(), 0
     draw = random.Random(5)
     for _ in range(5000):
-        number = int(draw.triangular(0, 3 * HELD, 0))
+        number = int(draw.triangular(0, 3 * SUITES_HELD, 0))
         key = f"{number}"
         if not pool.use(key):
             pool.add(key)
             worker.add(key, problem(number))
             sent += 1
         assert worker.problem(key) == problem(number)
-    assert 3 * HELD - 60 < sent < 4000
+    assert 3 * SUITES_HELD - 60 < sent < 4000

@@ -1,4 +1,4 @@
-"""Lines of a file of answers to be judged: read, checked, and written again with their verdict."""
+"""Lines of a file of answers: read, checked, and written again with their verdict."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
-from acereason.evaluation.verify.code_rows import code_problem
-from acereason.problems.formats.code_forms import BrokenForm
+from acereason.problems.formats.code_forms import BrokenForm, code_form
 from acereason.problems.json_values import json_value, without_surrogates
 from acereason.problems.problem import Domain, Problem
 from acereason.verifiers.verifier import Verdict
@@ -18,19 +17,28 @@ from acereason.verifiers.verifier import Verdict
 LONGEST_LINE = 64 * 2**20
 """Bytes; a longer line is broken, since a file that is one line would have to be held whole."""
 BROKEN = "broken_line"
-_KINDS = {list: "a list", dict: "an object", bool: "true or false", int: "a number"}
+TEST_KINDS = {
+    "stdin": {"stdin"},
+    "call": {"call"},
+    "check": {"check"},
+    "assert": {"check"},
+    "functional": {"call", "check"},  # LiveCodeBench means calls, rllm a test source
+}
+"""What each `kind` of a line allows its tests to be; without a `kind`, their form decides."""
+_CODE_FIELDS = ("code", "response")
+_JSON_KINDS = {list: "a list", dict: "an object", bool: "true or false", int: "a number"}
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class _Number(str):
-    """A JSON number as it is written: `0.10` is not 0.1 to a reader of digits, and an int may have a million."""
+    """A JSON number as it is written: digits count, `0.10` is not `0.1`, and an int may have a million of them."""
 
 
 _DECODER = json.JSONDecoder(parse_int=_Number, parse_float=_Number)
 
 
 class BrokenLine(Exception):
-    """Why a line cannot be judged."""
+    """Raised for a line that cannot be judged; says why."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,13 @@ class AnswerRow:
     """One line.
 
     Attributes:
-        line: its number in the file, from 1.
-        size: its bytes.
-        problem: what the text is judged by; of its domain, but empty, when it cannot be judged.
-        members: the members of its JSON object, each as it is written, by name.
-        text: the answer or program, or the response that holds it.
-        is_response: which of the two.
-        error: why it cannot be judged; "" when it can.
+        line: number of the line in the file, from 1.
+        size: bytes of the line.
+        problem: the problem that the text is judged by; empty, but for its domain, when the line cannot be judged.
+        members: members of the line's JSON object, each as it is written, by name.
+        text: the answer or program, or the response that contains it.
+        is_response: whether the text is a response.
+        error: why the line cannot be judged; "" when it can.
     """
 
     line: int
@@ -56,7 +64,7 @@ class AnswerRow:
     error: str = ""
 
     def with_verdict(self, verdict: Verdict) -> bytes:
-        """The line to be written: what was read, then the verdict, which takes the place of members of its names."""
+        """Return the line to write: its own members, then the verdict, which replaces members of the same names."""
         added: dict[str, object] = {
             "reward": verdict.reward,
             "extracted": verdict.extracted,
@@ -73,7 +81,7 @@ class AnswerRow:
 
 
 def read_rows(file: BinaryIO, domain: Domain = "math") -> Iterator[AnswerRow]:
-    """The lines of a file, one at a time; blank ones are left out, broken ones say why."""
+    """Yield the lines of a file one at a time; blank ones are skipped, broken ones carry their error."""
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -109,17 +117,42 @@ def _row(number: int, line: bytes, domain: Domain) -> AnswerRow:
 
 
 def _math(fields: dict[str, Any], empty: Problem) -> tuple[Problem, str, bool]:
-    """What is judged by, what is judged, and whether that is a response."""
+    """Return the problem, the text to judge, and whether that is a response."""
     gold, answer, response = (_text_of(fields, name) for name in ("gold", "pred", "response"))
     if gold is None:
-        raise BrokenLine("no gold")
+        raise BrokenLine("missing: gold")
     return replace(empty, answer=gold), *_one_of("pred", answer, response)
 
 
 def _code(fields: dict[str, Any], empty: Problem) -> tuple[Problem, str, bool]:
-    """As `_math`, of a program."""
+    """Return the same as `_math` for a line of programs."""
     program, response = (_text_of(fields, name) for name in ("code", "response"))
     return code_problem(fields, empty), *_one_of("code", program, response)
+
+
+def code_problem(fields: dict[str, Any], empty: Problem) -> Problem:
+    """Return the problem of a line of programs, with its tests in any form of `problems/formats/code_forms.py`.
+
+    Args:
+        fields: members of the line.
+        empty: a problem that only lacks its tests.
+
+    Raises:
+        BrokenForm: no tests, tests that cannot judge a program, or tests of another kind than `kind` says.
+    """
+    form = code_form({name: value for name, value in fields.items() if name not in _CODE_FIELDS})
+    kind = fields.get("kind")
+    if kind is not None:
+        _check_kind(kind, "check" if form.check else "stdin" if form.entry_point is None else "call")
+    return replace(empty, **vars(form))
+
+
+def _check_kind(kind: Any, found: str) -> None:
+    if not isinstance(kind, str) or kind not in TEST_KINDS:
+        raise BrokenForm(f"kind must be one of {', '.join(TEST_KINDS)}")
+    if found not in TEST_KINDS[kind]:
+        hint = "; name the function in entry_point or fn_name" if kind == "call" and found == "stdin" else ""
+        raise BrokenForm(f"kind is {kind}, but the tests are of kind {found}{hint}")
 
 
 def _one_of(name: str, alone: str | None, response: str | None) -> tuple[str, bool]:
@@ -154,21 +187,21 @@ def _object(text: str, domain: Domain) -> dict[str, Any]:
 
 
 def _text_of(fields: dict[str, Any], name: str) -> str | None:
-    """A field's text, or a number as it is written; None where it is missing or null."""
+    """Return a field's text, or a number as it is written; None where it is missing or null."""
     value = fields.get(name)
     if value is None:
         return None
     if name == "response" and isinstance(value, _Number):
-        raise BrokenLine("response is a number; it has to be text")
+        raise BrokenLine("response is a number; it must be text")
     if not isinstance(value, str):
         is_number = isinstance(value, float) and math.isfinite(value)
-        kind = "a number" if is_number else _KINDS.get(type(value), "not a number")  # NaN, Infinity
-        raise BrokenLine(f"{name} is {kind}; it has to be text")
+        kind = "a number" if is_number else _JSON_KINDS.get(type(value), "not a number")  # NaN, Infinity
+        raise BrokenLine(f"{name} is {kind}; it must be text")
     return str(value)
 
 
 def _members(text: str) -> Iterator[tuple[str, str]]:
-    """The names of a JSON object and its members as they are written, name included."""
+    """Yield the names of a JSON object and its members as they are written, name included."""
     at = _after_space(text, 1)
     while text[at] != "}":
         start = at

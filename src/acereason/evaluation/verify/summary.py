@@ -1,4 +1,4 @@
-"""What came of a file of answers, as a table."""
+"""Counts over the verdicts on a file of answers, as a table."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from acereason.problems.problem import Domain
 from acereason.verifiers.verifier import NOTHING_TO_JUDGE, Verdict
 
 _STEPS = 200
-"""Steps of the table of times, for each factor of e: percentiles are right to a quarter of a percent."""
+"""Steps of the histogram of times in each factor of e: percentiles are right to a quarter of a percent."""
 
 
 class VerifySummary:
     """Counts over verdicts, in memory that does not grow with their number.
 
     Attributes:
-        rows: verdicts.
+        rows: number of verdicts.
         reasons: how often each reason was given.
-        unjudged: how often each was given where no judgement was made, broken lines apart.
+        unjudged: how often each reason was given without a judgement; without broken lines.
         correct: sum of the rewards.
         slowest: seconds of the longest judgement.
     """
@@ -33,7 +33,7 @@ class VerifySummary:
         self._domain = domain
         self.correct = 0.0
         self.slowest = 0.0
-        self._times: Counter[int] = Counter()  # of judgements, by the logarithm of their seconds
+        self._times: Counter[int] = Counter()  # judgements by the logarithm of their seconds
 
     def add(self, verdict: Verdict) -> None:
         """Count one verdict; its time counts where a judgement was made."""
@@ -48,16 +48,16 @@ class VerifySummary:
 
     @property
     def broken(self) -> int:
-        """Lines that could not be read."""
+        """Number of lines that could not be read."""
         return self.reasons[BROKEN]
 
     @property
     def mean_reward(self) -> float:
-        """Over the rows that could be read, those that could not be judged included; 0 without any."""
+        """Mean reward of the rows that could be read, including those that could not be judged; 0 without any."""
         return self.correct / max(1, self.rows - self.broken)
 
     def percentile(self, share: float) -> float:
-        """Seconds that this share of the judgements took no longer than; 0 without any."""
+        """Return the seconds that this share of the judgements took at most; 0 without any."""
         wanted, seen = share * self._times.total(), 0
         for step in sorted(self._times):
             seen += self._times[step]
@@ -66,10 +66,10 @@ class VerifySummary:
         return 0.0
 
     def table(self, shared: int, elapsed: float) -> Table:
-        """All of it, for people.
+        """Return the counts as a table for people.
 
         Args:
-            shared: verdicts that were those of equal judgements.
+            shared: verdicts that came from an equal judgement.
             elapsed: seconds that the whole file took.
         """
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -80,7 +80,7 @@ class VerifySummary:
         return table
 
     def lines(self, shared: int, elapsed: float) -> list[tuple[str, str]]:
-        """The table's names and values."""
+        """Return the names and values of the table."""
         judged = self.reasons - self.unjudged
         del judged[BROKEN]
         nothing = Counter({reason: count for reason, count in judged.items() if reason in NOTHING_TO_JUDGE})

@@ -23,32 +23,32 @@ from acereason.verifiers.verifier import Verdict
 WINDOW_ROWS = 4096
 """Rows read ahead of the one that is written next: a slow judgement must not leave workers idle."""
 WINDOW_BYTES = 32 * 2**20
-"""Their bytes; one row at least is read whatever its length."""
+"""Most bytes of these rows; at least one row is read, however long."""
 
 
-def check_files(source: Path, output: Path) -> None:
-    """Refuse files that cannot work.
+def check_files(input_path: Path, output: Path) -> None:
+    """Check that the input can be read, and the output written without loss.
 
     Raises:
-        UserError: the input cannot be read, or the output not be written without loss.
+        UserError: one of them cannot.
     """
-    if not source.exists():
-        raise UserError(f"input={source}: no such file")
-    if source.is_dir():
-        raise UserError(f"input={source} is a folder; give a file of JSON lines")
+    if not input_path.exists():
+        raise UserError(f"input={input_path}: no such file")
+    if input_path.is_dir():
+        raise UserError(f"input={input_path} is a folder; give a file of JSON lines")
     if not output.parent.is_dir():
         raise UserError(f"output={output}: there is no folder {output.parent}")
     if output.exists() and not output.is_file():
         raise UserError(f"output={output} is not a file that can be replaced")
     for written in (output, partial_path(output)):
-        if written.exists() and written.samefile(source):
-            raise UserError(f"output={output}: it would overwrite input={source}")
+        if written.exists() and written.samefile(input_path):
+            raise UserError(f"output={output}: it would overwrite input={input_path}")
 
 
-def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) -> VerifySummary:
+def verify_file(input_path: Path, output: Path, pool: VerifierPool, domain: Domain) -> VerifySummary:
     """Judge every line of a file and write it again with its verdict, in the same order.
 
-    Memory does not grow with the file. The output has its name only when it is complete.
+    Memory does not grow with the file. The output gets its name only when it is complete.
 
     Raises:
         UserError: a file cannot be read or written.
@@ -58,23 +58,23 @@ def verify_file(source: Path, output: Path, pool: VerifierPool, domain: Domain) 
     try:
         with (
             whole_file(output) as beside,
-            source.open("rb") as lines,
+            input_path.open("rb") as lines,
             beside.open("wb") as written,
-            _progress(source) as advance,
+            _progress(input_path) as advance,
         ):
             for row, verdict in judged(read_rows(lines, domain), pool):
                 if row.error:
-                    print(f"{source}, line {row.line}: {row.error}", file=sys.stderr)
+                    print(f"{input_path}, line {row.line}: {row.error}", file=sys.stderr)
                 written.write(row.with_verdict(verdict))
                 summary.add(verdict)
                 advance(row.size)
     except OSError as error:
-        raise UserError(f"input={source} output={output}: {error.strerror or error}") from error
+        raise UserError(f"input={input_path} output={output}: {error.strerror or error}") from error
     return summary
 
 
 def judged(rows: Iterable[AnswerRow], pool: VerifierPool) -> Iterator[tuple[AnswerRow, Verdict]]:
-    """Rows with their verdicts, in order, with no more than a window of them in memory."""
+    """Yield rows with their verdicts, in order, with at most a window of them in memory."""
     window: deque[tuple[AnswerRow, Future[Verdict]]] = deque()
     held = 0
     for row in rows:
@@ -97,9 +97,9 @@ def _submit(row: AnswerRow, pool: VerifierPool) -> Future[Verdict]:
 
 
 @contextlib.contextmanager
-def _progress(source: Path) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal, if there is one: how much of the file has been judged, by bytes, and how many rows."""
-    total = source.stat().st_size or None  # a pipe does not tell
+def _progress(input_path: Path) -> Iterator[Callable[[int], None]]:
+    """Show a bar on the terminal, if there is one: the share of the file that is judged, by bytes, and the rows."""
+    total = input_path.stat().st_size or None  # a pipe has no size
     columns = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -112,4 +112,4 @@ def _progress(source: Path) -> Iterator[Callable[[int], None]]:
             bar.update(task, advance=size, rows=rows)
 
         yield advance
-        bar.update(task, completed=total)  # blank lines are nobody's rows
+        bar.update(task, completed=total)  # blank lines are no rows

@@ -1,8 +1,8 @@
-"""Whether what a program printed or returned is what was expected: exact, but for the last digits of decimals.
+"""The comparison of a program's output or return value with the expected one: exact, but for last digits of decimals.
 
 A decimal is a number with a fraction or an exponent. Where one is expected, a number within REL_TOLERANCE of the larger
-or ABS_TOLERANCE will do. Whatever a program hands over, both functions end in time that is linear in the two texts or
-in the expected value (n log n for sets of floats), and raise nothing.
+or ABS_TOLERANCE will do. Whatever a program returns, both functions take time linear in the two texts or in the
+expected value (n log n for sets of floats), and raise nothing.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _SEQUENCES = frozenset({list, tuple})
 _SETS = frozenset({set, frozenset})
 _CONTAINERS = _SEQUENCES | _SETS | {dict}
 _DEPTH = 100
-"""Tuples in each other that a member of a set or a key of a dict may be made of; deeper ones equal nothing."""
+"""Most tuples inside each other in a member of a set or a key of a dict; deeper ones equal nothing."""
 _JSON_WORDS = {"true": True, "false": False, "null": None}
 
 
 def same_output(expected: str, printed: str) -> bool:
-    r"""Whether a program printed what it should have.
+    r"""Return whether a program printed what it should have.
 
     White space (ASCII) at the ends of lines and empty lines at the end are ignored, so `\r\n` ends a line too. All else
-    is equal character by character, but where a decimal is expected: ASCII digits with a point before the last of them,
-    an exponent or both, that touch no letter, digit, underscore, sign or further point, as those of `v1.5`, `1.2.3` and
-    `1.5-2` do. There any number in ASCII digits will do that is within tolerance, so `0.50`, `5e-1` and `+.5` for
-    `0.5`. An expected integer is printed as it is; `nan`, `inf` and decimals beyond the largest float are text.
+    is equal character by character, except where a decimal is expected: ASCII digits with a point before the last of
+    them, an exponent or both, that touch no letter, digit, underscore, sign or further point, as those of `v1.5`,
+    `1.2.3` and `1.5-2` do. There any number in ASCII digits within tolerance will do: `0.50`, `5e-1` and `+.5` for
+    `0.5`. An expected integer has to be printed as it is; `nan`, `inf` and decimals beyond the largest float are text.
     """
     expected, printed = expected.rstrip(_SPACES + "\n"), printed.rstrip(_SPACES + "\n")
     if expected == printed:
@@ -59,7 +59,7 @@ def same_output(expected: str, printed: str) -> bool:
 
 
 def _without_line_ends(text: str) -> str:
-    """The text without white space before line ends; what is usual there is taken away without a look at each line."""
+    """Return the text without white space before line ends; the usual kinds are removed without going line by line."""
     for usual in ("\r", " "):
         if usual in text:
             text = text.replace(usual + "\n", "\n")
@@ -69,7 +69,7 @@ def _without_line_ends(text: str) -> str:
 
 
 def _same_line(expected: str, printed: str) -> bool:
-    """Whether two lines differ in decimals alone, and there within tolerance."""
+    """Return whether two lines differ only in decimals, and there within tolerance."""
     start = place = 0
     for decimal in _DECIMAL.finditer(expected):
         between = expected[start : decimal.start()]
@@ -87,7 +87,7 @@ def _same_number(expected: str, printed: str) -> bool:
 
 
 def _close(expected: float, returned: float) -> bool:
-    """Whether a number is within tolerance of a float; nan is of nan, and infinity of itself."""
+    """Return whether a number is within tolerance of a float; nan equals nan, and infinity itself."""
     try:
         close = math.isclose(expected, returned, rel_tol=REL_TOLERANCE, abs_tol=ABS_TOLERANCE)
     except OverflowError:  # an integer beyond the largest float
@@ -96,21 +96,21 @@ def _close(expected: float, returned: float) -> bool:
 
 
 def same_value(expected: Any, returned: Any) -> bool:
-    """Whether a function returned what it should have.
+    """Return whether a function returned what it should have.
 
-    - None, booleans, strings and bytes equal what has their type and their value: True is not 1.
+    - None, booleans, strings and bytes equal a value of the same type: True is not 1.
     - An expected integer equals the same integer or a float of exactly that value; an expected float any integer or
-      float within tolerance, nan equals nan; an expected complex number any number whose two parts are.
+      float within tolerance (nan equals nan); an expected complex number any number whose two parts are.
     - Lists and tuples equal each other, item by item.
-    - A dict equals a dict with as many entries. Its keys are as they are (1.0 is 1 and True is not); a returned key
-      that is no string also stands for the text that JSON makes of it, since expected keys often come from there.
-    - Sets and frozensets equal each other. Floats that are members find partners within tolerance in the order of
-      their values; floats within tuples and keys are exact.
-    - All else equals nothing, not even itself: subclasses of these types, objects with an `==` of their own.
+    - A dict equals a dict with as many entries. Keys are compared exactly (1.0 is 1 and True is not); a returned key
+      that is no string also equals the text that JSON makes of it, since expected keys often come from JSON.
+    - Sets and frozensets equal each other. Floats that are members are paired in the order of their values, within
+      tolerance; floats within tuples and keys are exact.
+    - All else equals nothing, not even itself: subclasses of these types, objects with their own `==`.
 
     Args:
-        expected: a tree (nothing in it holds itself), however deep.
-        returned: anything; no more of it is looked at than the expected value is large.
+        expected: a tree (nothing in it contains itself), however deep.
+        returned: anything; no more of it is read than the expected value is large.
     """
     pending: list[Iterator[tuple[Any, Any]]] = [iter([(expected, returned)])]
     while pending:
@@ -141,7 +141,7 @@ def _same_scalar(expected: Any, returned: Any) -> bool:
 
 
 def _pairs(expected: Any, returned: Any) -> Iterator[tuple[Any, Any]] | None:
-    """What is still to be compared in two containers; None when they differ already."""
+    """Return the pairs still to be compared in two containers; None when they differ already."""
     for kinds, inner in ((_SEQUENCES, _item_pairs), (_SETS, _member_pairs), ({dict}, _entry_pairs)):
         if type(expected) in kinds:
             return inner(expected, returned) if type(returned) in kinds and len(expected) == len(returned) else None
@@ -159,17 +159,17 @@ def _item_pairs(expected: Any, returned: Any) -> Iterator[tuple[Any, Any]] | Non
 
 
 def _common_kind(one: Collection[Any], other: Collection[Any]) -> type | None:
-    """The type that all items of two containers have; None where they have several, or there are none."""
+    """Return the type of all items of two containers; None where they have several, or there are no items."""
     kinds = {*map(type, one), *map(type, other)}
     return kinds.pop() if len(kinds) == 1 else None
 
 
 def _entry_pairs(expected: dict[Any, Any], returned: dict[Any, Any]) -> Iterator[tuple[Any, Any]] | None:
-    """The values under equal keys; no entry is taken twice."""
-    left = {_token(key): (key, value) for key, value in returned.items()}
+    """Return the values under equal keys, no entry twice; None where the keys differ."""
+    left = {_exact_key(key): (key, value) for key, value in returned.items()}
     pairs = []
     for key, value in expected.items():
-        found = left.pop(_token(key), None) or (_pop_named(left, key) if type(key) is str else None)
+        found = left.pop(_exact_key(key), None) or (_pop_named(left, key) if type(key) is str else None)
         if found is None:
             return None
         pairs.append((value, found[1]))
@@ -177,16 +177,16 @@ def _entry_pairs(expected: dict[Any, Any], returned: dict[Any, Any]) -> Iterator
 
 
 def _pop_named(left: dict[Hashable, tuple[Any, Any]], name: str) -> tuple[Any, Any] | None:
-    """The entry whose key is no string but has this name in JSON."""
+    """Remove and return the entry whose key is no string but has this name in JSON."""
     for key in _keys_named(name):
-        token = _token(key)
-        if token in left and type(left[token][0]) is type(key):
-            return left.pop(token)
+        exact_key = _exact_key(key)
+        if exact_key in left and type(left[exact_key][0]) is type(key):
+            return left.pop(exact_key)
     return None
 
 
 def _keys_named(name: str) -> Iterator[Any]:
-    """The key that JSON would write so, if there is one; from the name, since to write a huge key would take long."""
+    """Yield the keys that JSON would write so, read from the name since writing a huge key would take long."""
     if name in _JSON_WORDS:
         yield _JSON_WORDS[name]
     for read in (int, float):
@@ -197,26 +197,26 @@ def _keys_named(name: str) -> Iterator[Any]:
 
 
 def _member_pairs(expected: Collection[Any], returned: Collection[Any]) -> Iterator[tuple[Any, Any]] | None:
-    """The floats of a set, each with what stands in their place; None where the rest differs."""
+    """Return the floats of a set, each with its partner in the other; None where the rest differs."""
     if _common_kind(expected, returned) in _EXACT:
         return iter(()) if expected == returned else None
-    exact = Counter(_token(member) for member in expected if type(member) is not float)
-    given = [(_token(member), member) for member in returned]
-    counts = Counter(token for token, _ in given)
-    others = [member for token, member in given if token not in exact]
-    if any(counts[token] != count for token, count in exact.items()) or not _REALS.issuperset(map(type, others)):
+    exact = Counter(_exact_key(member) for member in expected if type(member) is not float)
+    given = [(_exact_key(member), member) for member in returned]
+    counts = Counter(key for key, _ in given)
+    others = [member for key, member in given if key not in exact]
+    if any(counts[key] != count for key, count in exact.items()) or not _REALS.issuperset(map(type, others)):
         return None
     floats = [member for member in expected if type(member) is float]
     return zip(sorted(floats, key=_rank), sorted(others, key=_rank), strict=True)
 
 
 def _rank(number: float) -> tuple[bool, float]:
-    """Where a number stands among others; nan after all of them."""
+    """Return a key to sort numbers by; nan comes last."""
     return number != number, number
 
 
-def _token(member: Any, depth: int = _DEPTH) -> Hashable:
-    """Equal for members of sets or keys of dicts that are equal without tolerance, and for no others."""
+def _exact_key(member: Any, depth: int = _DEPTH) -> Hashable:
+    """Return a value that is equal for members of sets or keys of dicts that are exactly equal, and for no others."""
     kind = type(member)
     if kind is bool or kind is complex:
         return kind, member
@@ -225,7 +225,7 @@ def _token(member: Any, depth: int = _DEPTH) -> Hashable:
     if kind in _EXACT or kind is float:
         return member
     if kind is tuple and depth:
-        return tuple, *(_token(part, depth - 1) for part in member)
+        return tuple, *(_exact_key(part, depth - 1) for part in member)
     if kind is frozenset and depth:
-        return frozenset, len(member), frozenset(_token(part, depth - 1) for part in member)
+        return frozenset, len(member), frozenset(_exact_key(part, depth - 1) for part in member)
     return object()

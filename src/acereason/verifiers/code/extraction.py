@@ -1,4 +1,4 @@
-"""Where the program of a response is: the last block of Python after `</think>` (§3.1)."""
+"""The program of a response: the last block of Python after `</think>` (§3.1)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import os.path
 import re
 from collections.abc import Iterator
 
-from acereason.verifiers.math.extraction import after_thinking
-from acereason.verifiers.verifier import Extraction
+from acereason.verifiers.verifier import Extraction, after_thinking
 
 _FENCE_LINE = re.compile(
     r"\n(?P<before>[ \t]*+(?:(?:[-*+]|[0-9]{1,9}[.)])[ \t]++)?+)"
@@ -18,23 +17,24 @@ _FENCE_LINE = re.compile(
 _PYTHON = re.compile(r"\{?\s*+\.?py(?:thon)?3?(?![\w+#-])", re.IGNORECASE)
 _TAB = 4
 _DEEPER = 3
-"""Columns by which a closing fence may stand further in than the opening one; what is further in is code."""
+"""Columns by which a closing fence may be indented more than the opening one; one that is indented more is code."""
 
 
 def find_program(response: str) -> Extraction:
-    r"""The last block of Python after the last `</think>`, or why there is none: `no_think_end`, `no_code`.
+    r"""Return the last block of Python after the last `</think>`, or why there is none: `no_think_end`, `no_code`.
 
-    - A fence is three or more backticks or tildes at the beginning of a line, which may be indented or a list's item;
-      no backtick follows backticks in that line.
-    - A block is closed by the next line that begins with at least as many of the same, at most three columns further
-      in. Where a language follows them, that line opens the next block too. Elsewhere in a line they close nothing.
+    - A fence is three or more backticks or tildes at the beginning of a line, which may be indented or a list item; no
+      more backticks follow backticks in that line.
+    - A block is closed by the next line that begins with at least as many of the same, indented by at most three
+      columns more. If a language follows them, that line also opens the next block. Elsewhere in a line they close
+      nothing.
     - A block that is never closed is no block: its program was cut off. Those before it count.
-    - Python is what is tagged `python`, `python3`, `py` or `py3`, in any case, as in `{.python}` or `python title=x`.
-      Of several such blocks the last counts, even an empty one, which is `no_code`.
-    - Where no block is tagged so, the last one without a tag counts. Those in other languages never do.
-    - Line ends become `\n`, and what all lines are indented by is taken off; all else stays as it was written.
+    - A block is Python when its tag is `python`, `python3`, `py` or `py3`, in any case, as in `{.python}` or
+      `python title=x`. Of several such blocks the last counts, even an empty one, which is `no_code`.
+    - If no block has such a tag, the last one without a tag counts. Blocks in other languages never count.
+    - Line ends become `\n`, and the common indentation of all lines is removed; all else stays as it was written.
 
-    Linear in the response, whatever it holds; little more than the fences is looked at.
+    The time is linear in the length of any response; little more than the fences is read.
     """
     text = after_thinking(response)
     if text is None:
@@ -51,7 +51,7 @@ def find_program(response: str) -> Extraction:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, slice]]:
-    """The tag of each block, "" for none, and where its code is; the text begins with the end of a line."""
+    """Yield the tag of each block, "" for none, and where its code is; the text begins with a line end."""
     opening, opening_tag, code, deepest = "", "", 0, 0
     for line in _FENCE_LINE.finditer(text):
         before, fence, tag = line.groups()
@@ -66,7 +66,7 @@ def _blocks(text: str) -> Iterator[tuple[str, slice]]:
 
 
 def _program(code: str) -> str:
-    """The code of a block without what all its lines are indented by; "" when it is blank."""
+    """Return the code of a block without the indentation common to all lines; "" when it is blank."""
     if not code.strip():
         return ""
     code = code.replace("\r\n", "\n").removesuffix("\n")

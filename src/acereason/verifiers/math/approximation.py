@@ -1,7 +1,7 @@
-r"""The value of an expression to as many digits as asked.
+r"""The value of an expression to a given number of digits.
 
-Arithmetic is real: a root or logarithm of a negative number is undefined, an odd root of one is negative, and an
-expression that holds the imaginary unit is complex throughout.
+Arithmetic is real: an even root or a logarithm of a negative number is undefined, an odd root of one is negative. An
+expression that contains the imaginary unit is complex throughout.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _CONTEXT = MPContext()  # making one costs more than a judgement
 
 
 class Approximation:
-    r"""Evaluates expressions to a fixed number of digits.
+    r"""An evaluator of expressions to a fixed number of digits.
 
     Args:
         digits: decimal digits of every operation.
-        logarithm: what `\log` without a base means: `e` or `10`.
-        complex_numbers: whether values may leave the real line.
+        logarithm: base of `\log` without a base: `e` or `10`.
+        complex_numbers: whether values may be complex.
 
     Attributes:
-        widest: the largest exponent of two, as an absolute value, that came up on the way.
+        widest: the largest exponent of two, as an absolute value, of all values on the way.
     """
 
     def __init__(self, digits: int, logarithm: str = "10", complex_numbers: bool = False) -> None:
@@ -48,10 +48,10 @@ class Approximation:
         self._logarithm, self._complex = logarithm, complex_numbers
 
     def value(self, node: Node, point: Mapping[str, Fraction]) -> Any:
-        """The value of an expression, a real or complex number of mpmath.
+        """Return the value of an expression, a real or complex number of mpmath.
 
         Raises:
-            TooLarge, Undefined, Unevaluable: it has no value that could be given.
+            TooLarge, Undefined, Unevaluable: it has no value, or none that can be computed.
         """
         self.context.dps = self._digits
         return self._checked(self._value(node, point))
@@ -109,7 +109,7 @@ class Approximation:
         return value
 
     def _unknown(self, node: Call, arguments: Sequence[Any]) -> Any:
-        """A function that is only named: some fixed value that depends on its name and arguments."""
+        """Return a fixed value for a function without a definition; it depends on the name and the arguments."""
         seed = int.from_bytes(blake2b(node.name.encode(), digest_size=4).digest(), "big")
         total = self.context.sqrt(seed)
         for place, argument in enumerate(arguments, start=2):
@@ -131,13 +131,13 @@ class Approximation:
         return self.context.det(self.context.matrix([[self.value(x, point) for x in row] for row in matrix.rows]))
 
     def power(self, base: Any, exponent: Any) -> Any:
-        """A power; odd roots of negative numbers are real."""
+        """Return a power; odd roots of negative numbers are real."""
         context = self.context
         if base == 0:
             if exponent.real < 0:
                 raise Undefined
             return context.mpf(1 if exponent == 0 else 0)
-        # A power of a number whose exponent has more bits than fit is not begun.
+        # A power that would have more bits than allowed is not begun.
         bits = context.mag(exponent) + max(1, abs(context.mag(base))).bit_length()
         if bits > MAX_BITS.bit_length() + 2 and abs(base) != 1:
             raise TooLarge
@@ -146,7 +146,7 @@ class Approximation:
         return context.power(base, exponent)
 
     def _odd_root_power(self, base: Any, exponent: Any) -> Any:
-        """A negative number to the power p/q: real for odd q."""
+        """Return a negative number to the power p/q, which is real for odd q."""
         for q in (3, 5, 7, 9, 11, 13):
             p = exponent * q
             nearest = self.context.nint(p)
@@ -156,7 +156,7 @@ class Approximation:
         raise Undefined
 
     def root(self, base: Any, degree: Any) -> Any:
-        """A root; of odd degree it is real for negative numbers too."""
+        """Return a root; one of odd degree is real for negative numbers too."""
         if degree == 0:
             raise Undefined
         if base.real < 0 and not self._complex and degree == int(degree.real) and int(degree.real) % 2:
@@ -164,7 +164,7 @@ class Approximation:
         return self.context.sqrt(base) if degree == 2 else self.power(base, 1 / degree)
 
     def logarithm(self, value: Any, base: Any = None) -> Any:
-        r"""A logarithm; without a base in the base that `\log` stands for."""
+        r"""Return a logarithm, by default in the base of `\log`."""
         if value == 0 or base in (0, 1):
             raise Undefined
         if base is None:
@@ -173,13 +173,13 @@ class Approximation:
         return natural if base is None else natural / self.context.ln(base)
 
     def smooth(self, value: Any, function: str) -> Any:
-        """A function of mpmath by name, unless its argument is so large that its digits would not be known."""
+        """Return a function of mpmath by name; raise TooLarge where its digits would not be known."""
         if value != 0 and self.context.mag(value) > 10_000:
             raise TooLarge
         return getattr(self.context, function)(value)
 
     def exponential(self, value: Any) -> Any:
-        """The exponential function."""
+        """Return the exponential function."""
         return self.power(+self.context.e, value) if not self._complex else self._complex_exponential(value)
 
     def _complex_exponential(self, value: Any) -> Any:
@@ -188,28 +188,28 @@ class Approximation:
         return self.context.exp(value)
 
     def gamma(self, value: Any) -> Any:
-        """The factorial of any number."""
+        """Return the factorial of any number."""
         if abs(value) > MAX_FACTORIAL or (abs(value) > MAX_GAMMA and self.context.dps > 200):
             raise TooLarge
         return self.context.factorial(value)
 
     def binomial(self, n: Any, k: Any) -> Any:
-        """The binomial coefficient of any numbers."""
+        """Return the binomial coefficient of any numbers."""
         if max(abs(n), abs(k)) > 10 * MAX_FACTORIAL or (max(abs(n), abs(k)) > MAX_GAMMA and self.context.dps > 200):
             raise TooLarge
         return self.context.binomial(n, k)
 
     def snapped(self, value: Any) -> Any:
-        """A whole number where rounding alone keeps the value from being one."""
+        """Return the nearest whole number where the value differs from it only by rounding, else the value."""
         nearest = self.context.nint(value)
         return nearest if abs(value - nearest) < self.context.mpf(10) ** (8 - self.context.dps) else value
 
     def total(self, *terms: Any) -> Any:
-        """A sum."""
+        """Return a sum."""
         return self.context.fsum(terms)
 
     def product(self, *factors: Any) -> Any:
-        """A product."""
+        """Return a product."""
         result = self.context.mpf(1)
         for factor in factors:
             result = result * factor

@@ -1,7 +1,7 @@
-r"""Whether an answer is the gold one, by the cheapest means that can tell (§3.1).
+r"""The comparison of an answer with the gold one, by the cheapest way that gives a verdict (§3.1).
 
-1. `text`: the same text once typesetting is taken away; the same words, letter, date or time.
-2. `number`: integers, decimals and simple fractions, compared exactly.
+1. `text`: the same text without its typesetting; the same words, letter, date or time.
+2. `number`: integers and decimals, compared exactly.
 3. `structure`: both are read into trees by our own reader and compared part by part (`structures.py`), their values
    by evaluation (`values.py`).
 4. `sympy`: what our reader does not know (integrals, sums, limits, derivatives) is parsed and compared by sympy.
@@ -15,20 +15,19 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from acereason.verifiers.math.bases import same_base
+from acereason.verifiers.math.ambiguities import with_same_letters
 from acereason.verifiers.math.exact import TooLarge
-from acereason.verifiers.math.letters import with_same_letters
-from acereason.verifiers.math.notations import same_date, same_time
+from acereason.verifiers.math.notations import same_base, same_date, same_time
 from acereason.verifiers.math.reading.expressions import Bracket, Node, Opaque, Several, Unreadable
 from acereason.verifiers.math.reading.reader import read_tokens
 from acereason.verifiers.math.reading.tokens import Token, tokenise
 from acereason.verifiers.math.reading.typesetting import clean
-from acereason.verifiers.math.structures import same
+from acereason.verifiers.math.structures import same_answer
 from acereason.verifiers.math.symbolic import same_by_sympy
 from acereason.verifiers.math.wording import is_prose, same_choice, same_letters, same_words, spelling
 
 MAX_CHARS = 5000
-"""Longest text that is read; longer ones are compared as numbers or as text."""
+"""Longest text that is read; longer ones are compared only as numbers or as text."""
 
 REMEMBERED_CHARS = 300
 """Longest text whose reading is remembered."""
@@ -37,13 +36,13 @@ _GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 
 @dataclass(frozen=True)
 class Reading:
-    """A text once read.
+    """A text and what was read in it.
 
     Attributes:
-        text: without typesetting.
-        tokens: of that text, () when it can't be cut into any.
+        text: the text without typesetting.
+        tokens: tokens of that text; () when it cannot be cut into tokens.
         spelling: one canonical text of the tokens.
-        node: its tree; `Opaque` when it can't be read.
+        node: tree of the text; `Opaque` when it cannot be read.
     """
 
     text: str
@@ -53,7 +52,7 @@ class Reading:
 
 
 def read(text: str, commas_group: bool = True) -> Reading:
-    """The reading of an answer; short ones are remembered, so that the gold of many responses is read once."""
+    """Read an answer; short ones are remembered, so that the gold of many responses is read once."""
     return _remembered(text, commas_group) if len(text) <= REMEMBERED_CHARS else _read(text, commas_group)
 
 
@@ -77,18 +76,18 @@ def _read(text: str, commas_group: bool) -> Reading:
 
 
 def compare(gold: str, answer: str) -> str:
-    """How an answer relates to the gold one.
+    """Compare an answer with the gold one.
 
     Returns:
-        `correct`, `wrong`, or why it is not known to be equal. `unparsed`: it can't be read, or its equality can't be
-        told. `too_long`: beyond `MAX_CHARS`. `too_large`: a number beyond what is computed. `no_gold`: the problem has
-        no answer.
+        `correct`, `wrong`, or why neither could be shown. `unparsed`: one cannot be read, or the two cannot be
+        compared. `too_long`: beyond `MAX_CHARS`. `too_large`: a number beyond what is computed. `no_gold`: the problem
+        has no answer.
     """
     return decide(gold, answer)[0]
 
 
 def decide(gold: str, answer: str) -> tuple[str, str]:
-    """The reason as in `compare`, and the stage that gave it: `text`, `number`, `structure`, `sympy` or `none`."""
+    """Return the reason of `compare`, and the stage that gave it: `text`, `number`, `structure`, `sympy` or `none`."""
     gold, answer = gold.strip(), answer.strip()
     if not gold:
         return "no_gold", "none"
@@ -128,14 +127,14 @@ def _decide(gold: str, answer: str) -> tuple[str, str]:
 
 
 def _reads_as_list(gold: Reading, answer: Reading) -> bool:
-    """Whether `100,200` may be two numbers: the other side is a list already."""
+    """Return whether `100,200` may be two numbers, because the other side is a list."""
     grouped = [bool(_GROUPED.search(side.text)) for side in (gold, answer)]
     listed = [isinstance(side.node, (Several, Bracket)) for side in (gold, answer)]
     return (grouped[0] and listed[1]) or (grouped[1] and listed[0])
 
 
 def _same_text(gold: Reading, answer: Reading) -> bool | None:
-    """The verdict that texts alone allow, or None."""
+    """Return the verdict by the texts alone, or None."""
     if not answer.text:
         return False
     if gold.spelling == answer.spelling or same_words(gold.tokens, answer.tokens):
@@ -153,9 +152,9 @@ def _same_text(gold: Reading, answer: Reading) -> bool | None:
 
 
 def _same_structure(gold: Reading, answer: Reading) -> tuple[bool | None, bool]:
-    """Whether two trees are the same, or None and whether that is for their size."""
+    """Return whether two trees are the same, or None; and whether a number was too large to tell."""
     try:
-        return same(*with_same_letters(gold.node, answer.node)), False
+        return same_answer(*with_same_letters(gold.node, answer.node)), False
     except TooLarge:
         return None, True
     except RecursionError:  # deeper than any answer
@@ -169,7 +168,7 @@ _PLAIN = re.compile(rf"\$?([+-]?)({_UNSIGNED})\$?")
 
 
 def _same_plain_number(gold: str, answer: str) -> bool | None:
-    """Whether two decimals are the same number, of any length; None where one is none."""
+    """Return whether two decimals of any length are the same number; None where one is no decimal."""
     first, second = _PLAIN.fullmatch(gold), _PLAIN.fullmatch(answer)
     if first is None or second is None:
         return None

@@ -1,4 +1,4 @@
-"""The exact value of an expression where it is rational; numbers beyond `MAX_BITS` are refused, not computed."""
+"""The exact value of an expression where it is rational; numbers beyond `MAX_BITS` are not computed."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from acereason.verifiers.math.reading.expressions import Call, Node, Number, Symbol, holds
+from acereason.verifiers.math.reading.expressions import Call, Node, Number, Symbol, has_call
 from acereason.verifiers.math.reading.vocabulary import FUNCTIONS
 
 MAX_BITS = 200_000
-"""Largest numerator, denominator or exponent of two that is computed."""
+"""Most bits of a numerator or denominator, and largest exponent of two, that is computed."""
 MAX_FACTORIAL = 20_000
 MAX_TERMS = 2000
-"""Most terms of a sum or product that are added up."""
+"""Most terms of a sum or product that is computed."""
 MAX_COSTLY_TERMS = 60
-"""The same, where each term is a series or factorial."""
+"""The same, where the terms contain a series or factorial."""
 
 
 class Undefined(Exception):
-    """The expression has no value here."""
+    """Raised for an expression that has no value here."""
 
 
 class TooLarge(Exception):
-    """The value is too large to compute."""
+    """Raised for a value that is too large to compute."""
 
 
 class Unevaluable(Exception):
-    """The expression holds something that has no value."""
+    """Raised for an expression with a part that has no value."""
 
 
 def exact(node: Node, point: Mapping[str, Fraction]) -> Fraction | None:
-    """The rational value of an expression where its variables have the values of `point`; None where it is irrational.
+    """Return the rational value of an expression, its variables given by `point`; None where it is irrational.
 
     Raises:
-        TooLarge, Undefined, Unevaluable: it has no value that could be given.
+        TooLarge, Undefined, Unevaluable: it has no value, or none that can be computed.
     """
     if isinstance(node, Number):
         return node.value
@@ -68,10 +68,10 @@ def exact(node: Node, point: Mapping[str, Fraction]) -> Fraction | None:
 
 
 def series_range(low: Fraction | None, high: Fraction | None, term: Node) -> range:
-    """The whole numbers from one to another; fewer may be where a term is a series or factorial itself."""
+    """Return the whole numbers from `low` to `high`; fewer are allowed where a term contains a series or factorial."""
     if low is None or high is None or low.denominator != 1 or high.denominator != 1:
         raise Undefined
-    if high - low > (MAX_TERMS if not holds(term, "sum", "product", "factorial", "binom") else MAX_COSTLY_TERMS):
+    if high - low > (MAX_TERMS if not has_call(term, "sum", "product", "factorial", "binom") else MAX_COSTLY_TERMS):
         raise TooLarge
     return range(int(low), int(high) + 1)
 
@@ -142,7 +142,7 @@ def _exact_root(base: Fraction, degree: Fraction) -> Fraction | None:
 
 
 def _integer_root(value: int, n: int) -> int | None:
-    """The n-th root of a perfect power, else None."""
+    """Return the n-th root of a perfect power, else None."""
     if n == 2:
         root = math.isqrt(value)
         return root if root * root == value else None

@@ -1,29 +1,21 @@
-r"""Where the answer of a response is: the last `\boxed{}` after `</think>` (§3.1)."""
+r"""The answer of a response: the last `\boxed{}` after `</think>` (§3.1)."""
 
 from __future__ import annotations
 
 import re
 
-THINK_END = "</think>"
-
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(?:(?P<open>\{)|(?P<bare>[^\s${}]+(?:\{[^\s${}]*\})*))")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ANY = re.compile(f"{_BOX.pattern}|{_BRACE.pattern}", re.DOTALL)
-LOOKS = 2
-"""Times the length of a text that is looked at to follow each box by itself; nested ones would be followed often."""
-
-
-def after_thinking(response: str) -> str | None:
-    """The text after the last `</think>`, all that is ever judged; None when thinking did not end."""
-    start = response.rfind(THINK_END)
-    return None if start < 0 else response[start + len(THINK_END) :]
+MAX_PASSES = 2
+"""Boxes are followed one by one until this many times the text has been read; nested boxes would be read many times."""
 
 
 def extract_boxed(text: str) -> tuple[str, str]:
-    """The content of the last box and "", or "" and why there is none: `no_answer`, `unbalanced`, `empty`.
+    """Return the content of the last box and "", or "" and why there is none: `no_answer`, `unbalanced`, `empty`.
 
     Of nested boxes the outermost counts. A last box that never closes is `unbalanced`, whatever came before it.
-    Linear in the text, whatever it holds; little more than the boxes is looked at where they close.
+    The time is linear in the length of any text; where boxes close, little more than the boxes is read.
     """
     boxes = _boxes(text)
     if not boxes:
@@ -35,7 +27,7 @@ def extract_boxed(text: str) -> tuple[str, str]:
 
 
 def _boxes(text: str) -> list[re.Match[str]]:
-    """Where boxes begin; found as plain text, which is far quicker than by pattern among other commands."""
+    """Return the openings of all boxes; searched as plain text, far quicker than a pattern among other commands."""
     found: list[re.Match[str]] = []
     start = 0
     upcoming = {command: text.find(command) for command in ("\\boxed", "\\fbox")}
@@ -51,7 +43,7 @@ def _boxes(text: str) -> list[re.Match[str]]:
 
 
 def _is_command(text: str, start: int) -> bool:
-    r"""Whether the backslash at `start` begins a command, and is not the second one of a line break."""
+    r"""Return whether the backslash at `start` begins a command, and is not the second one of a line break."""
     before = start
     while before and text[before - 1] == "\\":
         before -= 1
@@ -59,9 +51,9 @@ def _is_command(text: str, start: int) -> bool:
 
 
 def _last_by_itself(text: str, boxes: list[re.Match[str]]) -> tuple[str, bool] | None:
-    """The content of the last box, and whether it closes; None where that takes too many looks."""
+    """Return the content of the last box, and whether it closes; None where that would read the text too often."""
     last, last_start, end, unclosed = "", -1, -1, -1
-    looks = LOOKS * len(text)
+    left = MAX_PASSES * len(text)
     for box in boxes:
         if box.start() < end:  # nested
             continue
@@ -71,14 +63,14 @@ def _last_by_itself(text: str, boxes: list[re.Match[str]]) -> tuple[str, bool] |
             last, last_start, end = text[box.end() : close], box.start(), close
         else:
             unclosed = box.start()
-        looks -= (end if end > box.start() else len(text)) - box.start()
-        if looks < 0:
+        left -= (end if end > box.start() else len(text)) - box.start()
+        if left < 0:
             return None
     return last, unclosed <= last_start
 
 
 def _closing(text: str, start: int) -> int:
-    """Where the group that was opened before `start` closes; -1 for nowhere."""
+    """Return where the group that was opened before `start` closes; -1 for nowhere."""
     depth = 1
     for brace in _BRACE.finditer(text, start):
         depth += (brace[0] == "{") - (brace[0] == "}")
@@ -88,7 +80,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _last_in_one_pass(text: str, boxes: list[re.Match[str]]) -> tuple[str, bool]:
-    """As `_last_by_itself`, in one pass over all braces."""
+    """Return the same as `_last_by_itself`, in one pass over all braces."""
     last, last_start, depth = "", -1, 0
     opened: list[tuple[int, int, int]] = []  # depth of braces outside, where the box starts, where its content does
     for token in _ANY.finditer(text, boxes[0].start()):

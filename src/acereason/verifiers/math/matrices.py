@@ -1,4 +1,4 @@
-"""Matrices, and what is written with them: multiples, sums, transposes."""
+"""Matrices and operations on them: multiples, products, sums, transposes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from acereason.verifiers.math.reading.expressions import Call, Matrix, Node, Sym
 
 
 def as_matrix(node: Node) -> Matrix | None:
-    """The matrix that an expression is, multiplied out; None where it is none."""
+    """Return an expression as one matrix, multiplied out; None where it is no matrix."""
     if isinstance(node, Matrix):
         return node
     if not isinstance(node, Call) or not node.args:

@@ -1,4 +1,4 @@
-r"""What may stand before `=` without being part of the answer: `x`, `f(x)`, `AB`, `|AB|`, `V_1:V_2`, `\angle ABC`."""
+r"""Names before `=` that are no part of the answer: `x`, `f(x)`, `AB`, `|AB|`, `V_1:V_2`, `\angle ABC`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _OF_NAMES = (frozenset(FUNCTIONS.values()) - {"log", "ln", "exp"}) | {"abs", "di
 
 
 def name_of(node: Node) -> str | None:
-    """One spelling of a name, or None where the expression is more than a name."""
+    """Return one spelling of a name; None where the expression is more than a name."""
     if isinstance(node, Symbol):
         return None if node.name in ("pi", "e", "infinity", "…") else node.name
     if isinstance(node, Word):
@@ -33,7 +33,7 @@ def _joined(kind: str, parts: tuple[Node, ...], numbers: bool = False) -> str | 
 
 
 def _product(node: Call) -> str | None:
-    r"""`AB`, `P(x)`, `\text{area of } ABC`: letters that are not multiplied."""
+    r"""Return the name that letters form without being multiplied: `AB`, `P(x)`, `\text{area of } ABC`."""
     first, *rest = node.args
     if isinstance(first, Word) or (len(node.args) > 1 and all(_is_point(part) for part in node.args)):
         names = [name_of(part) for part in node.args]
@@ -49,7 +49,7 @@ def _is_point(node: Node) -> bool:
 
 
 def is_of_letters(node: Node) -> bool:
-    """Whether this is a sum or product of different letters, `m+n` or `abc`, which a question may ask for."""
+    """Return whether this is a sum or product of different letters, `m+n` or `abc`, which a question may ask for."""
     if not isinstance(node, Call) or node.name not in ("add", "mul"):
         return False
     letters = [part.name for part in node.args if isinstance(part, Symbol) and is_variable(part.name)]
@@ -57,6 +57,6 @@ def is_of_letters(node: Node) -> bool:
 
 
 def is_variable(name: str) -> bool:
-    """Whether a name is one letter, with or without a subscript."""
+    """Return whether a name is one letter, with or without a subscript."""
     letter = name.partition("_")[0].rstrip("'")
     return len(letter) == 1 or letter in GREEK

@@ -1,8 +1,11 @@
-"""Times of day and dates, which look like ratios, divisions and products."""
+r"""Notations that look like sums and products: times of day, dates, numbers in another base."""
 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
+
+from acereason.verifiers.math.reading.vocabulary import NUMBER_WORDS
 
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?([ap]m)?")
 _NOISE = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf)\s*(?=\{)|[{}\s~]|(?<!\d)\.|\.(?!\d)|\\[,;: !]")
@@ -26,14 +29,14 @@ _DATE_WORDS = re.compile(
 
 
 def same_time(gold: str, answer: str) -> bool | None:
-    """Whether two times of day are the same; None where one of the texts is no time."""
+    """Return whether two times of day are the same; None where one of the texts is no time."""
     first, second = _time(gold), _time(answer)
     if first is None or second is None:
         return None
     if first[1] and second[1]:
         return first == second
     if first[1] or second[1]:
-        # One says a.m. or p.m. and the other does not: it is the same time on the 12-hour dial or on the 24-hour one.
+        # Only one says a.m. or p.m.: the other may be a time on the 12-hour dial or on the 24-hour one.
         (hour, minute, s), half = (first[0], first[1]) if first[1] else (second[0], second[1])
         other = second[0] if first[1] else first[0]
         return other in ((hour, minute, s), (hour % 12 + 12 * (half == "pm"), minute, s))
@@ -50,7 +53,7 @@ def _time(text: str) -> tuple[tuple[int, int, int], str] | None:
 
 
 def same_date(gold: str, answer: str) -> bool | None:
-    """Whether two dates with the month in words are the same; a year or a weekday may be left out. None: no dates."""
+    """Return whether two dates are the same; a year or weekday may be left out. None unless both name the month."""
     first, second = _date(gold), _date(answer)
     if first is None or second is None:
         return None
@@ -71,3 +74,45 @@ def _date(text: str) -> tuple[int, int, int] | None:
     if not (day or year) or _DATE_WORDS.sub("", rest.lower()):
         return None
     return _MONTHS[month[1].lower()], int(day[1]) if day else 0, int(year[1]) if year else 0
+
+
+# --- bases ------------------------------------------------------------------------------------------------------------
+
+_WRAPPERS = re.compile(r"\\(?:text|mathrm|mbox|textrm)\s*(?=\{)|[\s~]|\\[ ,;:!]|base")
+_BASED = re.compile(r"(-?)[({]?([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)[)}]?_\{*(\w+)\}*")
+_DIGITS = re.compile(r"-?[0-9A-Z]+(?:\.[0-9A-Z]+)?")
+
+
+def same_base(gold: str, answer: str) -> bool | None:
+    r"""Return whether two numbers are the same when one of them names its base; None where neither does.
+
+    A base is written as in `204_5`, `1010_{2}`, `1A3_{16}`, `(1010)_2`, `1010_{\text{two}}`. Two bases have to be the
+    same. A gold without a base is compared by value; an answer without one must have the gold's digits.
+    """
+    gold, answer = _WRAPPERS.sub("", gold), _WRAPPERS.sub("", answer)
+    if "_" not in gold + answer:
+        return None
+    first, second = _based(gold), _based(answer)
+    if first is not None and second is not None:
+        return first == second
+    if first is not None and _DIGITS.fullmatch(answer.strip("{}")):
+        return _based(f"{answer.strip('{}')}_{first[0]}") == first
+    if second is not None and re.fullmatch(r"-?\d+(?:\.\d+)?", gold):
+        return second[1] == Fraction(gold)
+    return None
+
+
+def _based(text: str) -> tuple[int, Fraction] | None:
+    """Return the base and the value of a text; None when it is no such number."""
+    match = _BASED.fullmatch(text)
+    if match is None or len(text) > 1000:
+        return None
+    base = int(match[3]) if match[3].isdigit() and len(match[3]) < 4 else NUMBER_WORDS.get(match[3].lower(), 0)
+    whole, _, part = match[2].partition(".")
+    if not 2 <= base <= 36 or not any(letter.isdigit() for letter in match[2]):
+        return None
+    try:
+        value = Fraction(int(whole + part, base), base ** len(part))
+    except ValueError:  # a digit that the base does not have
+        return None
+    return base, -value if match[1] else value

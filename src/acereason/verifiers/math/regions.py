@@ -1,6 +1,6 @@
-r"""Sets of real numbers: intervals, unions, inequalities, and whether two are the same.
+r"""Sets of real numbers: intervals, unions, inequalities, and their comparison.
 
-A region is a sorted list of disjoint pieces; each end is an expression and is open or closed.
+A region is a sorted list of disjoint intervals; each end is an expression and is open or closed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from acereason.verifiers.math.reading.expressions import (
     Relation,
     Several,
     Symbol,
-    changed,
     is_infinite,
+    map_nodes,
     number,
     variables,
     walk,
@@ -34,12 +34,12 @@ ORDER = frozenset({"<", ">", "<=", ">=", "!="})
 
 
 class NoRegion(Exception):
-    """The expression is no set of real numbers that could be built."""
+    """Raised for an expression that is no set of real numbers that could be built."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """An interval; `low_value` and `high_value` are its ends as floating-point numbers, for sorting."""
+class Interval:
+    """An interval; `low_value` and `high_value` are its ends as floating-point numbers, to sort by."""
 
     low: Node
     low_closed: bool
@@ -49,11 +49,11 @@ class Piece:
     high_value: Any
 
 
-Region = list[Piece]
+Region = list[Interval]
 
 
 def same_region(left: Node, right: Node) -> bool | None:
-    """Whether two expressions are the same set of real numbers; None where one of them is none."""
+    """Return whether two expressions are the same set of real numbers; None where one of them is no set."""
     try:
         first, second = region(left), region(right)
     except (NoRegion, Undefined, Unevaluable, TooLarge):
@@ -73,10 +73,10 @@ def _same_end(one: Node, other: Node) -> bool:
 
 
 def region(node: Node) -> Region:
-    """The set of real numbers that an expression writes.
+    """Return the set of real numbers that an expression describes.
 
     Raises:
-        NoRegion, Undefined, Unevaluable, TooLarge: it writes none.
+        NoRegion, Undefined, Unevaluable, TooLarge: it describes none.
     """
     if isinstance(node, Bracket):
         return _bracket(node)
@@ -85,9 +85,9 @@ def region(node: Node) -> Region:
     if isinstance(node, Several):
         return _several(node)
     if isinstance(node, Symbol) and node.name == "set R":
-        return [_piece(_MINUS_INFINITY, False, INFINITY, False)]
+        return [_interval(_MINUS_INFINITY, False, INFINITY, False)]
     if isinstance(node, Symbol) and node.name == "set R+":
-        return [_piece(number(0), False, INFINITY, False)]
+        return [_interval(number(0), False, INFINITY, False)]
     if isinstance(node, Call) and node.name in ("union", "intersection", "minus"):
         first, second = region(node.args[0]), region(node.args[1])
         if node.name == "union":
@@ -99,7 +99,7 @@ def region(node: Node) -> Region:
 
 
 def _builder(element: Node, condition: Node) -> Region:
-    """The numbers of `{x | condition}`, or of `{x in R | condition}`."""
+    """Return the numbers of `{x | condition}`, or of `{x in R | condition}`."""
     if isinstance(element, Relation) and element.operators == ("in",) and element.sides[1] == Symbol("set R"):
         element = element.sides[0]
     bounded = condition.items if isinstance(condition, Several) else (condition,)
@@ -112,8 +112,8 @@ def _builder(element: Node, condition: Node) -> Region:
     return region(condition)
 
 
-def _piece(low: Node, low_closed: bool, high: Node, high_closed: bool) -> Piece:
-    return Piece(low, low_closed, high, high_closed, _approximately(low), _approximately(high))
+def _interval(low: Node, low_closed: bool, high: Node, high_closed: bool) -> Interval:
+    return Interval(low, low_closed, high, high_closed, _approximately(low), _approximately(high))
 
 
 def _approximately(node: Node) -> Any:
@@ -125,14 +125,14 @@ def _approximately(node: Node) -> Any:
 
 def _bracket(node: Bracket) -> Region:
     if node.opening == "{":
-        return _merged([_piece(item, True, item, True) for item in node.items])
+        return _merged([_interval(item, True, item, True) for item in node.items])
     if len(node.items) != 2 or node.opening == "<":
         raise NoRegion
     low, high = node.items
-    piece = _piece(low, node.opening == "[", high, node.closing == "]")
-    if piece.low_value > piece.high_value:
+    interval = _interval(low, node.opening == "[", high, node.closing == "]")
+    if interval.low_value > interval.high_value:
         raise NoRegion
-    return [piece]
+    return [interval]
 
 
 def _is_condition(node: Node) -> bool:
@@ -140,7 +140,10 @@ def _is_condition(node: Node) -> bool:
 
 
 def _several(node: Several) -> Region:
-    """Conditions side by side: alternatives, unless they stand beside `and` or a comma and have numbers in common."""
+    """Return the numbers of several conditions: their intersection after `and`, their union after `or`.
+
+    After a comma it is the intersection of inequalities, unless that is empty; else the union.
+    """
     unknowns = {unknown_of(item) for item in node.items if isinstance(item, Relation) and item.operators != ("in",)}
     if len(unknowns) > 1:
         raise NoRegion
@@ -151,7 +154,7 @@ def _several(node: Several) -> Region:
             common = _common(common, part)
         if common or node.joint == "and" or not all(isinstance(item, Relation) for item in node.items):
             return common
-    return _merged([piece for part in parts for piece in part])
+    return _merged([interval for part in parts for interval in part])
 
 
 # --- inequalities -----------------------------------------------------------------------------------------------------
@@ -163,17 +166,17 @@ def _relation(node: Relation) -> Region:
     if not set(node.operators) <= ORDER | {"="}:
         raise NoRegion
     unknown = unknown_of(node)
-    result = [_piece(_MINUS_INFINITY, False, INFINITY, False)]
+    result = [_interval(_MINUS_INFINITY, False, INFINITY, False)]
     for left, operator, right in zip(node.sides, node.operators, node.sides[1:], strict=False):
         result = _common(result, _half(left, operator, right, unknown))
     return result
 
 
 def unknown_of(node: Relation) -> Node:
-    """What an inequality bounds: a side that is no constant, or the one variable in its sides.
+    """Return the expression that an inequality bounds: a side that is no constant, or the only variable in its sides.
 
     Raises:
-        NoRegion: it bounds more than one thing.
+        NoRegion: it bounds more than one.
     """
     sides = [side for side in node.sides if variables(side)]
     if not sides or any(side != sides[0] for side in sides):
@@ -202,18 +205,18 @@ def _half(left: Node, operator: str, right: Node, unknown: Node) -> Region:
 
 
 def _beside(operator: str, end: Node) -> Region:
-    """The numbers that are `operator` an end."""
+    """Return the numbers that compare by `operator` with an end."""
     if operator == "=":
-        return [_piece(end, True, end, True)]
-    below = _piece(_MINUS_INFINITY, False, end, operator == "<=")
-    above = _piece(end, operator == ">=", INFINITY, False)
+        return [_interval(end, True, end, True)]
+    below = _interval(_MINUS_INFINITY, False, end, operator == "<=")
+    above = _interval(end, operator == ">=", INFINITY, False)
     if operator == "!=":
         return [below, above]
     return [below] if operator in ("<", "<=") else [above]
 
 
 def _absolute(inside: Node, operator: str, end: Node, unknown: Node) -> Region:
-    """The numbers at which an absolute value is `operator` an end."""
+    """Return the numbers at which an absolute value compares by `operator` with an end."""
     if _approximately(end) < 0:
         raise NoRegion
     below = _half(inside, operator, end, unknown)
@@ -225,7 +228,7 @@ _PROBES = (Fraction(7, 3), Fraction(-5, 7), Fraction(-61), Fraction(1234, 5))
 
 
 def _linear(left: Node, operator: str, right: Node, unknown: Node) -> Region:
-    """An inequality whose left side is a linear function of the unknown."""
+    """Return the solutions of an inequality whose left side is a linear function of the unknown."""
     if not isinstance(unknown, Symbol):
         raise NoRegion
     engine = Approximation(60)
@@ -234,8 +237,8 @@ def _linear(left: Node, operator: str, right: Node, unknown: Node) -> Region:
     line = [at[Fraction(0)] + slope * engine.value(Number(x), {}) for x in _PROBES]
     if slope == 0 or any(abs(here - at[x]) > 1e-40 for x, here in zip(_PROBES, line, strict=True)):
         raise NoRegion
-    start = changed(left, lambda part: number(0) if part == unknown else part)
-    rise = Call("add", (changed(left, lambda part: number(1) if part == unknown else part), Call("neg", (start,))))
+    start = map_nodes(left, lambda part: number(0) if part == unknown else part)
+    rise = Call("add", (map_nodes(left, lambda part: number(1) if part == unknown else part), Call("neg", (start,))))
     end = Call("div", (Call("add", (right, Call("neg", (start,)))), rise))
     return _beside(operator if slope > 0 else _FLIPPED[operator], end)
 
@@ -243,54 +246,54 @@ def _linear(left: Node, operator: str, right: Node, unknown: Node) -> Region:
 # --- set operations ---------------------------------------------------------------------------------------------------
 
 
-def _merged(pieces: Region) -> Region:
-    """The union of pieces, sorted, with those that touch joined."""
+def _merged(intervals: Region) -> Region:
+    """Return the union of intervals, sorted, with those joined that touch."""
     result: Region = []
-    for piece in sorted(pieces, key=lambda piece: (piece.low_value, not piece.low_closed)):
+    for each in sorted(intervals, key=lambda each: (each.low_value, not each.low_closed)):
         last = result[-1] if result else None
-        if last is None or not _touch(last, piece):
-            result.append(piece)
-        elif _beyond(piece, last):
-            result[-1] = Piece(
-                last.low, last.low_closed, piece.high, piece.high_closed, last.low_value, piece.high_value
+        if last is None or not _touch(last, each):
+            result.append(each)
+        elif _beyond(each, last):
+            result[-1] = Interval(
+                last.low, last.low_closed, each.high, each.high_closed, last.low_value, each.high_value
             )
     return result
 
 
-def _touch(first: Piece, second: Piece) -> bool:
+def _touch(first: Interval, second: Interval) -> bool:
     if first.high_value == second.low_value:
         return first.high_closed or second.low_closed
     return bool(first.high_value > second.low_value)
 
 
-def _beyond(piece: Piece, last: Piece) -> bool:
-    if piece.high_value == last.high_value:
-        return piece.high_closed and not last.high_closed
-    return bool(piece.high_value > last.high_value)
+def _beyond(interval: Interval, last: Interval) -> bool:
+    if interval.high_value == last.high_value:
+        return interval.high_closed and not last.high_closed
+    return bool(interval.high_value > last.high_value)
 
 
 def _common(first: Region, second: Region) -> Region:
     result = []
     for one in first:
         for other in second:
-            low = max((one, other), key=lambda piece: (piece.low_value, not piece.low_closed))
-            high = min((one, other), key=lambda piece: (piece.high_value, piece.high_closed))
+            low = max((one, other), key=lambda each: (each.low_value, not each.low_closed))
+            high = min((one, other), key=lambda each: (each.high_value, each.high_closed))
             if low.low_value < high.high_value or (
                 low.low_value == high.high_value and low.low_closed and high.high_closed
             ):
                 ends = (low.low, low.low_closed, high.high, high.high_closed)
-                result.append(Piece(*ends, low.low_value, high.high_value))
+                result.append(Interval(*ends, low.low_value, high.high_value))
     return _merged(result)
 
 
-def _complement(pieces: Region) -> Region:
+def _complement(intervals: Region) -> Region:
     result: Region = []
     low: Node = _MINUS_INFINITY
     closed = False
-    for piece in pieces:
-        if not is_infinite(piece.low):
-            result.append(_piece(low, closed, piece.low, not piece.low_closed))
-        low, closed = piece.high, not piece.high_closed
+    for each in intervals:
+        if not is_infinite(each.low):
+            result.append(_interval(low, closed, each.low, not each.low_closed))
+        low, closed = each.high, not each.high_closed
     if low != INFINITY:
-        result.append(_piece(low, closed, INFINITY, False))
+        result.append(_interval(low, closed, INFINITY, False))
     return result

@@ -1,7 +1,7 @@
-r"""Whether two answers are the same: lists, sets, tuples, intervals, matrices, equations, and values in the end.
+r"""The comparison of two answers of any structure: lists, sets, tuples, intervals, matrices, equations, single values.
 
-Every function gives True, False, or None where it can't tell. The gold answer comes first: what it leaves open (names,
-order, units) the answer may fix, and the other way round only where nothing is lost.
+Every function returns True, False, or None where it cannot tell. The gold answer comes first: the answer may add what
+the gold leaves open (names, order, units), and may leave out what the gold has only where nothing is lost.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from acereason.verifiers.math.ambiguities import variants
-from acereason.verifiers.math.entries import Entry, entries, named, records_of
+from acereason.verifiers.math.ambiguities import paired_readings
+from acereason.verifiers.math.entries import Entry, entries, named_entry, records_of
 from acereason.verifiers.math.matrices import as_matrix
 from acereason.verifiers.math.names import is_of_letters, is_variable
 from acereason.verifiers.math.reading.expressions import (
@@ -26,14 +26,14 @@ from acereason.verifiers.math.reading.expressions import (
     Symbol,
     Word,
     children,
-    holds,
+    has_call,
     is_infinite,
     number,
     variables,
     walk,
 )
 from acereason.verifiers.math.reading.units import Unit, as_total, without_unit
-from acereason.verifiers.math.reduction import bare
+from acereason.verifiers.math.reduction import reduced
 from acereason.verifiers.math.regions import ORDER, same_region
 from acereason.verifiers.math.values import proportional, same_value
 
@@ -43,13 +43,13 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-def same(gold: Node, answer: Node) -> bool | None:
-    """Whether an answer is the gold one.
+def same_answer(gold: Node, answer: Node) -> bool | None:
+    """Return whether an answer is the gold one.
 
     Raises:
         TooLarge: a value is too large to compute.
     """
-    gold, answer = bare(gold), bare(answer)
+    gold, answer = reduced(gold), reduced(answer)
     if gold == answer:
         return True
     if isinstance(gold, Opaque) or isinstance(answer, Opaque):
@@ -100,7 +100,7 @@ def _same_conditions(gold: Node, answer: Node) -> bool | None:
         by_region = same_region(gold, answer)
         verdict = by_region if by_region is not None else verdict
     if verdict is None and isinstance(gold, Several) and isinstance(answer, Several):
-        return _matched(gold.items, answer.items, same)
+        return _matched(gold.items, answer.items, same_answer)
     if verdict is None and not (_is_inequality(gold) and _is_inequality(answer)):
         other = answer if _is_inequality(gold) else gold
         return False if isinstance(other, (Number, Symbol, Word, Matrix)) else None
@@ -115,12 +115,12 @@ def _names_clash(gold: Node, answer: Node) -> bool:
 
 
 def _same_chains(gold: Node, answer: Node) -> bool | None:
-    """Chains of relations side by side, read from either end; single ones up to moving terms."""
+    """Compare chains of relations, read from either end; single relations up to moving terms."""
     if not isinstance(gold, Relation) or not isinstance(answer, Relation):
         return None
     for other in (answer, _reversed(answer)):
         if gold.operators == other.operators and len(gold.sides) == len(other.sides):
-            if all(same(*pair) for pair in zip(gold.sides, other.sides, strict=True)):
+            if all(same_answer(*pair) for pair in zip(gold.sides, other.sides, strict=True)):
                 return True
             several = len(variables(gold)) > 1 or len(variables(other)) > 1
             if several and len(gold.operators) == 1 and gold.operators[0] in ORDER and _same_difference(gold, other):
@@ -129,7 +129,7 @@ def _same_chains(gold: Node, answer: Node) -> bool | None:
 
 
 def _same_difference(gold: Relation, other: Relation) -> bool:
-    """Whether both sides' differences are the same up to a positive factor."""
+    """Return whether the differences of both relations' sides are the same up to a positive factor."""
     left, right = _difference(gold), _difference(other)
     return variables(left) == variables(right) and bool(proportional(left, right)) and _same_sign(left, right)
 
@@ -158,25 +158,25 @@ def _same_relations(gold: Node, answer: Node) -> bool | None:
         return _same_equations(gold, answer)
     relation, value, mine = (gold, answer, True) if isinstance(gold, Relation) else (answer, gold, False)
     assert isinstance(relation, Relation)
-    entry = named(relation)
+    entry = named_entry(relation)
     if entry is None and not mine and not variables(value) and is_of_letters(relation.sides[0]):
-        return set(relation.operators) == {"="} and same(value, relation.sides[-1])
+        return set(relation.operators) == {"="} and same_answer(value, relation.sides[-1])
     if entry is None or entry.name is None:
         return False
-    return same(entry.value, value) if mine else same(value, entry.value)
+    return same_answer(entry.value, value) if mine else same_answer(value, entry.value)
 
 
 def _same_equations(gold: Relation, answer: Relation) -> bool | None:
     if gold.operators != answer.operators:
         return False
-    first, second = named(gold), named(answer)
+    first, second = named_entry(gold), named_entry(answer)
     if first and second:
-        verdict = same(first.value, second.value)
+        verdict = same_answer(first.value, second.value)
         if verdict and not _may_share_value(first, second):
             verdict = False
         if verdict:
             return True
-    elif all(same(*pair) for pair in zip(gold.sides, answer.sides, strict=True)):
+    elif all(same_answer(*pair) for pair in zip(gold.sides, answer.sides, strict=True)):
         return True
     if gold.operators != ("=",) or (first and second and not variables(first.value) and not variables(second.value)):
         return False
@@ -184,7 +184,7 @@ def _same_equations(gold: Relation, answer: Relation) -> bool | None:
 
 
 def _may_share_value(first: Entry, second: Entry) -> bool:
-    """Whether two names may stand for one thing: not two letters for a number, nor two functions."""
+    """Return whether two names may mean the same thing: not two letters for a number, nor two functions."""
     if first.name == second.name or first.name is None or second.name is None:
         return True
     if is_variable(first.name) and is_variable(second.name):
@@ -196,7 +196,7 @@ def _may_share_value(first: Entry, second: Entry) -> bool:
 
 
 def _same_letter(one: str, other: str) -> bool:
-    """Whether two names are one letter, of which one has a subscript more."""
+    """Return whether two names are the same letter, and only one has a subscript."""
     return one.partition("_")[0] == other.partition("_")[0] and ("_" in one) != ("_" in other)
 
 
@@ -223,9 +223,9 @@ def _same_collections(gold: Node, answer: Node) -> bool | None:
 
 
 def _same_as_only_member(gold: Bracket, answer: Bracket) -> bool | None:
-    """Whether a set of one tuple is that tuple."""
+    """Return whether two brackets are the same when a set of one member counts as that member."""
     sides = [side.items[0] if side.opening == "{" and len(side.items) == 1 else side for side in (gold, answer)]
-    return same(*sides) if sides != [gold, answer] else False
+    return same_answer(*sides) if sides != [gold, answer] else False
 
 
 def _is_vector(matrix: Matrix) -> bool:
@@ -246,7 +246,7 @@ def _same_in_order(gold: Sequence[Node], answer: Sequence[Node]) -> bool | None:
         return False
     verdicts = []
     for pair in zip(gold, answer, strict=True):
-        verdicts.append(same(*pair))
+        verdicts.append(same_answer(*pair))
         if verdicts[-1] is False:
             return False
     return None if None in verdicts else True
@@ -282,7 +282,7 @@ def _same_records(gold: list[dict[str, Node]], answer: list[dict[str, Node]]) ->
 
 
 def _same_as_records(records: list[dict[str, Node]], found: list[Entry], written: Node) -> bool | None:
-    """Records against the same values without names, in the records' order."""
+    """Compare records with values without names, in the records' order."""
     rows = [tuple(record.values()) for record in records]
     if isinstance(written, Bracket) and written.opening != "{":
         return len(rows) == 1 and _same_in_order(rows[0], written.items)
@@ -297,7 +297,7 @@ def _same_as_records(records: list[dict[str, Node]], found: list[Entry], written
 
 
 def _same_as_named(gold: Node, found: list[Entry], records: list[dict[str, Node]]) -> bool | None:
-    """A gold without names against an answer with them: of a tuple, names come in the alphabet's order."""
+    """Compare a gold without names with an answer that has them; the names of a tuple count in alphabetical order."""
     if any(entry.name is not None for entry in found):
         return False
     if isinstance(gold, Bracket) and gold.opening != "{" and all(is_variable(name) for name in records[0]):
@@ -313,11 +313,11 @@ def _same_lists(gold: Node, answer: Node, first: list[Entry], second: list[Entry
             return _same_in_order(golds if side is answer else items, items if side is answer else values)
     if DOTS in golds or DOTS in values:
         return _same_in_order(golds, values)
-    return _matched(golds, values, same)
+    return _matched(golds, values, same_answer)
 
 
 def _matched(gold: Sequence[T], answer: Sequence[U], equal: Callable[[T, U], bool | None]) -> bool | None:
-    """Whether each gold entry is in the answer as often as in the gold, and nothing else is; repetitions do no harm."""
+    """Return whether the answer has each gold entry as often as the gold, and no others; repetitions do no harm."""
     if len(answer) < len(gold):
         return False
     found, unknown = [False] * len(gold), False
@@ -344,9 +344,9 @@ def _in_radians(unit: Unit | None) -> bool:
 
 
 def _same_residues(one: Call, other: Node) -> bool | None:
-    """Whether two residues are congruent to the same modulus; one side may leave the modulus out."""
+    """Return whether two residues are congruent to the same modulus; one side may leave the modulus out."""
     if not isinstance(other, Call) or other.name != "residue":
-        return same(one.args[0], other)
+        return same_answer(one.args[0], other)
     if not same_value(one.args[1], other.args[1]):
         return False
     rest = Call("mod", (Call("add", (one.args[0], Call("neg", (other.args[0],)))), one.args[1]))
@@ -354,9 +354,9 @@ def _same_residues(one: Call, other: Node) -> bool | None:
 
 
 def _same_ratios(gold: Call, answer: Node) -> bool | None:
-    """Ratios that are proportional; one of two parts may be written as a fraction."""
+    """Return whether two ratios are proportional; a ratio of two parts may be written as a fraction."""
     if not isinstance(answer, Call) or answer.name != "ratio":
-        return same(Call("div", gold.args), answer) if len(gold.args) == 2 else False
+        return same_answer(Call("div", gold.args), answer) if len(gold.args) == 2 else False
     if len(gold.args) != len(answer.args):
         return False
     pairs = list(zip(gold.args, answer.args, strict=True))
@@ -369,7 +369,7 @@ def _same_ratios(gold: Call, answer: Node) -> bool | None:
 
 
 def _holds_matrix(node: Node) -> bool:
-    """Whether there is a matrix in an expression, of which not the determinant is taken."""
+    """Return whether an expression contains a matrix outside a determinant."""
     if isinstance(node, Call) and node.name == "det":
         return False
     return isinstance(node, Matrix) or any(_holds_matrix(part) for part in children(node))
@@ -382,10 +382,10 @@ def _same_matrices(gold: Matrix, answer: Matrix) -> bool | None:
 
 
 def _same_quantities(gold: Node, answer: Node) -> bool | None:
-    """Values with or without units, in all readings of `%` and `°`."""
+    """Compare values with or without units, in all readings of `%` and `°`."""
     left, unit = without_unit(as_total(gold))
     right, other = without_unit(as_total(answer))
-    if _in_radians(unit) != _in_radians(other) and holds(Call("add", (left, right)), "degrees"):
+    if _in_radians(unit) != _in_radians(other) and has_call(Call("add", (left, right)), "degrees"):
         return same_value(left, right)
     if unit and other and unit.dimensions and other.dimensions:
         if unit.dimensions != other.dimensions:
@@ -395,5 +395,5 @@ def _same_quantities(gold: Node, answer: Node) -> bool | None:
             right = Call("mul", (right, Number(other.factor)))
     if isinstance(left, Word) or isinstance(right, Word) or is_infinite(left) or is_infinite(right):
         return left == right
-    verdicts = [same_value(*pair) for pair in variants(left, right)]
+    verdicts = [same_value(*pair) for pair in paired_readings(left, right)]
     return True if True in verdicts else verdicts[0]

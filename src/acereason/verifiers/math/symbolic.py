@@ -1,7 +1,7 @@
-r"""sympy's word on what our own reader does not know: integrals, sums, products, limits, derivatives.
+r"""The comparison by sympy of what our own reader does not know: integrals, sums, products, limits, derivatives.
 
 `parse_latex(strict=True)` reads every command it does not know as a symbol, `[1]` as 1, `3:4` as 3/4 and `2 3` as 23,
-so only texts made of what it reads rightly are given to it.
+so it is given only texts that it reads correctly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KNOWN_COMMAND = re.compile(rf"\\(?:{'|'.join(sorted(GREEK | set(FUNCTIONS)))}|{
 _KNOWN_CHARS = re.compile(r"[a-zA-Z0-9+\-*/^_=<>!|(){}., ]*")
 _MISREAD = re.compile(
     r"(?<![\\a-zA-Z])[a-zA-Z]{4,}|\d \d|\.\d*\.|,|!!"
-    # Sequences, functions and derivatives that are only named would be constants.
+    # Sequences, functions and derivatives without a definition would be constants.
     r"|(?<![a-zA-Z])[a-zA-Z]_\{?[a-zA-Z0-9]*[a-z]|[fghFGH]\(|\d\^\{?\d+\^|\d{4}!|\\frac\{d[a-zA-Z]|\\partial"
 )
 _WORTHWHILE = re.compile(r"\\(?:int|sum|prod|lim)(?![a-zA-Z])|\\frac\s*\{\s*d\s*\}\s*\{\s*d")
@@ -42,7 +42,7 @@ _FACTOR = re.compile(rf"\\(?:{'|'.join(sorted(GREEK))})|[a-eA-Ei-zI-Z]")
 
 
 def same_by_sympy(gold: str, answer: str) -> bool | None:
-    """Whether sympy proves two cleaned texts equal; None where it can't read one of them."""
+    """Return whether sympy proves two cleaned texts equal; None where it cannot read or compare them."""
     if not (_WORTHWHILE.search(gold) or _WORTHWHILE.search(answer)):
         return None
     sides = _sides(gold), _sides(answer)
@@ -53,7 +53,7 @@ def same_by_sympy(gold: str, answer: str) -> bool | None:
 
 
 def _sides(text: str) -> tuple[Any, ...]:
-    """What stands on the sides of an equals sign outside all braces."""
+    """Return the parsed sides of the equals signs outside all braces."""
     depth, start, sides = 0, 0, []
     for place, character in enumerate(text):
         depth += (character == "{") - (character == "}")
@@ -63,8 +63,8 @@ def _sides(text: str) -> tuple[Any, ...]:
     return tuple(_parse(side.strip()) for side in (*sides, text[start:]))
 
 
-def _source(text: str) -> str | None:
-    """A text as sympy reads it rightly and exactly; None where it would misread it."""
+def _sympy_latex(text: str) -> str | None:
+    """Return a text spelled so that sympy reads it correctly and exactly; None where it would misread it."""
     for pattern, replacement in _SHORT_ARGUMENTS:
         text = pattern.sub(replacement, text)
     if len(text) > MAX_CHARS or _MISREAD.search(text):
@@ -79,21 +79,21 @@ def _source(text: str) -> str | None:
 
 
 _SYMPY_FAILS = (TypeError, ValueError, AttributeError, RecursionError, NotImplementedError)
-"""What sympy raises where it is at a loss."""
+"""Exceptions that sympy raises where it fails."""
 
 
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Any:
-    """The sympy expression of a text with its operations carried out, or None when it has none."""
-    source = _source(text)
-    if not source:
+    """Return the sympy expression of a text, evaluated; None when it has none."""
+    latex = _sympy_latex(text)
+    if not latex:
         return None
     import sympy
     from sympy.parsing.latex import LaTeXParsingError, parse_latex
 
     constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I}
     try:
-        expression = parse_latex(source, strict=True)
+        expression = parse_latex(latex, strict=True)
         value = expression.subs({sympy.Symbol(name): constant for name, constant in constants.items()}).doit()
     except (LaTeXParsingError, *_SYMPY_FAILS):
         return None

@@ -1,8 +1,8 @@
-r"""Whether two expressions are the same function of the same variables.
+r"""The comparison of two expressions as functions of the same variables.
 
 Rational values are compared exactly. Everything else is evaluated, at one point for constants and at several for
-functions, to so many digits that rounding is told from a difference: a difference that shrinks with every digit added
-is zero, one that stays is not. Points are derived from the variables' names, so a verdict never changes.
+functions, with more and more digits: a difference that shrinks with every added digit is rounding, one that stays is
+real. Points are derived from the variables' names, so a verdict never changes.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from acereason.verifiers.math.reading.expressions import (
     Node,
     Number,
     Symbol,
-    changed,
-    holds,
+    has_call,
     is_complex,
+    map_nodes,
     variables,
 )
 
 DIGITS = 30
 ROUNDED_PLACES = 10
-"""Digits, after the point and significant, from which on a decimal stands for the number that it is the rounding of."""
+"""A decimal with at least this many digits, after the point and significant, may be the rounding of another number."""
 ENOUGH_POINTS = 3
 MAX_WIDTH, MAX_WIDTH_AT_POINTS = 10_000, 1000
-"""Largest exponent of two whose cancellation is followed, of constants and at a point of many."""
+"""Largest exponent of two whose cancellation is followed: for constants, and at one of several points."""
 
 Point = Mapping[str, Fraction]
 
 
 def same_value(left: Node, right: Node) -> bool | None:
-    """Whether two expressions are equal wherever both have a value; None where that can't be told.
+    """Return whether two expressions are equal wherever both have a value; None where that cannot be told.
 
     Raises:
         TooLarge: a value is too large to compute.
@@ -57,7 +57,7 @@ def same_value(left: Node, right: Node) -> bool | None:
 
 
 def same_shape(left: Node, right: Node) -> bool:
-    """Whether two operations are the same on equal arguments, which shows what is too large to compute equal."""
+    """Return whether both are the same operation on equal arguments: equal values, even if too large to compute."""
     if not isinstance(left, Call) or not isinstance(right, Call) or left.name != right.name:
         return False
     return len(left.args) == len(right.args) and all(
@@ -66,13 +66,13 @@ def same_shape(left: Node, right: Node) -> bool:
 
 
 def proportional(left: Node, right: Node) -> bool | None:
-    """Whether one expression is a constant multiple of the other, and neither is zero everywhere (None: can't tell)."""
+    """Return whether one expression is a constant multiple of the other, both nonzero; None where that is unknown."""
     if variables(left) != variables(right):
         return False
     names = sorted(variables(left))
     for point in points(names) if names else ():
-        places = [_placed(side, point) for side in (left, right)]
-        zeros = _zeros(places)
+        places = [_substituted(side, point) for side in (left, right)]
+        zeros = _are_zero(places)
         if zeros == [False, False]:
             return same_value(left, Call("mul", (Call("div", (places[0], places[1])), right)))
         if zeros in ([True, False], [False, True]):
@@ -80,8 +80,8 @@ def proportional(left: Node, right: Node) -> bool | None:
     return None
 
 
-def _zeros(constants: list[Node]) -> list[bool] | None:
-    """Which of some constants are zero; None where one has no value."""
+def _are_zero(constants: list[Node]) -> list[bool] | None:
+    """Return for each constant whether it is zero; None where one has no value."""
     engine = Approximation(DIGITS, complex_numbers=any(map(is_complex, constants)))
     try:
         values = [exact(constant, {}) for constant in constants]
@@ -90,15 +90,15 @@ def _zeros(constants: list[Node]) -> list[bool] | None:
         return None
 
 
-def _placed(node: Node, point: Point) -> Node:
-    """An expression with its variables replaced by their values at a point."""
-    return changed(
+def _substituted(node: Node, point: Point) -> Node:
+    """Return an expression with its variables replaced by their values at a point."""
+    return map_nodes(
         node, lambda part: Number(point[part.name]) if isinstance(part, Symbol) and part.name in point else part
     )
 
 
 def _same_constant(left: Node, right: Node, point: Point, complex_numbers: bool = False) -> bool | None:
-    """Whether two expressions have one value at a point; None where one has none."""
+    """Return whether two expressions have the same value at a point; None where one has none."""
     try:
         x, y = exact(left, point), exact(right, point)
         if x is not None and y is not None:
@@ -111,7 +111,7 @@ def _same_constant(left: Node, right: Node, point: Point, complex_numbers: bool 
 
 
 def _same_approximately(left: Node, right: Node, point: Point, complex_numbers: bool) -> bool | None:
-    bases = ("10", "e") if holds(left, "log") or holds(right, "log") else ("10",)
+    bases = ("10", "e") if has_call(left, "log") or has_call(right, "log") else ("10",)
     verdicts = [_same_at(left, right, point, base, complex_numbers) for base in bases]
     return True if True in verdicts else verdicts[0]
 
@@ -129,21 +129,21 @@ def _same_at(left: Node, right: Node, point: Point, logarithm: str, complex_numb
         if attempt == 0 and engine.widest < 64 and gaps[0] > 1e-10 * (abs(x) + abs(y)) and gaps[0] > 1e-10:
             return False
         if attempt == 0 and engine.widest > 64:
-            # Digits that large parts cancel are to be there still.
+            # Digits must remain after large parts cancel.
             if engine.widest > (MAX_WIDTH_AT_POINTS if point else MAX_WIDTH):
                 raise TooLarge
             digits += engine.widest
             wide = Approximation(digits, logarithm, complex_numbers)
             gaps[0] = abs(wide.value(left, point) - wide.value(right, point))
         if attempt == 0:
-            # No gap is known to be smaller than the last digit.
+            # A gap cannot be known to be smaller than the last digit.
             gaps[0] = max(gaps[0], (max(abs(x), abs(y)) or 1) * engine.context.mpf(10) ** -digits)
             digits *= 2
     return bool(gaps[1] == 0 or gaps[1] < gaps[0] * engine.context.mpf(10) ** (-digits // 3))
 
 
 def _same_function(left: Node, right: Node, names: list[str]) -> bool | None:
-    """As `same_value` for expressions with variables: on the real line, or off it where they are not real."""
+    """Return `same_value` of expressions with variables, compared at complex points where they are not real."""
     real = _same_at_points(left, right, names, complex_numbers=False)
     return real if real is not None else _same_at_points(left, right, names, complex_numbers=True)
 
@@ -165,16 +165,16 @@ def _same_at_points(left: Node, right: Node, names: list[str], complex_numbers: 
 
 
 def _chosen_points(left: Node, right: Node, names: list[str]) -> tuple[Point, ...]:
-    """Whole points for series and factorials, besides the usual ones where rounding makes whole numbers special."""
-    if any(holds(side, "sum", "product", "factorial", "binom") for side in (left, right)):
+    """Return points: whole ones for series and factorials, whole and usual ones where whole numbers are special."""
+    if any(has_call(side, "sum", "product", "factorial", "binom") for side in (left, right)):
         return whole_points(names)
-    if any(holds(side, "floor", "ceil", "mod") for side in (left, right)):
+    if any(has_call(side, "floor", "ceil", "mod") for side in (left, right)):
         return points(names) + tuple({name: Fraction(i) for name in names} for i in range(1, 17))
     return points(names)
 
 
 def _is_rounding(rounded: Node, other: Node) -> bool:
-    """Whether a decimal of many places is another constant, rounded or cut off at its last place."""
+    """Return whether a decimal of many places is another constant, rounded or cut off at its last place."""
     if not isinstance(rounded, Number) or min(rounded.places, _digits(rounded)) < ROUNDED_PLACES:
         return False
     if _terminates(other):
@@ -189,12 +189,12 @@ def _is_rounding(rounded: Node, other: Node) -> bool:
 
 
 def _digits(node: Number) -> int:
-    """Significant digits of a decimal as written."""
+    """Return the number of significant digits of a decimal as written."""
     return len(str(abs(int(node.value * 10**node.places)))) if node.value else 0
 
 
 def _terminates(node: Node) -> bool:
-    """Whether a constant is a decimal of finitely many places, which needs no rounding."""
+    """Return whether a constant is a decimal of finitely many places, which needs no rounding."""
     try:
         value = exact(node, {})
     except (Undefined, Unevaluable):
@@ -212,7 +212,7 @@ def _terminates(node: Node) -> bool:
 
 
 def _fraction(seed: str) -> Fraction:
-    """Some fraction strictly between 0 and 1."""
+    """Return a fraction strictly between 0 and 1, derived from a text."""
     value = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest(), "big")
     return Fraction(value % 9973 + 1, 9975)
 
@@ -240,7 +240,7 @@ def _points(names: tuple[str, ...]) -> tuple[Point, ...]:
 
 
 def whole_points(names: list[str]) -> tuple[Point, ...]:
-    """Points of whole numbers, where series are compared."""
+    """Return points of whole numbers, where series are compared."""
     return tuple(
         {name: Fraction(2 + int(span * _fraction(f"{span}{i}{name}"))) for name in names}
         for span in (7, 7, 7, 40)
@@ -249,5 +249,5 @@ def whole_points(names: list[str]) -> tuple[Point, ...]:
 
 
 def points(names: list[str]) -> tuple[Point, ...]:
-    """The points at which functions of these variables are compared."""
+    """Return the points at which functions of these variables are compared."""
     return _points(tuple(names))

@@ -1,4 +1,4 @@
-"""The math verifier: an answer's place in a response, and its verdict against the gold answer (§3.1)."""
+"""The math verifier: finds the answer in a response and judges it by the gold answer (§3.1)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 
 from acereason.problems.problem import Problem
 from acereason.verifiers.math.compare import compare
-from acereason.verifiers.math.extraction import after_thinking, extract_boxed
-from acereason.verifiers.verifier import Extraction, Verdict
+from acereason.verifiers.math.extraction import extract_boxed
+from acereason.verifiers.verifier import Extraction, Verdict, after_thinking
 
 _WARM_UP = (
     (r"\int_0^1 x dx", r"\sum_{k=1}^{\infty} 2^{-k}"),
@@ -19,13 +19,13 @@ _WARM_UP = (
 
 
 def extract_answer(response: str) -> Extraction:
-    """The answer in the last box after the last `</think>`; microseconds, whatever the length. Never raises."""
+    """Return the answer in the last box after the last `</think>`. Never raises, and takes microseconds."""
     text = after_thinking(response)
     return Extraction("", "no_think_end") if text is None else Extraction(*extract_boxed(text))
 
 
 def judge_answer(gold: str, answer: str) -> Verdict:
-    """The verdict on a bare answer: reward 1 for `correct`, else 0. Never raises; its time is unbounded."""
+    """Return the verdict on a bare answer: reward 1 for `correct`, else 0. Never raises; its time is unbounded."""
     started = time.perf_counter()
     try:
         reason = compare(gold, answer)
@@ -37,26 +37,26 @@ def judge_answer(gold: str, answer: str) -> Verdict:
 
 
 def verify_math(gold: str, response: str) -> Verdict:
-    """The verdict on a whole response; as `judge_answer`."""
+    """Return the verdict on a whole response. Never raises; its time is unbounded."""
     found = extract_answer(response)
     return Verdict(0.0, "", found.reason, 0.0) if found.reason else judge_answer(gold, found.answer)
 
 
 class MathVerifier:
-    """Judges answers to math problems by the problem's `answer`."""
+    """The verifier of answers to math problems by the problem's `answer`."""
 
     def extract(self, response: str) -> Extraction:
-        """The boxed answer of a response."""
+        """Return the boxed answer of a response."""
         return extract_answer(response)
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """The verdict on one extracted answer; its time is unbounded outside the pool."""
+        """Return the verdict on one extracted answer; its time is unbounded outside the pool."""
         return judge_answer(problem.answer, answer)
 
     def warm_up(self) -> None:
-        """Import sympy and its parser, and fill the parser's tables with the usual constructions."""
+        """Import sympy and its parser, and fill the parser's tables by the usual constructions."""
         for gold, answer in _WARM_UP:
             compare(gold, answer)
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there is nothing to end."""

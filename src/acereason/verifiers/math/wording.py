@@ -21,12 +21,12 @@ _CHOICES = "ABCDEFGHIJ"
 _CHOICE = re.compile(rf"\(?([{_CHOICES}])\)?")
 _TAGGED_CHOICE = re.compile(rf"\(([{_CHOICES}])\)|([{_CHOICES}])(?=[.:)])")
 _HEDGE = re.compile(rf"\([{_CHOICES}]\)|[{_CHOICES}](?=[.:)]|$)|or|and|[,:;]|not|wrong")
-"""What takes back the choice of a letter, behind it."""
+"""Text after a chosen letter that takes the choice back."""
 _WRAPPERS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|textrm)\s*(?=\{)|[{}\s~$]|\\[ ,;:!]")
 
 
 def spelling(tokens: Sequence[Token]) -> str:
-    """The tokens as one text, without spaces; letters keep their case, words do not."""
+    """Return the tokens as one text, without spaces; letters keep their case, words do not."""
     parts: list[str] = []
     for place, token in enumerate(tokens):
         if token.kind == NUMBER and place and tokens[place - 1].kind == NUMBER:
@@ -40,7 +40,7 @@ def spelling(tokens: Sequence[Token]) -> str:
 
 
 def same_words(gold: Sequence[Token], answer: Sequence[Token]) -> bool:
-    """Whether two texts are the same words, spaces aside, and letter case where both are words."""
+    """Return whether two texts are the same words; spaces do not count, nor does letter case where both are words."""
     first, second = _plain(gold), _plain(answer)
     if first == second and first in _MEANINGS:
         return True
@@ -53,7 +53,7 @@ def same_words(gold: Sequence[Token], answer: Sequence[Token]) -> bool:
 
 
 def _is_worded(tokens: Sequence[Token]) -> bool:
-    """Whether a text is made of words, letters and numbers behind words, as `Type 2`."""
+    """Return whether a text consists of words, letters and numbers after words, as `Type 2`."""
     for place, token in enumerate(tokens):
         if token.kind == NUMBER and (place == 0 or tokens[place - 1].kind != WORD or place + 1 < len(tokens)):
             return False
@@ -70,7 +70,7 @@ def _plain(tokens: Sequence[Token]) -> str:
 
 
 def same_letters(gold: Sequence[Token], answer: Sequence[Token]) -> bool | None:
-    """Whether two runs of three capitals or more, as the vertices of a figure, are the same; None: one is none."""
+    """Return whether two rows of three or more capitals, as vertices of a figure, are equal; None where one is none."""
     runs = [[token for token in tokens if token.text not in "()*"] for tokens in (gold, answer)]
     if min(map(len, runs)) < 3 or any(token.kind != LETTER or token.text.islower() for run in runs for token in run):
         return None
@@ -78,14 +78,14 @@ def same_letters(gold: Sequence[Token], answer: Sequence[Token]) -> bool | None:
 
 
 def is_prose(tokens: Sequence[Token]) -> bool:
-    """Whether a text is nothing but words."""
+    """Return whether a text is nothing but words."""
     return any(token.kind == WORD for token in tokens) and all(
         token.kind in (WORD, LETTER) or token.text in "{}-" for token in tokens
     )
 
 
 def same_choice(gold: str, answer: str) -> bool | None:
-    """Whether a gold letter, alone or before its content, is chosen by the answer; None where none is asked for."""
+    """Return whether the answer chooses the gold letter, alone or before its content; None without a choice."""
     letter, bare = _choice(gold), _WRAPPERS.sub("", answer)
     if letter is None:
         return _gold_has_content(gold, bare)
@@ -111,5 +111,5 @@ def _choice(text: str) -> str | None:
 
 
 def _is_expression(rest: str) -> bool:
-    """Whether what follows a letter in brackets goes on with a sign, so that the letter is a variable."""
+    """Return whether a sign follows a letter in brackets, so that the letter is a variable."""
     return rest.lstrip(")").startswith(("+", "-", "*", "/", "^", "=", "_", "!", "<", ">", ",", "\\"))

@@ -1,4 +1,4 @@
-"""What a code problem is judged by, as it travels to a worker: once, not with each of its programs."""
+"""The tests of a code problem as they travel to a worker: once, not with each of its programs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from acereason.problems.code_tests import CodeTests
 from acereason.problems.problem import Problem
 
-HELD = 64
-"""Suites that a worker keeps, and the pool knows it to have."""
+SUITES_HELD = 64
+"""Suites that a worker keeps, and that the pool knows it to have."""
 
 
 @dataclass(frozen=True)
@@ -20,59 +20,59 @@ class Suite:
     """The tests of a problem.
 
     Attributes:
-        key: digest; two suites with the same key judge alike.
-        line: what a worker is sent.
+        key: digest; two suites with the same key give the same verdicts.
+        line: the message to a worker.
     """
 
     key: str
     line: bytes
 
 
-class Held:
-    """The suites used last, by key. Pool and worker go through the same uses, so both know what the worker holds."""
+class WorkerSuites:
+    """The suites that a worker used last, by key. Pool and worker see the same uses, so both know what it holds."""
 
     def __init__(self) -> None:
         self._problems: OrderedDict[str, Problem | None] = OrderedDict()
 
     def use(self, key: str) -> bool:
-        """Note a use; False when the suite is not held."""
+        """Note a use; return False when the suite is not held."""
         if key in self._problems:
             self._problems.move_to_end(key)
         return key in self._problems
 
     def add(self, key: str, problem: Problem | None = None) -> None:
-        """Hold a suite, and let go of the one whose last use is longest ago."""
+        """Hold a suite, and drop the one whose last use is longest ago."""
         self._problems[key] = problem
-        if len(self._problems) > HELD:
+        if len(self._problems) > SUITES_HELD:
             self._problems.popitem(last=False)
 
     def problem(self, key: str) -> Problem:
-        """The problem that a suite judges, for the worker."""
+        """Return the problem of a suite, for the worker."""
         self._problems.move_to_end(key)
         problem = self._problems[key]
         assert problem
         return problem
 
 
-class Suites:
-    """The suites of the problems asked about last; making one costs as much as hashing its tests."""
+class SuiteCache:
+    """The suites of the latest problems; making one costs as much as hashing its tests."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[Problem, Suite]] = OrderedDict()
 
     def suite(self, problem: Problem) -> Suite:
-        """The suite of a problem."""
+        """Return the suite of a problem."""
         known = self._known.get(id(problem))
         if known is None:
             known = (problem, make_suite(problem))
             self._known[id(problem)] = known
-            if len(self._known) > HELD:
+            if len(self._known) > SUITES_HELD:
                 self._known.popitem(last=False)
         return known[1]
 
 
 def make_suite(problem: Problem) -> Suite:
-    """All that a judgement of this problem's programs depends on, besides the program."""
+    """Return all that a verdict on this problem's programs depends on, besides the program."""
     suite = {
         "tests": base64.b64encode(problem.tests.packed).decode(),
         "check": problem.check,
@@ -86,7 +86,7 @@ def make_suite(problem: Problem) -> Suite:
 
 
 def read_suite(message: dict[str, str | float | None]) -> Problem:
-    """The problem of a suite's line, without its question."""
+    """Return the problem of a suite's line, without its question."""
     fields = {name: message[name] for name in ("check", "prelude", "entry_point", "time_limit_seconds")}
     tests = CodeTests(base64.b64decode(str(message["tests"])))
     return Problem(str(message["suite"]), "code", "", tests=tests, **fields)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A worker as the pool sees it: the process, what it was handed, and what is on its way to and from it."""
+"""A worker as the pool sees it: the process, the judgements it has, and the messages on their way to and from it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from acereason.sandbox.isolation import Sandbox
-from acereason.verifiers.pool.suites import Held
+from acereason.verifiers.pool.suites import WorkerSuites
 from acereason.verifiers.pool.verdict_cache import Judgement
 
 WORKER = ("-P", "-m", "acereason.verifiers.pool.worker")
-"""The program of a worker, as arguments of the interpreter."""
+"""The worker's program, as arguments of the interpreter."""
 DISMISSED_SECONDS = 5.0
 """How long a dismissed worker may take to end."""
 _ENVIRONMENT = {
@@ -32,8 +32,8 @@ _ENVIRONMENT = {
 
 
 def worker_command(memory_mib: int, domains: Sequence[str], sandbox: Sandbox | None = None) -> list[str]:
-    """The command line that starts a worker of this process; `sandbox` is for workers that judge code."""
-    described = sandbox.text() if sandbox else ""
+    """Return the command line that starts a worker of this process; `sandbox` is for workers that judge code."""
+    described = sandbox.to_json() if sandbox else ""
     return [sys.executable, *WORKER, str(os.getpid()), str(memory_mib), described, *domains]
 
 
@@ -41,15 +41,15 @@ class WorkerProcess:
     """A worker, from its start to its end. Nothing here waits, except `end` for a process already killed.
 
     Attributes:
-        judgements: what it was handed and has not answered, in order; it is at work on the first.
+        judgements: judgements that it was given and has not answered, in order; it works on the first.
         requests, replies: file descriptors to and from it.
         ready: whether it has started.
-        started: when it, then its current judgement, began.
+        started: when the worker started, then its current judgement.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
         pipe, environment = subprocess.PIPE, os.environ | _ENVIRONMENT | {"PYTHONPATH": _search_path()}
-        # A session of its own, so that Ctrl-C in the terminal is the parent's to handle.
+        # In its own session, so that Ctrl-C in the terminal reaches the parent alone.
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, bufsize=0, env=environment, start_new_session=True
         )
@@ -60,7 +60,7 @@ class WorkerProcess:
         os.set_blocking(self.replies, False)
         self.judgements: deque[Judgement] = deque()
         self._outbox, self._inbox = bytearray(), b""
-        self._held = Held()
+        self._suites = WorkerSuites()
         self.ready = False
         self.started = time.monotonic()
 
@@ -69,13 +69,13 @@ class WorkerProcess:
         """Whether there is something to write."""
         return bool(self._outbox)
 
-    def hand(self, judgement: Judgement) -> None:
-        """Give it one more judgement, behind those it has."""
+    def give(self, judgement: Judgement) -> None:
+        """Queue one more judgement behind those it has."""
         if not self.judgements:
             self.started = time.monotonic()
         self.judgements.append(judgement)
-        if judgement.suite and not self._held.use(judgement.suite.key):
-            self._held.add(judgement.suite.key)
+        if judgement.suite and not self._suites.use(judgement.suite.key):
+            self._suites.add(judgement.suite.key)
             self._outbox += judgement.suite.line
         self._outbox += judgement.request
 
@@ -85,11 +85,11 @@ class WorkerProcess:
             del self._outbox[: os.write(self.requests, self._outbox)]
         except BlockingIOError:
             return
-        except BrokenPipeError:  # it died: the end of its replies will tell
+        except BrokenPipeError:  # it died: the end of its replies will show that
             self._outbox.clear()
 
     def read(self) -> list[dict[str, Any]] | None:
-        """Messages that have arrived; None once it has died and all are read."""
+        """Return the messages that have arrived; None once it has died and all are read."""
         data = b""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.replies, 1 << 16)
@@ -101,14 +101,14 @@ class WorkerProcess:
         return [json.loads(line) for line in lines]
 
     def dismiss(self) -> None:
-        """Let an idle worker end by itself, which leaves the least behind; `end` waits for it."""
+        """Let an idle worker exit by itself, which leaves the least behind; `end` is still due."""
         if self.ready and not self.judgements:
             self._pipes[0].close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(DISMISSED_SECONDS)
 
     def end(self) -> int:
-        """Kill the process, leave nothing of it, and say how it ended: its exit status, or minus the signal."""
+        """Kill the process, close its pipes, and return how it ended: its exit status, or minus the signal."""
         self._process.kill()
         status = self._process.wait()
         for end in self._pipes:
@@ -117,5 +117,5 @@ class WorkerProcess:
 
 
 def _search_path() -> str:
-    """Where a worker finds this package, installed or not."""
+    """Return the search path on which a worker finds this package, installed or not."""
     return os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH"))))

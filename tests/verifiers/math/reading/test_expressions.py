@@ -4,7 +4,7 @@ from acereason.verifiers.math.compare import read
 from acereason.verifiers.math.reading.expressions import (
     Symbol,
     children,
-    holds,
+    has_call,
     is_complex,
     is_infinite,
     number,
@@ -42,8 +42,8 @@ def test_infinity_has_two_signs() -> None:
 
 def test_operations_that_occur() -> None:
     node = read(r"x+\frac{\lfloor y\rfloor}{2}").node
-    assert holds(node, "floor")
-    assert holds(node, "ceil", "div")
-    assert not holds(node, "ceil", "sum")
+    assert has_call(node, "floor")
+    assert has_call(node, "ceil", "div")
+    assert not has_call(node, "ceil", "sum")
     assert is_complex(read("2+3i").node)
     assert not is_complex(read(r"\sum_{i=1}^3 i").node)

@@ -34,7 +34,7 @@ _APPLIED = frozenset("fghFGH")
 
 
 class AtomReader(NumeralReader, BracketReader, FunctionReader):
-    """Reads one number, symbol, word, function or bracket."""
+    """The part of the reader that reads one number, symbol, word, function or bracket."""
 
     def _atom(self) -> Node:
         self._deeper()
@@ -139,7 +139,7 @@ class AtomReader(NumeralReader, BracketReader, FunctionReader):
         return self._group() if self._at("{") else self._atom()
 
     def _fraction_argument(self) -> Node:
-        r"""An argument of `\frac`: a group, or one digit, letter or command."""
+        r"""Read an argument of `\frac`: a group, or one digit, letter or command."""
         token = self._peek()
         if token.kind == NUMBER and len(token.text) > 1 and token.text.isdigit():
             self._tokens[self._position] = Token(NUMBER, token.text[1:])
@@ -148,7 +148,7 @@ class AtomReader(NumeralReader, BracketReader, FunctionReader):
 
 
 def _is_differential(node: Node) -> bool:
-    """Whether an expression is `d`, `dx`, `dy` or `d^2y`, as above and below the line of a derivative."""
+    """Return whether an expression is `d`, `dx`, `dy` or `d^2y`, as above and below the line of a derivative."""
     first = node.args[0] if isinstance(node, Call) and node.name == "mul" else node
     first = first.args[0] if isinstance(first, Call) and first.name == "pow" else first
     return first == Symbol("d")

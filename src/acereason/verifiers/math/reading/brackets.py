@@ -1,4 +1,4 @@
-r"""What stands in brackets: groups, tuples, intervals, sets, absolute values, environments."""
+r"""Everything in brackets: groups, tuples, intervals, sets, absolute values, environments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLOSERS = {"(": (")", "]"), "[": (")", "]"), "\\{": ("\\}",), "{": ("}",)}
 
 
 class BracketReader(Cursor):
-    """Reads brackets of any kind."""
+    """The part of the reader that reads brackets of any kind."""
 
     def _bracketed(self, token: Token) -> Node:
         if token.text == "{":
@@ -58,7 +58,7 @@ class BracketReader(Cursor):
         return Call("abs", (inside,))
 
     def _sequence(self, opening: str, closing_command: str) -> Node:
-        """Entries in brackets; one entry in round or square brackets is only grouped."""
+        """Read entries in brackets; one entry in round or square brackets is only grouped."""
         bars, builder, self._bars, self._builder = self._bars, self._builder, 0, 0
         inside = self._answer()
         self._bars, self._builder = bars, builder

@@ -1,4 +1,4 @@
-"""Where a reader is in its tokens, and the grammar that its parts read by."""
+"""The place of a reader in its tokens, and the methods by which the parts of the reader call each other."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Cursor(ABC):
     """A place in a list of tokens.
 
     Args:
-        tokens: what to read.
-        bars_open: read a `|` that could close an absolute value as one that opens another.
+        tokens: the tokens to read.
+        bars_open: whether a `|` that could close an absolute value opens another.
     """
 
     def __init__(self, tokens: list[Token], bars_open: bool = False) -> None:
@@ -70,7 +70,7 @@ class Cursor(ABC):
             texts.append(token.text)
 
     def _plain_argument(self) -> str:
-        """The text of the next token or group."""
+        """Read the next token or group and return its text."""
         token = self._next()
         if token.text != "{":
             return token.text
@@ -85,11 +85,11 @@ class Cursor(ABC):
                 return "".join(texts)
             texts.append(token.text)
 
-    # The grammar, loosest first. Each method reads one such part from here on; Unreadable where there is none.
+    # The grammar, loosest first. Each method reads one such part from here on, or raises Unreadable.
 
     @abstractmethod
     def read(self) -> Node:
-        """The whole text as one tree."""
+        """Return the whole text as one tree."""
 
     @abstractmethod
     def _answer(self) -> Node: ...

@@ -1,4 +1,4 @@
-"""What an answer is once it is read: the nodes of its tree."""
+"""The nodes of the tree that an answer is read into."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 
 class Unreadable(Exception):
-    """The text is not mathematics that the reader knows."""
+    """Raised for text that is not mathematics that the reader knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Words among the mathematics: a unit, a noun after a number, a text answer."""
+    """Words in the mathematics: a unit, a noun after a number, an answer in words."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operation or function on its arguments: `add`, `mul`, `div`, `pow`, `sin`, `union`, `pm` and so on."""
+    """An operation or function with its arguments: `add`, `mul`, `div`, `pow`, `sin`, `union`, `pm` and so on."""
 
     name: str
     args: tuple[Node, ...]
@@ -73,7 +73,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """Answers beside each other; `joint` is what stands between them: `,`, `and`, `or`."""
+    """Answers side by side; `joint` is the separator between them: `,`, `;`, `and`, `or`."""
 
     items: tuple[Node, ...]
     joint: str
@@ -81,7 +81,7 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """What could not be read, as one canonical text: equal only to the same text."""
+    """Text that could not be read, in canonical spelling: equal only to the same text."""
 
     text: str
 
@@ -89,19 +89,19 @@ class Opaque:
 Node: TypeAlias = Number | Symbol | Word | Call | Bracket | Matrix | Relation | Several | Opaque
 
 CONSTANTS = frozenset({"pi", "e", "i", "infinity"})
-BOUND = "index "
-"""How the name of a variable begins that a sum or product runs over."""
+INDEX_PREFIX = "index "
+"""Prefix of the name of a variable that a sum or product runs over."""
 DOTS = Symbol("…")
 INFINITY = Symbol("infinity")
 
 
 def number(value: int) -> Number:
-    """The node of an integer."""
+    """Return the node of an integer."""
     return Number(Fraction(value))
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """The nodes directly below one."""
+    """Return the nodes directly below one."""
     if isinstance(node, Call):
         return node.args
     if isinstance(node, (Bracket, Several)):
@@ -114,7 +114,7 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """The node and all below it."""
+    """Yield the node and all below it."""
     waiting = [node]
     while waiting:
         current = waiting.pop()
@@ -123,36 +123,36 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def variables(node: Node) -> set[str]:
-    """Names of the free variables."""
+    """Return the names of the free variables."""
     names = {part.name for part in walk(node) if isinstance(part, Symbol)} - CONSTANTS
-    return {name for name in names if not name.startswith(BOUND)}
+    return {name for name in names if not name.startswith(INDEX_PREFIX)}
 
 
 def is_infinite(node: Node) -> bool:
-    """Whether the node is plus or minus infinity."""
+    """Return whether the node is plus or minus infinity."""
     return node == INFINITY or node == Call("neg", (INFINITY,))
 
 
-def changed(node: Node, change: Callable[[Node], Node]) -> Node:
-    """The expression with a change made to every part, the innermost first."""
+def map_nodes(node: Node, change: Callable[[Node], Node]) -> Node:
+    """Return the expression with a change applied to every node, the innermost first."""
     if isinstance(node, Call):
-        return change(Call(node.name, tuple(changed(part, change) for part in node.args)))
+        return change(Call(node.name, tuple(map_nodes(part, change) for part in node.args)))
     if isinstance(node, Bracket):
-        return Bracket(node.opening, tuple(changed(part, change) for part in node.items), node.closing)
+        return Bracket(node.opening, tuple(map_nodes(part, change) for part in node.items), node.closing)
     if isinstance(node, Several):
-        return Several(tuple(changed(part, change) for part in node.items), node.joint)
+        return Several(tuple(map_nodes(part, change) for part in node.items), node.joint)
     if isinstance(node, Relation):
-        return Relation(tuple(changed(part, change) for part in node.sides), node.operators)
+        return Relation(tuple(map_nodes(part, change) for part in node.sides), node.operators)
     if isinstance(node, Matrix):
-        return Matrix(tuple(tuple(changed(part, change) for part in row) for row in node.rows))
+        return Matrix(tuple(tuple(map_nodes(part, change) for part in row) for row in node.rows))
     return change(node)
 
 
 def is_complex(node: Node) -> bool:
-    """Whether the imaginary unit occurs in an expression."""
+    """Return whether the imaginary unit occurs in an expression."""
     return any(isinstance(part, Symbol) and part.name == "i" for part in walk(node))
 
 
-def holds(node: Node, *names: str) -> bool:
-    """Whether one of the named operations occurs in an expression."""
+def has_call(node: Node, *names: str) -> bool:
+    """Return whether one of the named operations occurs in an expression."""
     return any(isinstance(part, Call) and part.name in names for part in walk(node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acereason.verifiers.math.reading.brackets import CLOSERS
 from acereason.verifiers.math.reading.cursor import Cursor
 from acereason.verifiers.math.reading.expressions import (
-    BOUND,
+    INDEX_PREFIX,
     Bracket,
     Call,
     Node,
@@ -23,10 +23,10 @@ from acereason.verifiers.math.reading.vocabulary import FUNCTIONS, INVERSE
 
 
 class FunctionReader(Cursor):
-    """Reads functions."""
+    """The part of the reader that reads functions."""
 
     def _function(self, name: str) -> Node:
-        r"""A function and its argument: a group, or the factors up to the next sign or function (`\sin 2x \cos x`)."""
+        r"""Read a function and its argument: a group, or all factors up to a sign or function (`\sin 2x \cos x`)."""
         base: Node | None = None
         exponent: Node | None = None
         while self._at("_", "^"):
@@ -46,7 +46,7 @@ class FunctionReader(Cursor):
         return call if exponent is None else Call("pow", (call, exponent))
 
     def _log_base(self) -> Node:
-        r"""The base of a logarithm: whole where its argument follows (`\log_10 5`), else one digit (`\log_28`)."""
+        r"""Read the base of a logarithm: all of it before an argument (`\log_10 5`), else a digit (`\log_28`)."""
         following = self._peek(1)
         closing = following.kind == COMMAND and following.text in ("rfloor", "rceil", "rangle")
         if (following.kind in (NUMBER, LETTER, COMMAND) and not closing) or following.text in ("(", "{", "|"):
@@ -111,7 +111,7 @@ class FunctionReader(Cursor):
         return Call(name[1:], (inside,))
 
     def _series(self, name: str) -> Node:
-        """A sum or product over whole numbers; its terms reach to the next plus or minus."""
+        """Read a sum or product over whole numbers; its terms reach to the next plus or minus."""
         index: Relation | None = None
         high: Node | None = None
         for _ in range(2):
@@ -126,23 +126,24 @@ class FunctionReader(Cursor):
         if index is None or high is None or not isinstance(index.sides[0], Symbol):
             raise Unreadable(name)
         variable = index.sides[0].name
-        return Call(name, (Symbol(BOUND + variable), index.sides[1], high, self._bound(self._product(), variable)))
+        terms = self._mark_index(self._product(), variable)
+        return Call(name, (Symbol(INDEX_PREFIX + variable), index.sides[1], high, terms))
 
-    def _bound(self, node: Node, variable: str) -> Node:
-        """The terms of a series with its variable marked, in subscripts too: `F_{n-k}` is a function of `n-k`."""
+    def _mark_index(self, node: Node, variable: str) -> Node:
+        """Return the terms of a series with its index marked, in subscripts too: `F_{n-k}` is a function of `n-k`."""
         if isinstance(node, Symbol):
             if node.name == variable:
-                return Symbol(BOUND + variable)
+                return Symbol(INDEX_PREFIX + variable)
             letter, _, subscript = node.name.partition("_")
             if variable in subscript:
                 place = type(self)(tokenise(subscript)).read()
-                return Call(f"apply {letter}_", (self._bound(place, variable),))
+                return Call(f"apply {letter}_", (self._mark_index(place, variable),))
             return node
         if isinstance(node, Call):
-            return Call(node.name, tuple(self._bound(part, variable) for part in node.args))
+            return Call(node.name, tuple(self._mark_index(part, variable) for part in node.args))
         return node
 
 
 def _is_multiple_of_pi(node: Node) -> bool:
-    r"""Whether an argument so far is an angle such as `4\pi`, which a slash divides: `\sin 4\pi/9`."""
+    r"""Return whether an argument so far is an angle such as `4\pi`, which a slash divides: `\sin 4\pi/9`."""
     return any(part == Symbol("pi") for part in walk(node)) and not variables(node)

@@ -9,11 +9,11 @@ from acereason.verifiers.math.reading.expressions import INFINITY, Call, Node, N
 from acereason.verifiers.math.reading.tokens import NUMBER, Token
 
 MAX_DIGITS = 4000
-"""Longest number computed with, in digits; Python refuses to convert above 4,300. Longer ones compare as text."""
+"""Most digits of a number that is computed with; Python refuses to convert more than 4,300. Longer ones are text."""
 
 
 class NumeralReader(Cursor):
-    """Reads numbers."""
+    """The part of the reader that reads numbers."""
 
     def _number(self, token: Token) -> Node:
         if self._at("_") and "." in token.text:
@@ -27,7 +27,7 @@ class NumeralReader(Cursor):
         return self._repeating(token.text) or value
 
     def _mixed_part(self, whole: Fraction) -> Fraction | None:
-        r"""The proper fraction of `2\frac12` or `2 1/2` that stands here, consumed; None for none."""
+        r"""Read the proper fraction of `2\frac12` or `2 1/2`; return None where none stands here."""
         if self._at_command("frac") and self._is_plain_fraction():
             start, tokens = self._position, list(self._tokens)
             self._position += 1
@@ -48,7 +48,7 @@ class NumeralReader(Cursor):
         return None
 
     def _is_plain_fraction(self) -> bool:
-        r"""Whether a fraction of two numbers stands here: `\frac12`, `\frac{1}{2}`, `\frac1{2}`."""
+        r"""Return whether a fraction of two numbers stands here: `\frac12`, `\frac{1}{2}`, `\frac1{2}`."""
         place = 1
         for argument in range(2):
             token = self._peek(place)
@@ -63,11 +63,11 @@ class NumeralReader(Cursor):
         return True
 
     def _raised(self) -> bool:
-        """Whether an exponent stands here, and no degree sign."""
+        """Return whether an exponent stands here, and no degree sign."""
         return self._at("^") and "circ" not in (self._peek(1).text, self._peek(2).text) and self._peek(1).text != "°"
 
     def _repeating(self, text: str) -> Number | None:
-        r"""A decimal whose last digits repeat: `0.1\overline{6}`, `0.\dot{3}`, `0.(3)`."""
+        r"""Read a decimal whose last digits repeat: `0.1\overline{6}`, `0.\dot{3}`, `0.(3)`."""
         accent = self._at_command("overline", "dot", "bar")
         if not accent and not (text.endswith(".") and self._at("(")):
             return None
@@ -85,7 +85,7 @@ class NumeralReader(Cursor):
 
 
 def decimal(text: str) -> Number:
-    """The number that digits write, with an optional point and exponent of ten."""
+    """Return the number of digits with an optional point and exponent of ten."""
     mantissa, _, exponent = text.lower().partition("e")
     if len(mantissa) > MAX_DIGITS or len(exponent) > 4:
         raise Unreadable("too long a number")
@@ -94,12 +94,12 @@ def decimal(text: str) -> Number:
 
 
 def negated(node: Node) -> Node:
-    """The node with the other sign; numbers stay numbers."""
+    """Return the node with the other sign; numbers stay numbers."""
     return Number(-node.value, node.places) if isinstance(node, Number) else Call("neg", (node,))
 
 
 def _scientific(factors: list[Node]) -> Number | None:
-    r"""`1.2 \cdot 10^{-4}` as one decimal with its places."""
+    r"""Return `1.2 \cdot 10^{-4}` as one decimal with its places; None for other factors."""
     if len(factors) != 2 or not isinstance(factors[0], Number) or not factors[0].places:
         return None
     power = factors[1]
@@ -118,7 +118,7 @@ def _proper(above: Number, below: Number) -> bool:
 
 
 def product_of(factors: list[Node]) -> Node:
-    """The node of one factor or of several; a decimal times a power of ten is one decimal."""
+    """Return the node of one factor or of several; a decimal times a power of ten is one decimal."""
     if len(factors) == 1:
         return factors[0]
     return _scientific(factors) or Call("mul", tuple(factors))

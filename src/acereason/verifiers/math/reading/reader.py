@@ -1,8 +1,9 @@
 r"""From tokens to a tree: a reader of LaTeX and plain mathematics by operator precedence.
 
-It knows what answers are made of and refuses the rest. Choices where notation is ambiguous: a run of factors has the
-precedence of an explicit product and is read from the left (`1/2x` is x/2); a digit after `\frac` is one argument
-(`\frac12`); an exponent without braces is a whole number (`2^10`); `2\frac12` with a proper fraction is a mixed number.
+It knows the notation of answers and refuses the rest. Where notation is ambiguous, it chooses: factors without a sign
+have the precedence of an explicit product and are read from the left (`1/2x` is x/2); a digit after `\frac` is one
+argument (`\frac12`); an exponent without braces is a whole number (`2^10`); `2\frac12` with a proper fraction is a
+mixed number.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ _FACTOR_COMMANDS = (
 
 
 class Reader(AtomReader):
-    """Reads one list of tokens."""
+    """The reader of one list of tokens."""
 
     def read(self) -> Node:
-        """The whole text as one tree.
+        """Return the whole text as one tree.
 
         Raises:
             Unreadable: it is not mathematics that this reader knows.
@@ -62,7 +63,7 @@ class Reader(AtomReader):
         return node
 
     def _answer(self) -> Node:
-        """Relations between commas, semicolons, `and`, `or`."""
+        """Read relations between commas, semicolons, `and`, `or`."""
         self._deeper()
         groups: list[list[Node]] = [[self._relation()]]
         joint = ","
@@ -82,7 +83,7 @@ class Reader(AtomReader):
         return _joined(groups, joint)
 
     def _separator(self) -> str:
-        """The separator that stands here, `, and` being one; "" for none."""
+        """Read the separator that stands here, `, and` being one; return "" for none."""
         found = ""
         while True:
             token = self._peek()
@@ -127,7 +128,7 @@ class Reader(AtomReader):
         return Call("ratio", tuple(sides)) if len(sides) > 1 else sides[0]
 
     def _at_ratio(self) -> bool:
-        """Whether `:` or `to` stands here between two parts of a ratio, and not before the condition of a set."""
+        """Return whether `:` or `to` stands here as the sign of a ratio, not before the condition of a set."""
         if self._peek().kind == WORD and self._peek().text == "to":
             return self._peek(1).kind == NUMBER
         return self._at(":") and not (self._builder and self._depth == self._builder)
@@ -194,7 +195,7 @@ class Reader(AtomReader):
         return self._power()
 
     def _starts_factor(self, previous: Node) -> bool:
-        """Whether the next token begins a factor that is multiplied without a sign."""
+        """Return whether the next token begins a factor that is multiplied without a sign."""
         token = self._peek()
         if token.kind == NUMBER:
             return self._peek(1).text == "^" if isinstance(previous, Symbol) else not isinstance(previous, Number)
@@ -286,7 +287,7 @@ class Reader(AtomReader):
 
 
 def _joined(groups: list[list[Node]], joint: str) -> Node:
-    """One tree of items in groups: flat where the groups are no more than parts of one list."""
+    """Return one tree of items in groups: flat where the groups are only parts of one list."""
     if len(groups) == 1:
         return groups[0][0] if len(groups[0]) == 1 else Several(tuple(groups[0]), ",")
     sizes = [len(group) for group in groups]
@@ -296,7 +297,7 @@ def _joined(groups: list[list[Node]], joint: str) -> Node:
 
 
 def read_tokens(tokens: list[Token]) -> Node:
-    """The tree of a text's tokens.
+    """Return the tree of a text's tokens.
 
     Raises:
         Unreadable: it is not mathematics that the reader knows.

@@ -1,6 +1,7 @@
 r"""From cleaned text to tokens: numbers, letters, words, commands, marks.
 
-A run of letters is the hard case: `xy` is a product, `east` a word, `sqrt` a command, `cm` a unit after a number.
+Several letters in a row are the hard case: `xy` is a product, `east` a word, `sqrt` a command, `cm` a unit after a
+number.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NUMBER, LETTER, WORD, COMMAND, MARK = "number", "letter", "word", "command", "ma
 
 
 class Token(NamedTuple):
-    """One token; `spaced` says whether white space stands before it."""
+    """One token; `spaced` tells whether white space precedes it."""
 
     kind: str
     text: str
@@ -93,7 +94,7 @@ _OPENING, _CLOSING = frozenset({"(", "[", "\\{"}), frozenset({")", "]", "\\}"})
 
 
 class Lexer:
-    """Cuts one cleaned text into tokens."""
+    """A lexer for one cleaned text."""
 
     def __init__(self, text: str, commas_group: bool) -> None:
         self._text, self._commas_group = text, commas_group
@@ -101,10 +102,10 @@ class Lexer:
         self._depth = 0
 
     def run(self) -> list[Token]:
-        """The tokens.
+        """Return the tokens.
 
         Raises:
-            Unreadable: a character that no mathematics has, a text group that never closes, or too many tokens.
+            Unreadable: a character that mathematics does not use, a text group that never closes, or too many tokens.
         """
         self._cut(0, len(self._text), in_text=False)
         return self._tokens
@@ -190,7 +191,7 @@ class Lexer:
         return close + 1
 
     def _grouped_text(self, start: int, close: int, spaced: bool) -> None:
-        # A group that mixes words and marks keeps its braces only where it is an exponent or an argument.
+        # A group that mixes words and marks keeps its braces only where it is an exponent or a subscript.
         if self._tokens and self._tokens[-1].text in ("^", "_"):
             self._add(MARK, "{", spaced)
             self._cut(start, close, in_text=True)
@@ -232,14 +233,14 @@ class Lexer:
         return [(LETTER, letter) for letter in run]
 
     def _divides_unit(self) -> bool:
-        """Whether a slash behind a unit stands before, as in `km/h`."""
+        """Return whether the last tokens are a unit and a slash, as in `km/h`."""
         return [token.kind for token in self._tokens[-2:]] == [WORD, MARK] and self._tokens[-1].text == "/"
 
     def _follows_unit(self) -> bool:
         return bool(self._tokens) and (self._tokens[-1].kind == NUMBER or self._tokens[-1].text in ("/", "*"))
 
     def _tokens_end_a_value(self) -> bool:
-        """Whether a number, a bracket or a word of a unit stands before."""
+        """Return whether the last token is a number, a bracket or a word of a unit."""
         return self._after_value() or (bool(self._tokens) and self._tokens[-1].kind == WORD)
 
     def _is_word(self, run: str) -> bool:
@@ -263,5 +264,5 @@ def _closing_brace(text: str, opening: int, end: int) -> int:
 
 
 def tokenise(text: str, commas_group: bool = True) -> list[Token]:
-    """The tokens of a cleaned text; `commas_group` says whether `1,234` is one number or two."""
+    """Return the tokens of a cleaned text; `commas_group` tells whether `1,234` is one number or two."""
     return Lexer(text, commas_group).run()

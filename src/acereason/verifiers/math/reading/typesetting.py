@@ -1,4 +1,4 @@
-r"""One spelling for what differs only in typesetting: Unicode, spaces, sizes, delimiters, thousands separators."""
+r"""One spelling for texts that differ only in typesetting: Unicode, spaces, sizes, delimiters, thousands separators."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _TABLE = str.maketrans(_CHARACTERS | {letter: f"\\{name} " for letter, name in _
 
 _LETTERS = r"(?:[a-zA-Z,\s]|\\(?:in|mathbb|mathbf|geq?|text)(?![a-z])|[{}^+*])*"
 _QUALIFIER = (
-    # What holds for every value of a parameter, and what was only rounded, says nothing new at the end of an answer.
+    # At the end of an answer, the range of a parameter, or that something was only rounded, says nothing new.
     r"(?:\\(?:text|mbox|textrm)\{[\s,]*(?:for (?:all|any|every|each)|where)\b[^{}]*\}|\\forall(?![a-z]))"
     rf"{_LETTERS}$"
     r"|,\s*[a-zA-Z](?:,\s*[a-zA-Z])*\s*\\in\s*\\math(?:bb|bf)\s*\{?[ZNRQ]\}?(?:\^?[+*]|\^\{[+*]\})?\s*$"
@@ -93,7 +93,7 @@ _QUALIFIER = (
 _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        # From here on no backslash is the second one of a pair.
+        # After the first rewrite no backslash is the second one of a pair.
         (r"\\\\(?:\[-?[\d.]+ *[a-z]{2}\])?", r" \\newline "),
         (r"\\\$", r"\\dollar "),
         (r"\$|\\[()\[\]]", " "),
@@ -123,7 +123,7 @@ _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 
 
 def clean(text: str) -> str:
-    """The text without what typesetting alone asks for; linear in the length."""
+    """Return the text without what only typesetting needs; takes time linear in the length."""
     if not text.isascii():
         text = _SUPERSCRIPT.sub(lambda run: f"^{{{run[0].translate(_SUPERSCRIPTS)}}}", text)
         text = _SUBSCRIPT.sub(lambda run: f"_{{{run[0].translate(_SUBSCRIPTS)}}}", text)

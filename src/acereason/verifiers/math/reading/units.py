@@ -1,4 +1,4 @@
-"""Units of measure: what they are worth in the first unit of their dimension, exactly."""
+"""Units of measure and their exact values in the first unit of their dimension."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Unit:
     dimensions: Mapping[str, int]
 
     def times(self, other: Unit, exponent: int) -> Unit:
-        """This unit times a power of another."""
+        """Return this unit times a power of another."""
         merged = dict(self.dimensions)
         for name, power in other.dimensions.items():
             merged[name] = merged.get(name, 0) + power * exponent
@@ -97,7 +97,7 @@ _PERCENT = frozenset({"percent", "percentage", "pct", "percents"})
 
 
 def read_unit(text: str) -> Unit | None:
-    """The unit that words name, such as `square feet` or `miles per hour`; None where a word is no unit."""
+    """Return the unit that words name, such as `square feet` or `miles per hour`; None where a word is no unit."""
     if text in _TEMPERATURES:
         return _TEMPERATURES[text]
     unit, exponent, side = NONE, 1, 1
@@ -114,10 +114,9 @@ def read_unit(text: str) -> Unit | None:
 
 
 def without_unit(node: Node) -> tuple[Node, Unit | None]:
-    """A value and the unit behind it.
+    """Return a value without the words behind it, and their unit.
 
-    Returns:
-        The node without its trailing words, and their unit: `NONE` where there is none, None where words are no unit.
+    The unit is `NONE` where there are no words, and None where the words are no unit.
     """
     value, words = _strip(node)
     if not words or any(word in CONDITIONS for text, _ in words for word in text.lower().split()):
@@ -130,7 +129,7 @@ def without_unit(node: Node) -> tuple[Node, Unit | None]:
 
 
 def as_total(node: Node) -> Node:
-    """`2 hours 42 minutes` as a sum, with `and` or a comma between or without; any other node as it is."""
+    """Return `2 hours 42 minutes` as a sum, with `and`, a comma or nothing between; any other node unchanged."""
     if isinstance(node, Several) and all(isinstance(item, Call) and item.name == "mul" for item in node.items):
         joined = Call("mul", tuple(part for item in node.items if isinstance(item, Call) for part in item.args))
         total = as_total(joined)
@@ -155,7 +154,7 @@ def as_total(node: Node) -> Node:
 
 
 def _strip(node: Node) -> tuple[Node | None, list[tuple[str, int]]]:
-    """What is left without words, and the words with their exponents; the node itself where words are not factors."""
+    """Return the node without words, and the words with their exponents; the node itself if they are no factors."""
     if not any(isinstance(part, Word) for part in walk(node)):
         return node, []
     if isinstance(node, Word):
@@ -177,7 +176,7 @@ def _strip(node: Node) -> tuple[Node | None, list[tuple[str, int]]]:
             return node, []
         parts = [_strip(part) for part in node.args]
         behind = [bool(found) for _, found in parts][isinstance(node.args[0], Word) :]
-        if behind != sorted(behind):  # `3 of the 7`: what stands behind words is not multiplied
+        if behind != sorted(behind):  # `3 of the 7`: a value behind words is no factor
             return node, []
         values = [value for value, _ in parts if value is not None]
         words = [word for _, found in parts for word in found]
@@ -196,7 +195,7 @@ def _strip(node: Node) -> tuple[Node | None, list[tuple[str, int]]]:
 
 
 def _may_lead(words: str) -> bool:
-    """Whether words before a value are its unit, as of money."""
+    """Return whether words before a value may be its unit, as with money."""
     return all(word in _UNITS for word in words.split())
 
 
@@ -207,5 +206,5 @@ def _product(values: list[Node]) -> Node | None:
 
 
 def is_percent(text: str) -> bool:
-    """Whether a word means a percent sign."""
+    """Return whether a word means a percent sign."""
     return text.lower() in _PERCENT

@@ -1,4 +1,4 @@
-"""Words that mathematics is written with: functions, constants, connectives, numbers."""
+"""The words of mathematics: functions, constants, connectives, numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FUNCTIONS = {
     "acos": "arccos",
     "atan": "arctan",
 }
-"""Functions of one argument that may be written without brackets, and the name they are evaluated by."""
+"""Functions of one argument that may be written without brackets, and the names that they are evaluated by."""
 
 LIST_FUNCTIONS = {
     "gcd": "gcd",
@@ -28,7 +28,7 @@ LIST_FUNCTIONS = {
     "floor": "floor",
     "ceil": "ceil",
 }
-"""Functions whose arguments stand in brackets."""
+"""Functions whose arguments are in brackets."""
 
 INVERSE = {name: f"arc{name}" for name in ("sin", "cos", "tan", "sec", "csc", "cot", "sinh", "cosh", "tanh")}
 
@@ -59,7 +59,7 @@ CONDITIONS = frozenset(
     "if when where for unless except not without otherwise given provided with is are least most more less than fewer"
     " squared cubed wrong incorrect plus minus times over under below above half".split()
 )
-"""Words that limit or change what stands before them, so that they may not be dropped."""
+"""Words that limit or change what precedes them, so they may not be dropped."""
 
 NUMBER_WORDS = {
     word: value
@@ -71,8 +71,8 @@ NUMBER_WORDS = {
     )
 }
 SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-"""Words behind a number that multiply it."""
+"""Words after a number that multiply it."""
 SHORT_WORDS = frozenset(
     "yes not odd all any day one two six ten men red sum may cat dog box the deg min max".split()
 ) | {"no"}
-"""Words of two or three letters that are no products of variables."""
+"""Short words that are not products of variables."""

@@ -1,4 +1,4 @@
-"""What callbacks have made of a run, moment by moment, as plain data that can be compared."""
+"""What callbacks have decided by each hook of a run, as plain data that can be compared."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MOST_SHOWN = 160
 
 
 @dataclass(frozen=True)
-class Moment:
-    """All that a callback can decide, after one hook.
+class Snapshot:
+    """All that a callback can decide, as it is after one hook.
 
     Attributes:
-        step: rollout steps done.
+        step: number of rollout steps done.
         hook: the last one called: `on_train_start`, `on_rollouts_start` or `on_train_batch_end`.
-        seen: plain data by what it is called, such as `curriculum.temperature`.
+        seen: plain data by name, such as `curriculum.temperature`.
     """
 
     step: int
@@ -33,39 +33,39 @@ class Moment:
         return f"after {self.step} step{'s' if self.step != 1 else ''}, in {self.hook}"
 
     def digest(self) -> bytes:
-        """Equal for equal moments."""
+        """Return a digest that is the same for equal snapshots."""
         return blake2b(repr(self).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first thing that two runs do not have alike.
+    """The first difference between two runs.
 
     Attributes:
-        moment: when, as one of them has it.
-        what: its name.
+        when: the snapshot of one of them, in words.
+        what: name of what differs.
         first, second: its values, in words.
-        changes: reasons given for the last changes of the curriculum.
+        changes: reasons for the last changes of the curriculum.
     """
 
-    moment: str
+    when: str
     what: str
     first: str
     second: str
     changes: str
 
 
-def first_difference(first: list[Moment], second: list[Moment], tolerance: float = 0.0) -> Difference | None:
-    """Where two runs part, None when they do not.
+def first_difference(first: list[Snapshot], second: list[Snapshot], tolerance: float = 0.0) -> Difference | None:
+    """Return the first difference between two runs; None if they are the same.
 
     Args:
-        first, second: what was seen in each.
-        tolerance: numbers that differ by less, relatively, count as equal; so do the words that say them.
+        first, second: snapshots of each.
+        tolerance: relative difference up to which numbers count as equal; texts that contain them are not compared.
     """
     for ours, theirs in zip(first, second, strict=False):
         for name in [*ours.seen, *(name for name in theirs.seen if name not in ours.seen)]:
-            one, other = (moment.seen.get(name, "not there") for moment in (ours, theirs))
-            if not alike(one, other, tolerance):
+            one, other = (snapshot.seen.get(name, "missing") for snapshot in (ours, theirs))
+            if not same(one, other, tolerance):
                 return Difference(str(ours), name, _shown(name, one), _shown(name, other), _changes(ours, theirs))
     if len(first) != len(second):
         last = min(first, second, key=len)[-1]
@@ -74,7 +74,7 @@ def first_difference(first: list[Moment], second: list[Moment], tolerance: float
 
 
 def plain(value: Any) -> Any:
-    """The same as dictionaries, lists, numbers and texts: what objects hold, not where they lie."""
+    """Return a value as dictionaries, lists, numbers and texts: the content of objects, not their identity."""
     if value is None or isinstance(value, str | int | float | bytes):
         return value
     if isinstance(value, torch.Tensor):
@@ -89,14 +89,14 @@ def plain(value: Any) -> Any:
     return repr(value) if inside is None else {"class": type(value).__qualname__, **plain(inside)}
 
 
-def alike(first: Any, second: Any, tolerance: float) -> bool:
-    """Whether plain data are the same; with a tolerance numbers nearly so, and in whatever order and words."""
+def same(first: Any, second: Any, tolerance: float) -> bool:
+    """Tell whether plain data are the same; with a tolerance for numbers, order and reasons may differ as well."""
     if isinstance(first, dict) and isinstance(second, dict):
-        same = first.keys() == second.keys() if tolerance else list(first) == list(second)
+        same_keys = first.keys() == second.keys() if tolerance else list(first) == list(second)
         keys = first.keys() - ({"why"} if tolerance else set())
-        return same and all(alike(first[key], second[key], tolerance) for key in keys)
+        return same_keys and all(same(first[key], second[key], tolerance) for key in keys)
     if isinstance(first, list) and isinstance(second, list):
-        return len(first) == len(second) and all(map(alike, first, second, [tolerance] * len(first)))
+        return len(first) == len(second) and all(map(same, first, second, [tolerance] * len(first)))
     if isinstance(first, float) and isinstance(second, float):
         equal = math.isclose(first, second, rel_tol=tolerance, abs_tol=tolerance)
         return equal or (math.isnan(first) and math.isnan(second))
@@ -104,7 +104,7 @@ def alike(first: Any, second: Any, tolerance: float) -> bool:
 
 
 def _shown(name: str, value: Any) -> str:
-    """A value on one line, cut where it is long; of a history, its last change."""
+    """Return a value on one line, cut if it is long; of a history, the last change."""
     if name == "curriculum.history" and isinstance(value, list):
         value = value[-1] if value else "empty"
     text = repr(value)
@@ -112,8 +112,8 @@ def _shown(name: str, value: Any) -> str:
     return text if len(text) <= MOST_SHOWN else f"{size}{text[:MOST_SHOWN]}…"
 
 
-def _changes(*moments: Moment) -> str:
-    """The last change that each has, in words; empty without any."""
-    last = [moment.seen["curriculum.history"][-1:] for moment in moments]
+def _changes(*snapshots: Snapshot) -> str:
+    """Return the last change that each has, in words; empty without any."""
+    last = [snapshot.seen["curriculum.history"][-1:] for snapshot in snapshots]
     words = [f"{each['what']} by {each['who']} ({each['why']})" for changes in last for each in changes]
     return "; ".join(dict.fromkeys(words))

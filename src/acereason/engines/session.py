@@ -1,0 +1,168 @@
+"""Engines, verifiers and prompts for a set of problems, on one rank or many, with or without a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer
+
+from acereason.config.schema import Config, EngineName
+from acereason.distributed.collectives import rank_and_world
+from acereason.distributed.environment import read_rank_info, resolve_ranks
+from acereason.distributed.group import join, leave, on_cuda
+from acereason.distributed.lifeline import Lifeline
+from acereason.engines.decided_by import decided_by
+from acereason.engines.engine import Engine, never
+from acereason.engines.model_folder import model_folder_of_all_ranks
+from acereason.engines.prompt import Prompt, check_lengths, make_prompt
+from acereason.engines.queue import EngineRanks, Store, WorkQueue
+from acereason.engines.shared import SharedEngines
+from acereason.problems.problem import Problem
+from acereason.verifiers.pool.pool import VerifierPool
+
+
+@dataclass(frozen=True)
+class Session:
+    """What sampling and judging take.
+
+    Attributes:
+        engine: this rank's, or this rank's part of one.
+        engines: all ranks' as one; every rank calls its methods together.
+        pool: the verifiers of this rank.
+        tokenizer: of the policy.
+        prompts: of the problems, by their ids.
+        longest_response: what the engine holds after the longest prompt, tokens; infinite for one that was handed in.
+        config: settings.
+        folder: the model's files.
+        rank: number of this rank, from 0.
+    """
+
+    engine: Engine
+    engines: SharedEngines
+    pool: VerifierPool
+    tokenizer: Any
+    prompts: dict[str, Prompt]
+    longest_response: float
+    config: Config
+    folder: Path
+    rank: int
+
+    def decided_by(self, ids: Iterable[str] | None = None, step: int = 0) -> str:
+        """Return a text that differs where another response to some problems, or another verdict, could come out.
+
+        How responses are sampled is not in it.
+
+        Args:
+            ids: of the problems; all of them when None.
+            step: rollout steps done; within a run they stand for the weights.
+        """
+        prompts = self.prompts.values() if ids is None else [self.prompts[problem_id] for problem_id in ids]
+        return decided_by(self.config, step, self.folder, prompts)
+
+
+@contextmanager
+def open_session(
+    config: Config,
+    problems: Sequence[Problem],
+    *,
+    longest_response: int = 0,
+    device: torch.device | None = None,
+    store: Store | None = None,
+    stop_requested: Callable[[], bool] = never,
+    engine: Engine | None = None,
+    pool: VerifierPool | None = None,
+) -> Iterator[Session]:
+    """Start engine and verifiers, with the weights of `model.path`; end them with the block.
+
+    Several ranks meet here when torchrun, SLURM or our launcher started them and no process group exists yet.
+
+    Args:
+        config: settings; those of model, engine, rewards and sandbox count.
+        problems: what may be asked; the engine is made for the longest of their prompts.
+        longest_response: longest response that will be asked for, tokens; that of the settings when 0.
+        device: of the engine; this rank's GPU when None, if there is one.
+        store: of the process group, for the queue of work that engines share; None where this function joins it.
+        stop_requested: whether this rank knows that it was asked to leave.
+        engine, pool: what to use instead of starting them; the session ends them, too.
+
+    Raises:
+        UserError: a setting, file or model cannot work, or a prompt leaves no room for the response.
+    """
+    with ExitStack() as stack:
+        if store is None:
+            store = stack.enter_context(_process_group(config))
+        folder = model_folder_of_all_ranks(config.model.path)
+        tokenizer = AutoTokenizer.from_pretrained(config.model.path)
+        prompts = {problem.id: make_prompt(problem, tokenizer) for problem in problems}
+        if pool is None:
+            rewards, domains = config.rewards, tuple(dict.fromkeys(problem.domain for problem in problems))
+            limits = (rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
+            pool = VerifierPool(*limits, domains, config.sandbox)
+        stack.callback(pool.close)
+        ranks, longest = EngineRanks(config.engine.tensor_parallel_size), inf
+        if engine is None:
+            wanted = max(longest_response, config.curriculum.max_response_tokens, config.evaluation.max_response_tokens)
+            length = _sequence_length(config, wanted, list(prompts.values()))
+            engine = _start_engine(config, length, device or _device(config), ranks)
+            longest = length - max(len(prompt.ids) for prompt in prompts.values())
+        stack.callback(engine.close)
+        queue, settings = WorkQueue(ranks, store), config.engine
+        engines = SharedEngines(
+            engine, ranks, queue, pool.submit, tokenizer, settings.max_num_seqs, settings.work, stop_requested
+        )
+        yield Session(engine, engines, pool, tokenizer, prompts, longest, config, folder, rank_and_world()[0])
+
+
+@contextmanager
+def _process_group(config: Config) -> Iterator[Store | None]:
+    """Yield the store of the process group, joined where ranks were started and have not met; None for one rank."""
+    rank_info = read_rank_info()
+    if rank_and_world() != (0, 1) or rank_info.world_size == 1:
+        yield None
+        return
+    resolve_ranks(config, rank_info)
+    lifeline = Lifeline(launched=bool(rank_info.launcher))
+    store = join(config, rank_info, lifeline)
+    try:
+        yield store
+    finally:
+        leave()
+        lifeline.close()
+
+
+def _device(config: Config) -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if on_cuda(config) else torch.device("cpu")
+
+
+def _sequence_length(config: Config, longest_response: int, prompts: Sequence[Prompt]) -> int:
+    """Return the longest sequence that the engine is to hold, tokens.
+
+    Raises:
+        UserError: it cannot hold the longest prompt and response.
+    """
+    context = config.engine.max_model_len or model_context(config.model.path)
+    check_lengths(prompts, longest_response, context)
+    if config.engine.name == EngineName.transformers or config.engine.max_model_len:
+        return context
+    return min(context, max(len(prompt.ids) for prompt in prompts) + longest_response)
+
+
+def _start_engine(config: Config, max_model_len: int, device: torch.device, ranks: EngineRanks) -> Engine:
+    if config.engine.name == EngineName.transformers:
+        from acereason.engines.transformers_engine import TransformersEngine
+
+        return TransformersEngine(config.model.path, config.engine, device)
+    from acereason.engines.vllm_engine import VLLMEngine
+
+    return VLLMEngine(config.model.path, config.engine, max_model_len, device, ranks.summed)
+
+
+def model_context(path: str) -> int:
+    """Return the longest sequence, prompt and response, that a model's positions allow."""
+    return int(AutoConfig.from_pretrained(path).max_position_embeddings)
