@@ -45,7 +45,7 @@ lint: install ## Check style, formatting, floors and types
 	@$(BIN)/mypy
 
 .PHONY: format
-format: install ## Format the code and mend what ruff can mend
+format: install ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
 

@@ -12,7 +12,7 @@ import sys
 from acereason.config.compose import compose
 from acereason.config.help import print_help
 from acereason.curricula.user_callbacks import user_callbacks
-from acereason.distributed.environment import Place, resolve_ranks
+from acereason.distributed.environment import RankInfo, resolve_ranks
 from acereason.distributed.launcher import start_ranks
 from acereason.distributed.lifeline import Lifeline
 from acereason.planning.checks import check
@@ -22,11 +22,11 @@ from acereason.training.checkpoint_files import check_resume
 from acereason.training.outcome import run_to_the_end
 
 
-def run(place: Place, lifeline: Lifeline) -> int:
+def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
     """Compose the settings, build the run, train, and show what improved; return the exit code."""
     words = sys.argv[1:]
     config = compose(words)
-    resolve_ranks(config, place)
+    resolve_ranks(config, rank_info)
     missing = check(config)
     check_resume(config)
     callbacks = user_callbacks(config)
@@ -34,11 +34,11 @@ def run(place: Place, lifeline: Lifeline) -> int:
         print_plan(config, callbacks, missing)
         return 0
     problems, held_out = load_sources(config)
-    if config.trainer.ranks > place.world_size:
+    if config.trainer.ranks > rank_info.world_size:
         return start_ranks(config, words)
     from acereason.training.train import train
 
-    train(config, callbacks, problems, held_out, place, lifeline)
+    train(config, callbacks, problems, held_out, rank_info, lifeline)
     return 0
 
 

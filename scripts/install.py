@@ -3,7 +3,7 @@
     python3 scripts/install.py [ENVIRONMENT]        (default .venv; `make install` calls it)
 
 A stamp inside the environment records what was installed; while it matches, nothing is done and nothing is printed.
-Kept readable by old interpreters, so that one of them is told what it lacks instead of meeting a syntax error.
+The syntax is kept old, so that an old interpreter says what is wrong instead of raising a syntax error.
 """
 
 import hashlib
@@ -35,20 +35,20 @@ def digest(*parts):
 
 
 def fingerprints():
-    """One digest for the pinned packages, one for this package's metadata and the place of its checkout."""
+    """Return a digest of the pinned packages and one of this package's metadata and the path of its checkout."""
     packages = digest(LOCK.read_bytes(), TORCH.encode())
     return [packages, digest((ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode())]
 
 
 def check_version(python, version):
-    """Fail with the way out when `version`, such as (3, 11), is too old."""
+    """Fail, saying what to do instead, if `version`, such as (3, 11), is too old."""
     if version < MINIMUM:
         found = ".".join(str(part) for part in version)
         fail(f"{python} is Python {found}; 3.11 or newer is needed, for example: make PYTHON=python3.11 VENV=.venv311")
 
 
 def create(environment):
-    """A new virtual environment made by the interpreter that runs this script."""
+    """Create a virtual environment with the interpreter that runs this script."""
     check_version(sys.executable, sys.version_info[:2])
     print(f"Creating {environment} with Python {platform.python_version()}", flush=True)
     result = subprocess.run([sys.executable, "-m", "venv", str(environment)], text=True, capture_output=True)
@@ -57,7 +57,7 @@ def create(environment):
 
 
 def check_environment(python):
-    """An environment that was there already must be new enough; pip is added where it is missing."""
+    """Check that the environment's Python is new enough; add pip if it is missing."""
     asked = "import sys; print(*sys.version_info[:2])"
     version = subprocess.check_output([python, "-c", asked], text=True)
     check_version(python, tuple(int(part) for part in version.split()))
@@ -68,7 +68,7 @@ def check_environment(python):
 
 
 def pip_install(python, arguments, log):
-    """Run `pip install`, its output into `log`; on a terminal, count the packages. Returns whether it succeeded."""
+    """Run `pip install` with its output in `log`, counting packages on a terminal; return whether it succeeded."""
     command = [python, *PIP, *arguments]
     log.write("$ " + " ".join(command) + "\n")
     count = 0
@@ -84,7 +84,7 @@ def pip_install(python, arguments, log):
 
 
 def install_torch(python, log):
-    """The CPU build from the indexes pip is configured with, or else from PyTorch's own."""
+    """Install the CPU build from the indexes that pip is configured with, or else from PyTorch's own."""
     if pip_install(python, ["--no-deps", TORCH], log):
         return True
     print(f"  not on the configured indexes, trying {TORCH_CPU_INDEX}", flush=True)
@@ -95,7 +95,7 @@ def install_torch(python, log):
 
 
 def steps(python, packages_done):
-    """(title, function of the log) of each step; none looks at dependencies, since the lock is complete."""
+    """Return (title, function of the log) for each step; no step resolves dependencies, since the lock is complete."""
     pins = sum("==" in line and not line.startswith("#") for line in LOCK.read_text().splitlines())
     lock = ["--no-deps", "-r", str(LOCK)]
     package = ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
@@ -107,7 +107,7 @@ def steps(python, packages_done):
 
 
 def run_steps(todo, log_path):
-    """Each step in turn; the first that fails ends the program with the end of its log."""
+    """Run the steps in turn; if one fails, end the program and show the end of its log."""
     with log_path.open("w") as log:
         for number, (title, step) in enumerate(todo, 1):
             started = time.monotonic()
@@ -141,4 +141,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        raise SystemExit("\ninstall: interrupted; the same command goes on where it stopped.") from None
+        raise SystemExit("\ninstall: interrupted; the same command continues where it stopped.") from None

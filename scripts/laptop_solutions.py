@@ -1,4 +1,4 @@
-"""Worked solutions of the laptop problems, careful and sloppy: what the laptop policy is warm-started on."""
+"""Worked solutions of the laptop problems, careful and sloppy, on which the laptop policy is warm-started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _pick(rng: random.Random, styles: dict[str, float]) -> str:
 
 
 def _worked_lines(rng: random.Random, chain: Chain, stride: int, slip: float) -> tuple[str, int]:
-    """Lines that do `stride` steps each, one slip a line with probability `slip`, and the digit they end on."""
+    """Write lines of `stride` steps each, a slip in a line with probability `slip`; return them and the final digit."""
     lines, value = [], chain.start
     for first in range(0, len(chain.steps), stride):
         line = f"{LABELS[first]}{value}"
@@ -32,13 +32,13 @@ def _worked_lines(rng: random.Random, chain: Chain, stride: int, slip: float) ->
 
 
 def careful_math_solution(chain: Chain) -> str:
-    """A response that does every step, and none wrong."""
+    """Write a response that does every step, without slips."""
     work, value = _worked_lines(random.Random(0), chain, 1, 0.0)
     return f"{work}</think>\n\\boxed{{{value}}}"
 
 
 def math_solution(rng: random.Random, chain: Chain) -> str:
-    """A response in a random style: every step, two steps a line, or a bare guess."""
+    """Write a response in a random style: one step a line, two steps a line, or a bare guess."""
     style = _pick(rng, MATH_STYLES)
     if style == "careful":
         work, value = _worked_lines(rng, chain, 1, CAREFUL_SLIP)
@@ -50,7 +50,7 @@ def math_solution(rng: random.Random, chain: Chain) -> str:
 
 
 def code_solution(rng: random.Random, chain: Chain) -> str:
-    """A program in a random style: a line a step, or one line that forgets operator precedence."""
+    """Write a program in a random style: one step a line, or one line that forgets operator precedence."""
     steps = [
         (op, rng.randrange(2, 10)) if rng.random() < CAREFUL_SLIP else (op, operand) for op, operand in chain.steps
     ]

@@ -1,11 +1,11 @@
-"""Makes the laptop policy: a Qwen2 model of under a million parameters, warm-started on worked solutions.
+"""Make the laptop policy: a Qwen2 model of under a million parameters, warm-started on worked solutions.
 
     python scripts/make_laptop_policy.py [FOLDER] [STEPS]
 
-Everything is seeded; only problems of the train split are seen. The loss is on the response alone: with the prompt in
-it, a model of this size spends itself on predicting random digits and never learns the arithmetic. Short, careful
-solutions come first, for the same reason: among guesses and skipped steps, whose digits look random, the tables of a
-single step are not learned in 3,500 steps; by themselves they take a few hundred.
+Everything is seeded, and only problems of the train split are used. The loss is on the response alone: if the prompt
+counted, a model of this size would spend its capacity on predicting random digits and never learn the arithmetic.
+Short, careful solutions come first for the same reason: among guesses and skipped steps, whose digits look random,
+single steps are not learned in 3,500 training steps; on careful solutions alone they take a few hundred.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CAREFUL_STEPS, CAREFUL_LEVELS = 700, (2, 4)
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer: the 256 bytes, the special tokens and the fixed phrases."""
+    """Make a byte-level tokenizer: the 256 bytes, the special tokens and the fixed phrases."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(SPECIAL + alphabet)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -74,7 +74,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
-    """An untrained policy: 4 layers of width 128, tied embeddings, float32."""
+    """Make an untrained policy: 4 layers of width 128, tied embeddings, float32."""
     config = Qwen2Config(
         vocab_size=(len(tokenizer) + 15) // 16 * 16,
         hidden_size=128,
@@ -94,7 +94,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
 
 
 def worked_example(rng: random.Random, tokenizer: Any, careful: bool) -> tuple[list[int], int]:
-    """Token ids of a prompt with a worked solution, and the prompt's length."""
+    """Draw the token ids of a prompt with a worked solution; return them and the prompt's length."""
     while True:
         domain: Any = "code" if rng.random() < CODE_SHARE else "math"
         levels = CODE_LEVELS if domain == "code" else CAREFUL_LEVELS if careful else MATH_LEVELS
@@ -111,7 +111,7 @@ def worked_example(rng: random.Random, tokenizer: Any, careful: bool) -> tuple[l
 
 
 def batches(rng: random.Random, tokenizer: Any, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """`steps` batches of examples of like length: (input ids, labels with -100 on prompt and padding)."""
+    """Yield `steps` batches of examples of similar length: (input ids, labels with -100 on prompt and padding)."""
     for done in range(0, steps, 16):
         careful = done < CAREFUL_STEPS
         pool = sorted((worked_example(rng, tokenizer, careful) for _ in range(16 * BATCH)), key=lambda e: len(e[0]))
@@ -128,7 +128,7 @@ def batches(rng: random.Random, tokenizer: Any, steps: int) -> Iterator[tuple[to
 
 
 def warm_start(model: Qwen2ForCausalLM, tokenizer: Any, steps: int) -> None:
-    """Supervised training at a learning rate that falls to zero over the last third, loss per response token."""
+    """Train supervised, with the loss per response token and a learning rate that falls to zero over the last third."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     equals = tokenizer.convert_tokens_to_ids("=")
     started, right, digits = time.perf_counter(), 0, 0
@@ -155,7 +155,7 @@ def warm_start(model: Qwen2ForCausalLM, tokenizer: Any, steps: int) -> None:
 
 
 def main() -> None:
-    """Writes the policy to the folder named on the command line."""
+    """Write the policy to the folder named on the command line."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "models/laptop")
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 3000
     torch.manual_seed(0)

@@ -1,11 +1,11 @@
 """What the tests of the paper's recipes share: the recipes, and tables of the documentation."""
 
-from pathlib import Path
+from pages import ROOT, section
 
 from acereason.config.compose import compose
 from acereason.config.schema import Config
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["RECIPES", "ROOT", "composed", "table"]
 RECIPES = ["acereason_7b", "acereason_14b"]
 
 
@@ -16,7 +16,5 @@ def composed(recipe: str, *argv: str) -> Config:
 
 def table(page: str, title: str) -> list[list[str]]:
     """The first table under a title of a page, without its head."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
+    lines = [line for line in section(page, title).splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]

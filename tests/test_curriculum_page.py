@@ -1,4 +1,4 @@
-"""The pages on curricula: their code runs as it stands there, and their tables are those of the code."""
+"""The pages on curricula: their code runs as printed, and their tables match the code."""
 
 import importlib
 import inspect
@@ -23,7 +23,8 @@ from acereason.rollout.data import RolloutDataModule
 from acereason.rollout.metrics import STEP_METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "write_a_curriculum.md").read_text(encoding="utf-8")
+PAGES = ("tutorials/write_a_curriculum.md", "reference/curriculum.md", "reference/callbacks.md")
+PAGE = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 FILES = dict(re.findall(r"^```\w+\n# (\S+/\S+\.(?:py|yaml))\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 COMMANDS = re.findall(r"^(?:# )?python (train\.py|-m pytest) (.*)$", PAGE, re.MULTILINE)
 TINY = [

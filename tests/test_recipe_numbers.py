@@ -1,4 +1,4 @@
-"""Each number of the paper's recipes is in the table of docs/paper.md or marked as ours."""
+"""Each number of the paper's recipes is in the table of docs/reference/paper_numbers.md or marked as ours."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ NAMES = ("class_path", "name")
 
 def rows() -> list[list[str]]:
     """The paper's numbers."""
-    return table("paper.md", "The numbers of the recipes")
+    return table("paper_numbers.md", "The numbers of the recipes")
 
 
 def settings_of_table() -> set[str]:

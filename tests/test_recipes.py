@@ -14,13 +14,13 @@ from recipe_tables import RECIPES, ROOT, composed, table
 
 from acereason.config.compose import compose
 from acereason.curricula.user_callbacks import user_callbacks
-from acereason.distributed.environment import Place, resolve_ranks
+from acereason.distributed.environment import RankInfo, resolve_ranks
 from acereason.errors import UserError
 from acereason.planning.checks import check
 from acereason.planning.plan import plan_lines
 
 CLUSTERS = sorted(path.stem for path in (ROOT / "conf" / "cluster").glob("*.yaml"))
-ALONE = Place(0, 0, 1, 1, 0, "")
+ALONE = RankInfo(0, 0, 1, 1, 0, "")
 MACHINE = ("trainer.", "engine.", "rewards.workers", "checkpoint.every_n_steps")
 """What a cluster file may set, and what of the model decides memory alone."""
 MEMORY = ("model.activation_checkpointing", "model.micro_batch_tokens", "model.head_chunk_tokens")

@@ -4,7 +4,7 @@
 
 Every run is a `train.py` of its own with a real engine, on one thread. Finished runs are skipped and begun ones go on,
 so the command may be stopped (Ctrl-C) and given again. `--steps-scale 0.1` is a quick look. A figure and a table of
-each ablation are written to the folder; `--docs` also puts them where docs/ablations.md shows them.
+each ablation are written to the folder; `--docs` also puts them where docs/why/ablations.md shows them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.ablations.figures import Scalars, draw
 from benchmarks.ablations.tables import put, table
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "ablations.md"
+PAGE = ROOT / "docs" / "why" / "ablations.md"
 STARTS = "math"
 """Folder of the math trainings that other runs start from."""
 

@@ -1,12 +1,12 @@
-"""The one error that is the user's to mend."""
+"""The error that a user can fix, and the request to stop."""
 
 
 class UserError(Exception):
-    """A setting, file or model that cannot work. The message names it, its value and the way out, on one line.
+    """A setting, file or model that cannot work. The message is one line: its name, its value and what to do instead.
 
     `train.py` and the `acereason` command print it without a traceback and exit with code 2.
     """
 
 
 class StopRequested(Exception):
-    """The run was asked to leave (SIGTERM, or SIGUSR1 under SLURM); raised on every rank alike, between two updates."""
+    """A request to end the run (SIGTERM, or SIGUSR1 under SLURM), raised on every rank between the same two updates."""

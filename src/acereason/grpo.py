@@ -1,4 +1,4 @@
-"""The objective as pure functions: advantages, token weights, loss, KL, entropy, pass@k (§3.1, Eq. 1 to 4).
+"""The objective as pure functions: advantages, token weights, loss, KL, entropy (§3.1, Eq. 1 to 4).
 
 Responses are packed. A token-level tensor is `[tokens]`, all response tokens of a micro-batch one after another, with
 `sequence_ids [tokens]` naming the response each belongs to; a per-response tensor `x [responses]` reaches the tokens as
@@ -12,7 +12,7 @@ over ranks where a sum is meant, so there the loss is multiplied by the number o
 
 Where this departs from the software the authors ran (veRL): token means are exact over the update, not means of
 micro-batch means; a group of one rollout teaches nothing; there is no second clip of large ratios at negative
-advantages; several updates a batch take whole groups in order, where veRL may spread a group over mini-batches.
+advantages; several updates a batch take whole groups in order, where veRL may split a group across mini-batches.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MAX_LOG_RATIO = 20.0
 
 
 def advantages(rewards: Tensor, kind: AdvantageKind) -> Tensor:
-    """Advantage of each response over the others of its group (Eq. 2).
+    """Return the advantage of each response over the others of its group (Eq. 2).
 
     `group_std` is (r - mean) / (std + 1e-6) with the Bessel-corrected std (paper), `group_mean` is r - mean,
-    `leave_one_out` is r - mean of the other rollouts. A group whose rewards are all equal, hence also one of a single
-    rollout, gets exactly 0: equality decides, not a residue of rounding divided by a tiny std.
+    `leave_one_out` is r - mean of the other rollouts. A group whose rewards are all equal, such as a group of one
+    rollout, gets exactly 0; otherwise a rounding error divided by a tiny std would count as an advantage.
 
     Shapes: rewards `[groups, rollouts]`, floating point; result the same, and of the same type.
     """
@@ -55,10 +55,10 @@ def advantages(rewards: Tensor, kind: AdvantageKind) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TokenTotals:
-    """Counts over all responses of one update: what its sum of token losses is divided by.
+    """Counts over all responses of one update, the normaliser of its token losses.
 
-    Both fields are plain sums, so the totals of an update over several ranks are those of each rank, added up
-    (`torch.distributed.all_reduce` in place), as long as group ids mean the same on every rank.
+    Both fields are plain sums: the totals of an update over several ranks are the sums of each rank's totals
+    (`torch.distributed.all_reduce` in place), provided that group ids mean the same on every rank.
 
     Attributes:
         group_tokens: `[groups]` int64, response tokens of each group that count; 0 for a group outside the update.
@@ -82,8 +82,8 @@ class TokenTotals:
 def token_totals(lengths: Tensor, group_ids: Tensor, groups: int, included: Tensor | None = None) -> TokenTotals:
     """Count the responses of one update, before any is skipped.
 
-    Responses without advantage count. Truncated ones that are masked (`included` false) and empty ones do not: neither
-    their tokens, nor the response itself, nor a group that has nothing else. Masking leaves advantages as they are.
+    Responses without advantage count. Masked truncated responses (`included` false) and empty ones do not: their
+    tokens, the responses themselves and groups that have no others are left out. Masking does not change advantages.
 
     Shapes: lengths and group_ids `[responses]` integers, group ids from 0 to groups - 1; included `[responses]` bool,
     None for all.
@@ -101,12 +101,15 @@ def token_weights(
     included: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Weight that each token of a response carries in the loss (the 1 / Σ|o_i| of Eq. 1).
+    """Return the weight of each response's tokens in the loss (the 1 / Σ|o_i| of Eq. 1).
 
-    The sum of weight times loss over all tokens of the update is, for `batch`, the mean over its tokens (the authors'
-    software); for `group`, the mean over groups of the mean over the group's tokens (Eq. 1 as printed); for
-    `sequence`, the mean over responses of the mean over the response's tokens. Weights of all tokens of the update
-    sum to 1, or to 0 when nothing counts. A response that does not count (see `token_totals`) has weight 0, never nan.
+    With these weights, the weighted sum of token losses over the whole update is
+    - for `batch`, the mean over all its tokens (the authors' software);
+    - for `group`, the mean over groups of the mean over the group's tokens (Eq. 1 as printed);
+    - for `sequence`, the mean over responses of the mean over the response's tokens.
+
+    The weights of all tokens of the update sum to 1, or to 0 if nothing counts. A response that does not count (see
+    `token_totals`) has weight 0, never nan.
 
     Shapes: lengths, group_ids, included as in `token_totals`, for any subset of the update's responses; totals of the
     whole update, over all micro-batches and ranks; result `[responses]`.
@@ -142,7 +145,7 @@ class PolicyLossStats:
     clipped_high: Tensor
 
     def __add__(self, other: PolicyLossStats) -> PolicyLossStats:
-        """Stats of both sets of tokens together."""
+        """Return the stats of both sets of tokens together."""
         return PolicyLossStats(
             self.tokens + other.tokens,
             self.ratio_sum + other.ratio_sum,
@@ -157,7 +160,7 @@ class PolicyLossStats:
 
     @property
     def clip_fraction(self) -> Tensor:
-        """`[]` share of tokens that either clip acted on, 0 without tokens."""
+        """`[]` share of tokens whose gradient a clip removed, 0 without tokens."""
         return (self.clipped_low + self.clipped_high) / self.tokens.clamp(min=1)
 
 
@@ -170,12 +173,12 @@ def policy_loss(
     clip_high: float,
     importance_weights: Tensor | None = None,
 ) -> tuple[Tensor, PolicyLossStats]:
-    """Minus the clipped objective of Eq. 1: -Σ w min(ratio A, clip(ratio, 1 - clip_low, 1 + clip_high) A).
+    """Return minus the clipped objective of Eq. 1: -Σ w min(ratio A, clip(ratio, 1 - clip_low, 1 + clip_high) A).
 
     With one update a batch, `old_logprobs` is `logprobs.detach()`: the ratio is 1, no clip acts and the gradient
     is exactly -Σ w A ∇logprob (Eq. 3 and 4, REINFORCE). Without tokens the loss is a 0 that still has a gradient
-    function, so that every rank can take part in the backward pass. The log-ratio is held within ±20: a ratio that
-    overflowed would turn the zero gradient of a clipped token into nan.
+    function, so that every rank can take part in the backward pass. The log-ratio is clamped to ±20, because a ratio
+    that overflows would turn the zero gradient of a clipped token into nan.
 
     Shapes: all inputs `[tokens]`, loss `[]`. Only `logprobs` gets a gradient; `importance_weights` scale the weights.
     """
@@ -200,11 +203,11 @@ def _policy_loss_stats(ratio: Tensor, advantage: Tensor, clip_low: float, clip_h
 
 
 def kl_penalty(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Estimate of KL(policy ‖ reference) at each sampled token: exp(d) - d - 1 with d = reference - policy.
+    """Estimate KL(policy ‖ reference) at each sampled token: exp(d) - d - 1 with d = reference - policy.
 
-    The KL term that the paper leaves out (coefficient 0). Never negative up to rounding, unbiased for tokens sampled
-    from the policy; its gradient, (1 - exp(d)) ∇logprob, is on average that of KL(reference ‖ policy). d is held
-    below 20, against overflow.
+    The paper leaves this term out (coefficient 0). The estimate is non-negative up to rounding and unbiased for tokens
+    sampled from the policy; its gradient, (1 - exp(d)) ∇logprob, is on average that of KL(reference ‖ policy). d is
+    clamped to at most 20, against overflow.
 
     Shapes: `[tokens]` all; only `logprobs` gets a gradient.
     """
@@ -213,10 +216,10 @@ def kl_penalty(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 
 
 def sampled_entropy(logprobs: Tensor) -> Tensor:
-    """Estimate of the policy's entropy at each sampled token, in nats: -logprob.
+    """Estimate the policy's entropy at each sampled token, in nats: -logprob.
 
-    Value and gradient are both unbiased for tokens sampled from the policy. The plain gradient of -logprob would be
-    0 on average, no use as a bonus; this one is -logprob ∇logprob, whose mean is that of the entropy.
+    Value and gradient are both unbiased for tokens sampled from the policy. The plain gradient of -logprob is 0 on
+    average and would be useless as a bonus; this one is -logprob ∇logprob, whose mean is the gradient of the entropy.
 
     Shapes: `[tokens]` both.
     """
@@ -225,15 +228,15 @@ def sampled_entropy(logprobs: Tensor) -> Tensor:
 
 
 def importance_weights(policy_logprobs: Tensor, engine_logprobs: Tensor, cap: float) -> Tensor:
-    """Truncated importance weights for tokens that the engine sampled: min(exp(policy - engine), cap).
+    """Return truncated importance weights of tokens that the engine sampled: min(exp(policy - engine), cap).
 
-    They correct for an engine whose probabilities differ a little from the policy's before the first update (not in
-    the paper; off by default).
+    They correct for the small difference between the engine's and the policy's probabilities before the first update
+    (not in the paper; off by default).
 
     Shapes: `[tokens]` all; the result has no gradient.
 
     Raises:
-        ValueError: cap not above 0, which would silence every token.
+        ValueError: `cap` is 0 or less, which would give every token a weight of 0 or less.
     """
     if cap <= 0:
         raise ValueError(f"the cap of importance weights must be above 0, not {cap}")
@@ -241,15 +244,15 @@ def importance_weights(policy_logprobs: Tensor, engine_logprobs: Tensor, cap: fl
 
 
 def mini_batches(groups: int, updates: int) -> list[list[int]]:
-    """Indices of the groups that each of `updates` optimizer steps on one batch of rollouts takes.
+    """Split the groups of a batch of rollouts over `updates` optimizer steps; return the group indices of each.
 
-    Disjoint, whole groups, in order, sizes that differ by at most one. veRL too counts its mini-batches in prompts and
-    splits each rank's share in order without a shuffle; but it leaves a smaller mini-batch at the end and, once it has
-    balanced lengths over ranks, lets a group's responses fall into different mini-batches. Old log-probs are taken
-    before the first update, token totals for each. The paper takes one update (Fig. 3c compares more).
+    The mini-batches are disjoint, in order, and differ in size by one group at most. veRL counts mini-batches in
+    prompts too and splits each rank's share in order, without a shuffle; but its last mini-batch may be smaller, and
+    after balancing lengths over ranks the responses of one group may be in different mini-batches. Old log-probs are
+    taken before the first update, token totals for each. The paper takes one update (Fig. 3c compares more).
 
     Raises:
-        UserError: fewer than one update, or more updates than groups.
+        UserError: there is less than one update, or there are more updates than groups.
     """
     if not 1 <= updates <= groups:
         raise UserError(

@@ -12,12 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-from acereason.distributed.environment import find_place
+from acereason.distributed.environment import read_rank_info
 from acereason.distributed.lifeline import Lifeline
 
 folder, plan = Path(sys.argv[1]), sys.argv[2].split(",")
-place = find_place()
-todo = plan[place.rank]
+rank_info = read_rank_info()
+todo = plan[rank_info.rank]
 
 
 def written(path: Path) -> str:
@@ -36,13 +36,13 @@ def meet() -> Lifeline:
     """Join the ranks that have a lifeline."""
     lifeline = Lifeline(launched=True)
     lifeline.install_handlers()
-    if place.rank == 0:
+    if rank_info.rank == 0:
         write(folder / "address", "{} {}".format(*lifeline.listen()))
     else:
         port, token = written(folder / "address").split()
-        lifeline.connect("127.0.0.1", int(port), token, place.rank)
-    write(folder / f"met-{place.rank}", "")
-    for rank in range(place.world_size):
+        lifeline.connect("127.0.0.1", int(port), token, rank_info.rank)
+    write(folder / f"met-{rank_info.rank}", "")
+    for rank in range(rank_info.world_size):
         written(folder / f"met-{rank}")
     return lifeline
 
@@ -50,7 +50,7 @@ def meet() -> Lifeline:
 if todo == "echo":
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
     variables = {name: os.environ[name] for name in (*names, "OMP_NUM_THREADS")}
-    write(folder / f"rank-{place.rank}", json.dumps([place.launcher, sys.argv[3:], variables]))
+    write(folder / f"rank-{rank_info.rank}", json.dumps([rank_info.launcher, sys.argv[3:], variables]))
 elif todo == "after":
     pid = int(written(folder / "pid"))
     while Path(f"/proc/{pid}").exists():  # until the launcher has seen it end
@@ -63,7 +63,7 @@ elif todo == "stubborn":
     while True:
         signal.pause()
 elif todo.isdecimal():
-    if place.rank == 0:
+    if rank_info.rank == 0:
         write(folder / "pid", str(os.getpid()))
     sys.exit(int(todo))
 else:
@@ -73,5 +73,5 @@ else:
         os.kill(os.getpid(), signal.SIGKILL)
     while not lifeline.stop_requested:
         time.sleep(0.01)
-    write(folder / f"saved-{place.rank}", lifeline.stop_signal)
+    write(folder / f"saved-{rank_info.rank}", lifeline.stop_signal)
     lifeline.close()

@@ -17,7 +17,7 @@ from acereason.distributed.launcher import start_ranks
 from acereason.errors import UserError
 
 SCRIPT = str(Path(__file__).with_name("launched_rank.py"))
-GOES_ON = "ckpt=last goes on from the newest checkpoint"
+RESUMES = "ckpt=last resumes from the newest checkpoint"
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_a_killed_rank_is_named_in_the_last_line(tmp_path: Path, capfd: pytest.C
     assert run(tmp_path, "sleep,kill,sleep") == 1
     assert capfd.readouterr().err.splitlines() == [
         "error: rank 1 is gone",
-        f"error: rank 1 was killed (SIGKILL); the other ranks were ended; {GOES_ON}",
+        f"error: rank 1 was killed (SIGKILL); the other ranks were ended; {RESUMES}",
     ]
 
 
@@ -103,12 +103,12 @@ def test_a_rank_that_ended_because_of_another_is_not_the_cause(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, "3,after") == 1  # rank 0 ends first, with ENDED_BY_OTHERS
-    assert capfd.readouterr().err == f"error: rank 1 ended with code 7; the other ranks were ended; {GOES_ON}\n"
+    assert capfd.readouterr().err == f"error: rank 1 ended with code 7; the other ranks were ended; {RESUMES}\n"
 
 
 def test_the_first_rank_that_failed_is_the_cause(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "9,after") == 1
-    assert capfd.readouterr().err == f"error: rank 0 ended with code 9; the other ranks were ended; {GOES_ON}\n"
+    assert capfd.readouterr().err == f"error: rank 0 ended with code 9; the other ranks were ended; {RESUMES}\n"
 
 
 def test_ranks_that_do_not_end_after_a_failure_are_killed(
@@ -116,7 +116,7 @@ def test_ranks_that_do_not_end_after_a_failure_are_killed(
 ) -> None:
     monkeypatch.setattr(launcher, "GRACE_SECONDS", 0.5)
     assert run(tmp_path, "stubborn,stubborn,4") == 1
-    assert capfd.readouterr().err == f"error: rank 2 ended with code 4; the other ranks were ended; {GOES_ON}\n"
+    assert capfd.readouterr().err == f"error: rank 2 ended with code 4; the other ranks were ended; {RESUMES}\n"
 
 
 def test_handlers_are_given_back(tmp_path: Path) -> None:
@@ -152,4 +152,4 @@ def test_one_interrupt_is_the_terminals_and_a_second_kills(tmp_path: Path) -> No
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 1
-        assert process.stderr and process.stderr.read() == f"error: interrupted (SIGINT); {GOES_ON}\n"
+        assert process.stderr and process.stderr.read() == f"error: interrupted (SIGINT); {RESUMES}\n"

@@ -172,7 +172,7 @@ def refusal(folder: Path) -> str:
 
 def test_a_weight_that_is_missing_of_another_shape_or_quantized_is_named(tmp_path: Path) -> None:
     message = refusal(changed(tmp_path / "a", model__norm__weight=None))
-    assert message == f"model.path={tmp_path}/a: its files lack model.norm.weight, which config.json asks for"
+    assert message == f"model.path={tmp_path}/a: model.norm.weight is missing in its files, but config.json asks for it"
     message = refusal(changed(tmp_path / "b", model__norm__weight=torch.ones(64)))
     assert "b/model.safetensors: model.norm.weight is [64], but config.json asks for [128]" in message
     message = refusal(changed(tmp_path / "c", model__norm__weight=torch.ones(128, dtype=torch.int8)))
@@ -197,7 +197,7 @@ def test_a_tied_weight_may_be_there_under_its_other_name(tmp_path: Path) -> None
 
 def test_weights_without_use_are_warned_of(tmp_path: Path) -> None:
     folder = changed(tmp_path / "more", model__layers__0__self_attn__q_norm__weight=torch.ones(32))
-    with pytest.warns(UserWarning, match=r"no use for: \['model\.layers\.0\.self_attn\.q_norm\.weight'\]"):
+    with pytest.warns(UserWarning, match=r"does not use: \['model\.layers\.0\.self_attn\.q_norm\.weight'\]"):
         loaded(folder)
 
 
@@ -221,7 +221,7 @@ def test_an_index_that_does_not_fit_its_files_is_refused(tmp_path: Path) -> None
     names = json.loads(index.read_text())
     names["weight_map"]["model.norm.weight"] = "model-00001-of-00099.safetensors"
     index.write_text(json.dumps(names))
-    assert "names model-00001-of-00099.safetensors, which is not there" in refusal(folder)
+    assert "names model-00001-of-00099.safetensors, which is missing" in refusal(folder)
     names["weight_map"]["model.norm.weight"] = min(folder.glob("model-*.safetensors")).name
     index.write_text(json.dumps(names))
     assert "model.norm.weight" in refusal(folder)

@@ -113,7 +113,7 @@ def test_one_share_alone_takes_always_the_same_problems() -> None:
 
 
 def test_shares_that_are_more_than_everything_are_refused() -> None:
-    message = "^problems.false_negatives=0.7 false_positives=0.5: must not be more than 1 together.*; lower one$"
+    message = "^problems.false_negatives=0.7 false_positives=0.5: together they must not exceed 1, .*; lower one$"
     with pytest.raises(UserError, match=message):
         spoilt(MANY, 0.7, 0.5)
 

@@ -21,7 +21,7 @@ def test_limit_keeps_the_first_and_reads_no_further(tmp_path):
 
 def test_empty_rows_are_left_out_and_counted_unless_the_file_is_to_be_refused(tmp_path, caplog):
     path = jsonl(tmp_path, *numbered(2), {"question": "", "answer": 1}, {"question": "c", "answer": None})
-    assert refusal(path, skip_empty=False).endswith("or leave such out with problems.skip_empty=true")
+    assert refusal(path, skip_empty=False).endswith("or leave such rows out with problems.skip_empty=true")
     with caplog.at_level(logging.WARNING):
         problems = load(path)
     assert [problem.id for problem in problems] == ["data:1", "data:2"]
@@ -83,7 +83,7 @@ def test_equal_questions_stay_on_one_side(count):
 
 def test_a_held_out_size_that_parts_equal_questions_is_refused(tmp_path):
     path = jsonl(tmp_path, *[{"question": name, "answer": n} for n, name in enumerate("aabb")])
-    assert "would part equal questions" in refusal(path, held_out=1)
+    assert "would split identical questions" in refusal(path, held_out=1)
     assert refusal(path, held_out=3).endswith("set problems.held_out=2")
 
 

@@ -14,13 +14,13 @@ LINE_BYTES = 32768
 
 
 class Peer:
-    """A connection and what is on its way; none of its methods waits.
+    """A connection to another rank, with its buffers; none of its methods waits.
 
     Attributes:
-        rank: who is at the other end; -1 until a right hello has come.
-        since: when the connection came, in seconds of the monotonic clock.
-        left: it has told why it leaves.
-        dropped: nothing more will come.
+        rank: the rank at the other end; -1 until it has said a valid hello.
+        since: when the connection was made, in seconds of the monotonic clock.
+        left: whether the other rank has announced that it leaves.
+        dropped: whether the connection is closed or broken.
     """
 
     def __init__(self, connection: socket.socket, rank: int = -1) -> None:
@@ -33,12 +33,12 @@ class Peer:
         connection.setblocking(False)
 
     def send(self, kind: str, **content: Any) -> None:
-        """Queue a message and send what the kernel takes."""
+        """Queue a message and send as much as the kernel accepts."""
         self.outbox += json.dumps({"kind": kind, **content}).encode() + b"\n"
         self.flush()
 
     def flush(self) -> None:
-        """Send what the kernel takes; that the other end is gone shows when reading, after all it has sent."""
+        """Send as much as the kernel accepts. A closed connection is noticed by `receive`, after its last messages."""
         try:
             while self.outbox:
                 del self.outbox[: self.socket.send(self.outbox)]
@@ -48,10 +48,10 @@ class Peer:
             self.outbox.clear()
 
     def receive(self) -> list[dict[str, Any]]:
-        """The whole messages that have come; `dropped` tells that no more will.
+        """Return the complete messages received; set `dropped` if no more will come.
 
         Raises:
-            ValueError: what came is no message.
+            ValueError: the bytes received are not a message.
         """
         try:
             data = self.socket.recv(4096)
@@ -69,16 +69,16 @@ class Peer:
 
 
 def join_rank_0(host: str, port: int, token: str, rank: int) -> Peer:
-    """Connect to rank 0 and say hello as `rank`; waits for the welcome.
+    """Connect to rank 0, say hello as `rank` and wait for the welcome.
 
     Raises:
-        UserError: rank 0 cannot be reached, or does not take the token.
+        UserError: rank 0 cannot be reached, or does not accept the token.
     """
     try:
         connection = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
         hello = {"kind": "hello", "rank": rank, "token": token}
         connection.sendall(json.dumps(hello).encode() + b"\n")
-        with connection.makefile("rb", buffering=0) as replies:  # without a buffer: what follows is for the peer
+        with connection.makefile("rb", buffering=0) as replies:  # no buffer: the bytes after the welcome are for `Peer`
             if replies.readline(LINE_BYTES) != b'{"kind": "welcome"}\n':
                 raise ConnectionError("no welcome")
     except OSError as error:
@@ -90,7 +90,7 @@ def join_rank_0(host: str, port: int, token: str, rank: int) -> Peer:
 
 
 def listening_socket() -> socket.socket:
-    """A listening socket on every interface, for both kinds of address where the system has both."""
+    """Return a listening socket on every interface, for IPv4 and, where the system has it, IPv6."""
     try:
         server = socket.create_server(("", 0), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
     except (OSError, ValueError):
@@ -100,7 +100,7 @@ def listening_socket() -> socket.socket:
 
 
 def _message(line: bytes) -> dict[str, Any]:
-    """One message; a ValueError when it is none."""
+    """Parse a message; raise ValueError if the line is not one."""
     try:
         message = json.loads(line)
     except RecursionError as error:
@@ -111,7 +111,7 @@ def _message(line: bytes) -> dict[str, Any]:
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """Notice in half a minute that the other machine is gone."""
+    """Make the kernel notice within half a minute that the other machine is gone."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     values = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 30000}
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""The last line of a rank and what it has printed before, written without waiting for anybody."""
+"""The last line of a rank, after everything that it printed before, written without waiting for anybody."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from collections.abc import Callable
 
 
 def show(cause: str) -> None:
-    """Write `error: <cause>` to standard error, in one piece, after all that was printed before."""
+    """Write `error: <cause>` to standard error in one piece, after everything printed before."""
     flush_output()
     line = f"error: {cause}\n".encode(errors="backslashreplace")
     _at_most_a_second(lambda: os.write(2, line))
 
 
 def flush_output() -> None:
-    """Write out what was printed and still sits in a buffer, as far as somebody takes it."""
+    """Flush standard output and standard error, waiting at most a second for each."""
     for stream in (sys.stdout, sys.stderr):
         if stream:
             _at_most_a_second(stream.flush)
 
 
 def _at_most_a_second(write: Callable[[], object]) -> None:
-    """Call it in a thread: a full pipe, or a thread that holds the stream's lock, must not keep this process alive."""
+    """Call `write` in a thread: a full pipe, or a lock held by another thread, must not keep this process alive."""
 
     def quietly() -> None:
         with contextlib.suppress(OSError, ValueError):  # a terminal that is gone, a stream that is closed

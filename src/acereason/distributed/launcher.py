@@ -1,4 +1,4 @@
-"""Starts the ranks of this node when plain python is asked for several, watches them, and ends them all."""
+"""The launcher of several ranks under plain python: starts the ranks of this node, watches them and ends them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from acereason.distributed.lifeline import ENDED_BY_OTHERS, PARENT
 from acereason.distributed.stop_signals import STOP_SIGNALS
 
 GRACE_SECONDS = 20.0
-"""How long the other ranks have to end by themselves once one has failed."""
+"""How long the other ranks may take to end by themselves after one has failed."""
 POLL_SECONDS = 0.05
 
 
 def start_ranks(config: Config, words: Sequence[str], command: Sequence[str] = ()) -> int:
-    """Run `trainer.devices` ranks of this program and wait for them; the exit code of the whole.
+    """Run `trainer.devices` ranks of this program, wait for them and return the exit code of the run.
 
-    SIGTERM, SIGUSR1 and SIGHUP are passed on to the ranks, which save and leave in their own time. The terminal's
-    Ctrl-C reaches them without us; a second one kills them.
+    SIGTERM, SIGUSR1 and SIGHUP are passed on to the ranks, which save and end by themselves. The terminal sends Ctrl-C
+    to the ranks as well; a second Ctrl-C kills them.
 
     Args:
         config: `trainer.devices`, `trainer.port`, and `run.name`, on which all ranks must agree.
@@ -33,8 +33,8 @@ def start_ranks(config: Config, words: Sequence[str], command: Sequence[str] = (
         command: what to run instead of this program, before the words.
 
     Returns:
-        0 when all ranks ended with 0; 2 when one ended with 2 and so has told why; else 1, after a line on standard
-        error that names the rank which failed first.
+        0 if all ranks ended with 0; 2 if one ended with 2, having printed why; otherwise 1, after a line on standard
+        error that names the rank that failed first.
 
     Raises:
         UserError: `trainer.port` cannot be used.
@@ -56,10 +56,10 @@ def start_ranks(config: Config, words: Sequence[str], command: Sequence[str] = (
 
 
 class _Ranks:
-    """The processes, and the order in which they failed."""
+    """The processes of the ranks, and the order in which they failed."""
 
     def __init__(self) -> None:
-        self.signals: list[int] = []  # received, to be passed on
+        self.signals: list[int] = []  # received, not yet passed on
         self._processes: list[subprocess.Popen[bytes]] = []
         self._failed: list[int] = []
         self._killed: set[int] = set()  # by us
@@ -69,7 +69,7 @@ class _Ranks:
         self._processes.append(subprocess.Popen(line, env=environment))
 
     def wait(self) -> None:
-        """Wait for all to end; pass signals on, and kill those that stay long after one failed."""
+        """Wait until all have ended; pass signals on, and kill ranks that stay long after one has failed."""
         kill_at = float("inf")
         running = set(range(len(self._processes)))
         while running:
@@ -84,27 +84,27 @@ class _Ranks:
             time.sleep(POLL_SECONDS if running else 0)
 
     def kill(self) -> None:
-        """End what still runs."""
+        """Kill the ranks that still run."""
         for rank, process in enumerate(self._processes):
             if process.poll() is None:
                 self._killed.add(rank)
                 process.kill()
 
     def report(self) -> int:
-        """The exit code of the whole; the last line on standard error names the cause, if no rank has."""
+        """Return the exit code of the run; print the cause on standard error if no rank has."""
         codes = [process.returncode for process in self._processes]
         if not any(codes):
             return 0
         if 2 in codes:
             return 2
         if 1 in codes and not self._interrupts:
-            return 1  # that rank has said why, in what is to stay the last line
-        # Those that ended because of another, or by our hand, are the cause only where no other is left.
+            return 1  # that rank has printed why, and its line must stay the last
+        # Ranks that ended because of another, or were killed by us, are the cause only if no other rank failed.
         first = sorted(self._failed, key=lambda rank: (codes[rank] == ENDED_BY_OTHERS) + 2 * (rank in self._killed))[0]
         cause = "interrupted (SIGINT)" if self._interrupts else f"rank {first} {self._ending(first)}"
         others = "" if self._interrupts or len(codes) == 1 else "; the other ranks were ended"
         sys.stdout.flush()
-        print(f"error: {cause}{others}; ckpt=last goes on from the newest checkpoint", file=sys.stderr, flush=True)
+        print(f"error: {cause}{others}; ckpt=last resumes from the newest checkpoint", file=sys.stderr, flush=True)
         return 1
 
     def _ending(self, rank: int) -> str:
@@ -124,7 +124,7 @@ class _Ranks:
 
 
 def _shared_environment(config: Config) -> dict[str, str]:
-    """What all ranks have alike."""
+    """Return the variables that are the same for all ranks."""
     devices = config.trainer.devices
     return {
         LAUNCHED: "1",
@@ -139,15 +139,15 @@ def _shared_environment(config: Config) -> dict[str, str]:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def _signals(received: list[int]) -> Iterator[None]:
-    """Collect signals instead of ending by them; one that is ignored, as SIGHUP under nohup, stays so.
+    """Collect signals instead of being ended by them; an ignored signal, such as SIGHUP under nohup, stays ignored.
 
-    Functions, not SIG_IGN: the ranks would inherit that.
+    A handler is installed rather than SIG_IGN, because the ranks would inherit SIG_IGN.
     """
 
     def collect(number: int, frame: FrameType | None) -> None:

@@ -1,12 +1,11 @@
-"""A thread in every rank: ends this process when its launcher or another rank is gone, and carries stop requests.
+"""A thread in every rank that ends the process when its launcher or another rank is gone, and passes on stop requests.
 
-The main thread may sit in a collective, a C call that never returns when a rank is missing; Python's signal handlers do
-not run in it either. This thread waits for sockets, the parent's process id and a pipe that signals write to. All it
-needs of the main thread is that its C calls release the interpreter lock.
+The main thread may be in a collective, a C call that never returns if a rank is missing and in which Python's signal
+handlers do not run. This thread waits for sockets, the parent's process id and a pipe that signals write to. It only
+needs the main thread's C calls to release the interpreter lock.
 
-Every rank keeps one connection to rank 0, which passes on what concerns all. There are no heartbeats: a process that
-dies closes its sockets whatever killed it, a machine that dies is found by TCP keepalive, and a rank that is only slow
-is never taken for dead.
+Every rank keeps one connection to rank 0, which passes messages on to all. There are no heartbeats: a process that dies
+closes its sockets, TCP keepalive notices a machine that dies, and a rank that is only slow is never taken for dead.
 """
 
 from __future__ import annotations
@@ -29,28 +28,28 @@ from acereason.distributed.peers import SEND_SECONDS, Peers
 from acereason.distributed.stop_signals import STOP_SIGNALS, SignalPipe, call_in_forks
 
 PARENT = "ACEREASON_PARENT"
-"""Process id of our launcher, for a rank whose launcher is gone before the rank looks for it."""
+"""Variable with the process id of our launcher, in case the launcher is gone before the rank looks for it."""
 ENDED_BY_OTHERS = 3
-"""Instead of 1, for our launcher's eyes: this rank ended because of another, so it is not the cause."""
+"""Exit code instead of 1 that tells our launcher: this rank ended because of another and is not the cause."""
 HOLD_SECONDS = 1.0
-"""How long rank 0 keeps a failure to itself: a rank found gone by then is the cause, and the failure its echo."""
+"""How long rank 0 waits before it announces a failure: if a rank is found gone by then, that rank is the cause."""
 LEAVE_SECONDS = 10.0
-"""How long a rank may take to end after `fail`; then this thread ends it."""
+"""How long a rank may take to end after `fail` before this thread ends it."""
 CAUSE_CHARACTERS = 2000
 
 
 class _Failure(NamedTuple):
     cause: str
     code: int
-    teller: Peer | None = None  # the rank that said so about itself
-    own: bool = False  # this rank did
+    teller: Peer | None = None  # the rank that reported its own failure
+    own: bool = False  # this rank reported its own failure
 
 
 class Lifeline:
-    """Ends this process when the launcher or another rank is gone or failed, and tells all of a stop request.
+    """The thread that ends this process when the launcher or another rank is gone, and passes on stop requests.
 
     Args:
-        launched: the parent process is a launcher, and this process must not outlive it.
+        launched: whether the parent process is a launcher, which this process must not outlive.
     """
 
     def __init__(self, launched: bool) -> None:
@@ -59,7 +58,7 @@ class Lifeline:
         self._signals: set[str] = set()
         self._failure: _Failure | None = None
         self._failing, self._announced, self._closed = False, False, False
-        self._deadline = float("inf")  # rank 0: to announce the failure; then, to have left
+        self._deadline = float("inf")  # on rank 0, when to announce the failure; then, when to have ended
         self._told = threading.Event()
         self._commands: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._pipe = SignalPipe()
@@ -72,53 +71,53 @@ class Lifeline:
 
     @property
     def joined(self) -> bool:
-        """Whether it is tied to the other ranks by now."""
+        """Whether it is connected to the other ranks."""
         return self._rank >= 0
 
     @property
     def stop_requested(self) -> bool:
-        """Whether some rank was asked to stop."""
+        """Whether any rank was asked to stop."""
         return bool(self._signals)
 
     @property
     def requeue(self) -> bool:
-        """Whether it was asked to be queued again as well."""
+        """Whether the job was also asked to be queued again."""
         return "SIGUSR1" in self._signals
 
     @property
     def stop_signal(self) -> str:
-        """Name of the signal that asked, the first of `STOP_SIGNALS` where several did; empty without one."""
+        """Name of the signal that asked to stop, the first of `STOP_SIGNALS` if several did; empty if none did."""
         return min(self._signals.copy(), key=STOP_SIGNALS.index, default="")
 
     def install_handlers(self) -> None:
-        """Take the stop signals, in the main thread; once more after others have replaced the handlers.
+        """Install the handlers of the stop signals; call it in the main thread, again if others replaced the handlers.
 
-        SIGHUP stays ignored where it is, as under nohup.
+        If SIGHUP is ignored, as under nohup, it stays ignored.
         """
         self._pipe.install()
 
     def listen(self) -> tuple[int, str]:
-        """Rank 0: wait for the other ranks; the port, on all interfaces, and the token they must bring."""
+        """On rank 0, accept the other ranks; return the port, on all interfaces, and the token they must send."""
         port, token = self._peers.open_port()
         self._rank = 0
         self._do(self._peers.listen)
         return port, token
 
     def connect(self, host: str, port: int, token: str, rank: int) -> None:
-        """Ranks above 0: join rank 0, and from now on end when it is gone.
+        """On the other ranks, join rank 0; from now on this process ends when rank 0 is gone.
 
         Raises:
-            UserError: rank 0 cannot be reached, or does not take the token.
+            UserError: rank 0 cannot be reached, or does not accept the token.
         """
         peer = join_rank_0(host, port, token, rank)
         self._rank = rank
         self._do(partial(self._peers.add, peer))
 
     def fail(self, cause: str, code: int = 1) -> None:
-        """Tell all ranks that this one ends because of `cause`, shown once as `error: <cause>`; they end with `code`.
+        """Tell all ranks that this rank ends because of `cause`; they end with `code`, and the cause is shown once.
 
-        Returns when they are told, after 5 s at most; then the caller ends this process with `code`. If another rank
-        turns out to be the cause, this process ends here.
+        Return once they have been told, after 5 s at most; the caller then ends this process with `code`. If another
+        rank turns out to be the cause, this process ends here.
         """
         cause = " ".join(cause[:CAUSE_CHARACTERS].split())
         if not self._closed:
@@ -128,7 +127,7 @@ class Lifeline:
             show(cause)
 
     def close(self) -> None:
-        """Say goodbye: from now on neither this rank's leaving nor that of others is a failure."""
+        """Say goodbye: from now on it is no failure if this rank or another one leaves."""
         if self._closed:
             return
         restored = self._pipe.restore()
@@ -138,12 +137,12 @@ class Lifeline:
             self._pipe.close()
 
     def _do(self, command: Callable[[], object]) -> None:
-        """Have the thread do something; it alone touches the connections."""
+        """Queue a command for the thread, which alone touches the connections."""
         self._commands.put(command)
         self._pipe.wake()
 
     def _on_fork(self) -> None:
-        """Keep a forked child from holding the connections open after this process, and from passing on its signals."""
+        """Close the connections in a forked child, so that it neither keeps them open nor passes on its signals."""
         if self._closed:
             return
         self._closed = True
@@ -171,7 +170,7 @@ class Lifeline:
             self._end(f"rank {self._rank}: its lifeline broke ({error!r})", 1, say=True)
 
     def _watch_parent(self) -> None:
-        # A failure that rank 0 still holds back may be the echo of a launcher that is gone, and the store with it.
+        # A failure that rank 0 has not announced yet may be a consequence of the launcher, and its store, being gone.
         settled = self._failing and (self._rank != 0 or self._announced)
         if not self._parent or os.getppid() == self._parent or settled:
             return
@@ -188,7 +187,7 @@ class Lifeline:
             if self._rank == 0 and not self._announced:
                 self._announce()
             else:
-                os._exit(self._failure.code)  # it has failed, said so, and hangs while it leaves
+                os._exit(self._failure.code)  # the process has reported its failure and hangs while it ends
 
     def _on_pipe(self) -> None:
         for name in self._pipe.read():
@@ -197,7 +196,7 @@ class Lifeline:
             self._commands.get()()
 
     def _stop(self, name: str) -> None:
-        """Note a stop request and pass it on: rank 0 to all, the others to rank 0."""
+        """Record a stop request and pass it on: rank 0 to all, the others to rank 0."""
         if name in STOP_SIGNALS and name not in self._signals:
             self._signals.add(name)
             self._peers.tell_all("stop", signal=name)
@@ -227,7 +226,7 @@ class Lifeline:
             self._peers.tell(peer, "stop", signal=name)
 
     def _on_gone(self, peer: Peer) -> None:
-        # Whatever others say is the cause, they may say it for want of this rank.
+        # Failures that other ranks report may be consequences of this rank being gone.
         self._judge(_Failure(f"rank {peer.rank} is gone", 1), final=True)
 
     def _on_message(self, peer: Peer, message: dict[str, Any]) -> None:
@@ -245,7 +244,7 @@ class Lifeline:
             peer.left = True
 
     def _judge(self, failure: _Failure, final: bool) -> None:
-        """Take a failure in; rank 0 holds one back for a moment, for a final one to replace it."""
+        """Take note of a failure; rank 0 waits a moment before it announces one, in case a final one replaces it."""
         if self._announced or self._told.is_set():
             return
         if self._rank != 0:
@@ -256,7 +255,7 @@ class Lifeline:
             self._announce()
 
     def _announce(self) -> None:
-        """Rank 0: show the cause, tell all, and end; but a rank that failed itself ends by itself."""
+        """On rank 0, show the cause, tell all ranks and end this process, unless it reported the failure itself."""
         assert self._failure
         cause, code, teller, own = self._failure
         self._announced = True
@@ -273,7 +272,7 @@ class Lifeline:
         self._told.set()
 
     def _end(self, cause: str, code: int, say: bool) -> NoReturn:
-        """End this process on account of another."""
+        """End this process because of another one."""
         if say:
             show(cause)
         else:

@@ -1,4 +1,4 @@
-"""The connections of one rank: who is let in, what is sent to whom, and who is gone."""
+"""The connections of one rank to the others: accepting them, sending messages, noticing who is gone."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STRANGERS = 256  # connections that have not said hello
 
 
 class Peers:
-    """The ranks that this one is connected to, and strangers that have not said hello. One thread uses it.
+    """The ranks that this rank is connected to, and strangers that have not said hello. Used by one thread only.
 
     Args:
-        selector: is told what to wait for; the data of its keys are to be called when they are ready.
-        on_joined: called with a rank that is connected from now on.
-        on_message: called with a rank and what it says; a ValueError or KeyError drops the rank.
-        on_gone: called with a rank that is connected no more and has not told why.
+        selector: waits for the sockets; the data of a key is to be called when the key is ready.
+        on_joined: called with a rank that has just connected.
+        on_message: called with a rank and its message; a ValueError or KeyError drops the rank.
+        on_gone: called with a rank whose connection ended without a goodbye.
     """
 
     def __init__(
@@ -45,28 +45,28 @@ class Peers:
         return len(self._peers)
 
     def ranks(self) -> list[Peer]:
-        """Those that are no strangers."""
+        """Return the connections of known ranks, without strangers."""
         return [peer for peer in self._peers if peer.rank >= 0]
 
     def open_port(self) -> tuple[int, str]:
-        """The port where others can come, and the token they must bring; any thread may call this, before `listen`."""
+        """Open a port; return it and the token that others must send. Any thread may call this, before `listen`."""
         self._token, self._server = secrets.token_hex(16), listening_socket()
         return int(self._server.getsockname()[1]), self._token
 
     def listen(self) -> None:
-        """Let others in from now on."""
+        """Accept connections from now on."""
         assert self._server
         self._selector.register(self._server, selectors.EVENT_READ, self._on_stranger)
 
     def add(self, peer: Peer) -> None:
-        """Take in a connection that was made."""
+        """Add a connection that has been made."""
         self._peers.append(peer)
         self._selector.register(peer.socket, selectors.EVENT_READ, partial(self._on_ready, peer))
         if peer.rank >= 0:
             self._on_joined(peer)
 
     def tell(self, peer: Peer, kind: str, **content: Any) -> None:
-        """Send a message, now or when the kernel takes it."""
+        """Send a message, now or as soon as the kernel accepts it."""
         peer.send(kind, **content)
         self._wait_for(peer)
 
@@ -76,7 +76,7 @@ class Peers:
             self.tell(peer, kind, **content)
 
     def flush(self) -> None:
-        """Send all that is to be sent before this process or its connections end."""
+        """Send everything queued, before this process or its connections end."""
         until = time.monotonic() + SEND_SECONDS
         while time.monotonic() < until and any(peer.outbox for peer in self._peers):
             for peer in self._peers:
@@ -111,7 +111,7 @@ class Peers:
             self._forget(strangers[0])
         try:
             connection, _ = self._server.accept()
-        except OSError:  # it has left again; or descriptors are short, and asking again at once would not help
+        except OSError:  # the stranger has left, or there are no free descriptors and trying at once would not help
             time.sleep(0.01)
             return
         self.add(Peer(connection))
@@ -133,12 +133,12 @@ class Peers:
             self._on_gone(peer)
 
     def _welcome(self, peer: Peer, hello: dict[str, Any]) -> None:
-        """Take a stranger for the rank it says it is if it has the token; a ValueError drops it."""
+        """Accept a stranger as the rank that it names if it sends the token; else raise ValueError, which drops it."""
         rank, token = hello["rank"], str(hello["token"]).encode(errors="replace")
         if hello["kind"] != "hello" or not hmac.compare_digest(token, self._token.encode()):
             raise ValueError("not one of ours")
         if type(rank) is not int or rank < 1 or any(other.rank == rank for other in self._peers):
-            raise ValueError("no such rank, or it is here already")
+            raise ValueError("no such rank, or it is connected already")
         peer.rank = rank
         peer.send("welcome")
         self._on_joined(peer)

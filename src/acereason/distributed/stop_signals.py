@@ -1,4 +1,4 @@
-"""Signals that ask the run to stop, as bytes in a pipe: a thread can wait for that while the main thread is in C."""
+"""Signals that ask the run to stop, as bytes in a pipe, which a thread can wait for while the main thread is in C."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = tuple(name for name in ("SIGUSR1", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Ask the run to save and leave; SIGUSR1 asks to be queued again as well."""
+"""Signals that ask the run to save and end; SIGUSR1 also asks for the job to be queued again."""
 
 
 class SignalPipe:
-    """A pipe that the stop signals of this process write their numbers to, from `install` to `restore`.
+    """A pipe to which the stop signals of this process write their numbers, from `install` to `restore`.
 
     Attributes:
-        descriptor: the end to wait for; `read` tells what has come.
+        descriptor: the end to wait for; `read` returns the signals.
     """
 
     def __init__(self) -> None:
@@ -30,9 +30,9 @@ class SignalPipe:
         self._wakeup_before = -1
 
     def install(self) -> None:
-        """Take the stop signals, in the main thread; once more after others have replaced the handlers.
+        """Install the handlers of the stop signals; call it in the main thread, again if others replaced the handlers.
 
-        SIGHUP stays ignored where it is, as under nohup.
+        If SIGHUP is ignored, as under nohup, it stays ignored.
         """
         for name in STOP_SIGNALS:
             number = _number(name)
@@ -46,21 +46,21 @@ class SignalPipe:
             self._wakeup_before = wakeup
 
     def wake(self, number: int = 0) -> None:
-        """Wake the thread that waits; 0 is no signal."""
+        """Wake the waiting thread; 0 stands for no signal."""
         with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
             os.write(self._pipe_in, bytes([number]))
 
     def read(self) -> list[str]:
-        """Names of the stop signals that have come, in the order of `STOP_SIGNALS`; `descriptor` must be ready."""
+        """Return the names of the stop signals received, in the order of `STOP_SIGNALS`; `descriptor` must be ready."""
         numbers = os.read(self.descriptor, 4096)
         return [name for name in STOP_SIGNALS if _number(name) in numbers]
 
     def mute(self) -> None:
-        """Have our handler write no more, where it is still in place or somebody puts it back."""
+        """Make our handler do nothing from now on, even if it stays installed or somebody installs it again."""
         self._muted = True
 
     def restore(self) -> bool:
-        """Give signals back; False outside the main thread, which alone can."""
+        """Restore the previous handlers; return False outside the main thread, where that is not possible."""
         if threading.current_thread() is not threading.main_thread():
             return False
         for number, before in self._handlers_before.items():
@@ -71,25 +71,25 @@ class SignalPipe:
         return True
 
     def close(self) -> None:
-        """Close both ends, when the signals have been given back and nobody waits."""
+        """Close both ends, once the handlers are restored and no thread waits."""
         os.close(self._pipe_in)
         os.close(self.descriptor)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._muted:
-            self.wake(number)  # the wakeup descriptor had it too, unless somebody has taken that
+            self.wake(number)  # the wakeup descriptor has written it as well, unless somebody replaced that
 
 
 def call_in_forks(forked: Callable[[], Callable[[], object] | None]) -> None:
-    """Call what `forked` refers to in every child this process forks from now on, before a stop signal reaches it.
+    """Call the method behind `forked` in every child forked from now on, before a stop signal reaches the child.
 
     Args:
-        forked: a `weakref.WeakMethod`, because what is registered for forks stays for good.
+        forked: a `weakref.WeakMethod`, because a function registered for forks can never be removed.
     """
     before = threading.local()
 
     def hold() -> None:
-        # A signal to the child waits until its handlers are its own.
+        # A signal to the child has to wait until the child has handlers of its own.
         before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, map(_number, STOP_SIGNALS))
 
     def release() -> None:

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from acereason.config.schema import Config, EngineName
 from acereason.distributed.collectives import rank_and_world
-from acereason.distributed.environment import find_place, resolve_ranks
+from acereason.distributed.environment import read_rank_info, resolve_ranks
 from acereason.distributed.group import join, leave, on_cuda
 from acereason.distributed.lifeline import Lifeline
 from acereason.engines.decided_by import decided_by
@@ -123,13 +123,13 @@ def open_session(
 @contextmanager
 def _process_group(config: Config) -> Iterator[Store | None]:
     """Join the process group if several ranks have not joined one yet; yield its store, or None if there is no need."""
-    place = find_place()
-    if rank_and_world() != (0, 1) or place.world_size == 1:
+    rank_info = read_rank_info()
+    if rank_and_world() != (0, 1) or rank_info.world_size == 1:
         yield None
         return
-    resolve_ranks(config, place)
-    lifeline = Lifeline(launched=bool(place.launcher))
-    store = join(config, place, lifeline)
+    resolve_ranks(config, rank_info)
+    lifeline = Lifeline(launched=bool(rank_info.launcher))
+    store = join(config, rank_info, lifeline)
     try:
         yield store
     finally:

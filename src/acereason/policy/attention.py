@@ -1,7 +1,7 @@
 """Attention over a packed row, for any Hugging Face model that takes an attention function.
 
-On GPUs it is flex attention with a block mask. On the CPU, where flex attention has no backward pass, the row is cut
-into buckets of responses of like length, and each bucket is one dense attention.
+On GPUs it is flex attention with a block mask. On the CPU, where flex attention has no backward pass, the row is split
+into buckets of responses of similar length, and each bucket is one dense attention.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ BUCKET = 32
 
 @dataclass(frozen=True)
 class Bucket:
-    """Rows of queries of like length that are attended in one call.
+    """Rows of queries of similar length, attended in one call.
 
     Attributes:
-        queries: `[rows, q]`, where in the packed row each query is; padding repeats index 0.
-        keys: `[rows, k]`, likewise for keys and values.
+        queries: `[rows, q]`, index in the packed row of each query; padding repeats index 0.
+        keys: `[rows, k]`, the same for keys and values.
         mask: `[rows, 1, q, k]`, True where a query may attend; None for plain causal attention.
     """
 
@@ -40,14 +40,14 @@ class Bucket:
 
 @dataclass(frozen=True)
 class BucketPlan:
-    """How to attend over a packed row on the CPU: the buckets, and where each token's output is in them."""
+    """The buckets of a packed row on the CPU, and the index of each token's output in them (`inverse`)."""
 
     buckets: list[Bucket]
     inverse: Tensor
 
 
 def bucket_plan(batch: PackedBatch) -> BucketPlan:
-    """Buckets of at most `BUCKET` rows for prompts and, sorted by length, for responses."""
+    """Make buckets of at most `BUCKET` rows for prompts and, sorted by length, for responses."""
     spans = _spans(batch)
     prompts = [span for span in spans if span[3] == PROMPT]
     prompt_of = {segment: (start, end) for start, end, segment, _ in prompts}
@@ -69,7 +69,7 @@ def bucket_plan(batch: PackedBatch) -> BucketPlan:
 
 
 def _spans(batch: PackedBatch) -> list[tuple[int, int, int, int]]:
-    """(start, end, segment, response) of each prompt and response, in the order of the row."""
+    """Return (start, end, segment, response) of each prompt and response, in the order of the row."""
     change = (batch.segments.diff() != 0) | (batch.responses.diff() != 0)
     starts = [0, *(torch.nonzero(change).flatten() + 1).tolist()]
     ends = [*starts[1:], len(batch.input_ids)]
@@ -88,7 +88,7 @@ def _padded(rows: list[Tensor], value: int = 0) -> Tensor:
 
 
 def _response_bucket(own: list[Tensor], context: list[Tensor]) -> Bucket:
-    """Keys are the prompt, padded to the longest of the bucket, then the response itself."""
+    """Make a bucket of responses; its keys are the prompt, padded to the longest one, then the response itself."""
     prompt, response = _padded(context), _padded(own)
     real = torch.arange(prompt.shape[1]) < torch.tensor([len(c) for c in context])[:, None]
     length = response.shape[1]
@@ -98,7 +98,7 @@ def _response_bucket(own: list[Tensor], context: list[Tensor]) -> Bucket:
 
 
 def _bucketed(query: Tensor, key: Tensor, value: Tensor, scaling: float, plan: BucketPlan) -> Tensor:
-    """`query [tokens, heads, d]`, `key` and `value` `[tokens, kv heads, d]`; returns `[tokens, heads, d]`."""
+    """Attend bucket by bucket: `query [tokens, heads, d]`, `key`, `value [tokens, kv heads, d]` to `query`'s shape."""
     repeats = query.shape[1] // key.shape[1]
     outputs = []
     for bucket in plan.buckets:
@@ -111,7 +111,7 @@ def _bucketed(query: Tensor, key: Tensor, value: Tensor, scaling: float, plan: B
 
 
 def block_mask(batch: PackedBatch) -> Any:
-    """Flex attention's mask of a packed row: the own prompt, the own response, nothing later."""
+    """Make flex attention's mask of a packed row: a token's own prompt and own response, nothing later."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     segments, responses, positions = batch.segments, batch.responses, batch.positions
@@ -125,7 +125,7 @@ def block_mask(batch: PackedBatch) -> Any:
 
 
 def plan_attention(batch: PackedBatch) -> Any:
-    """What the attention function needs for this micro-batch, computed once for all layers."""
+    """Compute what the attention function needs for this micro-batch, once for all layers."""
     return bucket_plan(batch) if batch.input_ids.device.type == "cpu" else block_mask(batch)
 
 
@@ -146,7 +146,7 @@ def packed_attention(
     packing_plan: Any,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Hugging Face's attention function signature; `query [1, heads, tokens, d]`, returns `[1, tokens, heads, d]`."""
+    """Attend, with Hugging Face's signature: `query [1, heads, tokens, d]` to `[1, tokens, heads, d]`."""
     if isinstance(packing_plan, BucketPlan):
         query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
         return _bucketed(query, key, value, scaling, packing_plan)[None], None

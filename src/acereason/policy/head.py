@@ -1,4 +1,4 @@
-"""Log-probs and entropies of tokens without the logits of more than one chunk, forward and backward."""
+"""Log-probs and entropies of tokens, forward and backward, with the logits of one chunk at a time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 BLOCK = 2**24
-"""Elements of the temporaries beside a chunk's logits."""
+"""Largest number of elements of the temporaries beside a chunk's logits."""
 
 
 def _chunk_log_softmax(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
-    """float32 `[chunk, vocabulary]` log-probs."""
+    """Return float32 `[chunk, vocabulary]` log-probs."""
     logits = (hidden @ weight.t()).float()
     for rows in logits.split(max(1, BLOCK // len(weight))):  # logsumexp copies its input
         rows.div_(temperature).sub_(torch.logsumexp(rows, dim=-1, keepdim=True))
@@ -20,13 +20,13 @@ def _chunk_log_softmax(hidden: Tensor, weight: Tensor, temperature: float) -> Te
 
 
 def _entropies(log_p: Tensor) -> Tensor:
-    """`[chunk]` entropies of `[chunk, vocabulary]` log-probs."""
+    """Return `[chunk]` entropies of `[chunk, vocabulary]` log-probs."""
     rows = log_p.split(max(1, BLOCK // log_p.shape[1]))
     return torch.cat([-(block.exp() * block).sum(-1) for block in rows])
 
 
 def _logits_gradient_(log_p: Tensor, scale: Tensor, entropy_scale: Tensor | None, entropies: Tensor) -> Tensor:
-    """Turns `[chunk, vocabulary]` log-probs into the gradient of logits / T, less the targets' own part.
+    """Turn `[chunk, vocabulary]` log-probs into the gradient of logits / T, without the targets' own part.
 
     d logprob / d logits = (onehot - p) / T and d entropy / d logits = -p (log p + entropy) / T.
     """
@@ -41,7 +41,7 @@ def _logits_gradient_(log_p: Tensor, scale: Tensor, entropy_scale: Tensor | None
 
 
 def _add_product_(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """`total += left @ right` a block of rows at a time, for the product may be of another type than the total."""
+    """Add `left @ right` to `total`, a block of rows at a time: the product may be of another type than the total."""
     size = max(1, BLOCK // total.shape[1])
     for rows in range(0, len(total), size):
         total[rows : rows + size] += left[rows : rows + size] @ right
@@ -60,7 +60,7 @@ class _ChunkedHead(torch.autograd.Function):
             logprobs[part] = log_p.gather(1, targets[part, None])[:, 0]
             if entropy:
                 entropies[part] = _entropies(log_p)
-            del log_p  # before the next chunk's come
+            del log_p  # before the next chunk is computed
         ctx.save_for_backward(hidden, weight, targets, entropies)
         ctx.temperature, ctx.chunk, ctx.entropy = temperature, chunk, entropy
         return logprobs, entropies
@@ -88,15 +88,15 @@ class _ChunkedHead(torch.autograd.Function):
 def chunked_logprobs(
     hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Log-probs of `targets` and entropies under softmax(hidden · weightᵀ / temperature).
+    """Compute log-probs of `targets` and entropies under softmax(hidden · weightᵀ / temperature).
 
     Args:
         hidden: `[tokens, width]`.
         weight: `[vocabulary, width]`, the head.
         targets: `[tokens]`.
         temperature: the sampling temperature.
-        chunk: tokens whose logits exist at the same time.
-        entropy: compute entropies; otherwise they are zeros.
+        chunk: number of tokens whose logits exist at the same time.
+        entropy: whether to compute entropies; otherwise they are zeros.
 
     Returns:
         `[tokens]` float32 log-probs and `[tokens]` float32 entropies, in nats.

@@ -1,4 +1,4 @@
-"""A model's weights straight from its files: every rank reads its own rows, and nothing is held twice."""
+"""A model's weights, read straight from its files: every rank reads its own rows, and nothing is in memory twice."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DTYPES = {"F64", "F32", "F16", "BF16"}
 
 
 def skeleton(folder: Path) -> Any:
-    """The causal language model of a folder without its weights: float32 on the meta device, with packed attention.
+    """Build the causal language model of a folder without its weights: float32 on the meta device, packed attention.
 
-    Buffers that no file holds, such as rotary frequencies, are computed as the library computes them.
+    Buffers that are in no file, such as rotary frequencies, are computed by transformers' own initialisation.
 
     Raises:
-        UserError: `config.json` is not that of such a model.
+        UserError: transformers cannot build a causal language model from `config.json`.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -47,7 +47,7 @@ def skeleton(folder: Path) -> Any:
     computed = [name for name, _ in model.named_buffers() if name not in saved]
     for name in computed:
         _set_buffer(model, name, torch.full_like(model.get_buffer(name), torch.nan, device="cpu"))
-    model.initialize_weights()  # does nothing to what is on the meta device
+    model.initialize_weights()  # does nothing to tensors on the meta device
     for name in computed:
         if model.get_buffer(name).isnan().any():
             raise RuntimeError(f"transformers does not say how to compute the buffer {name} of {folder}")
@@ -61,7 +61,7 @@ def _set_buffer(model: nn.Module, name: str, value: Tensor) -> None:
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """Which safetensors file of a folder holds which tensor.
+    """The safetensors files of a folder, by tensor.
 
     Attributes:
         folder: the model's folder.
@@ -73,7 +73,7 @@ class WeightFiles:
 
     @classmethod
     def of(cls, folder: Path) -> WeightFiles:
-        """The files of a local folder.
+        """Find the files of a local folder.
 
         Raises:
             UserError: there are none, or one is missing or broken.
@@ -91,17 +91,20 @@ class WeightFiles:
             raise UserError(f"{index}: broken index ({error!r}); copy or download it again") from error
         for path in sorted(set(files.values())):
             if not path.exists():
-                raise UserError(f"{index}: names {path.name}, which is not there; copy or download it again")
+                raise UserError(f"{index}: names {path.name}, which is missing; copy or download it again")
         return cls(folder, files)
 
     def read_rows(self, name: str, shape: torch.Size, start: int, target: Tensor) -> None:
-        """Copies rows `start` … of a tensor into `target`, cast to its type, a chunk at a time.
+        """Copy rows from `start` on into `target`, cast to its type, a chunk at a time.
 
-        The file is opened anew for each chunk: what was read of a mapped file counts as this process's memory until
-        it is closed.
+        The file is opened again for each chunk: the pages read from a mapped file count as this process's memory until
+        the file is closed.
 
         Args:
-            shape: what the whole tensor has to be.
+            name: the tensor's name.
+            shape: the shape that the whole tensor must have.
+            start: the first row.
+            target: the rows to fill.
 
         Raises:
             UserError: the file is broken, or the tensor has another shape.
@@ -129,10 +132,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _check_tensor(path: Path, name: str, found: Any, shape: torch.Size) -> None:
     if found.get_dtype() not in DTYPES:
-        raise UserError(f"{path}: {name} is of type {found.get_dtype()}; training needs weights that are not quantized")
+        raise UserError(f"{path}: {name} is of type {found.get_dtype()}; training needs weights that are not quantised")
     if found.get_shape() != list(shape):
         raise UserError(
-            f"{path}: {name} is {found.get_shape()}, but config.json asks for {list(shape)}; they are of two models"
+            f"{path}: {name} is {found.get_shape()}, but config.json asks for {list(shape)}; they belong to two models"
         )
 
 
@@ -146,15 +149,17 @@ def _no_weights(folder: Path) -> str:
 
 @torch.no_grad()
 def fill(model: nn.Module, folder: Path, device: torch.device) -> None:
-    """Gives a model on the meta device its weights: a sharded parameter this rank's rows, any other all of them.
+    """Load the weights of a model on the meta device: this rank's rows of sharded parameters, all rows of others.
 
-    Parameters stay the objects they are, tied ones included; buffers move to `device`.
+    Parameters keep their identity, tied ones included; buffers move to `device`.
 
     Args:
         model: a `skeleton` of the same folder, sharded (FSDP2) or not.
+        folder: the model's folder.
+        device: where the weights go.
 
     Raises:
-        UserError: a file is broken, or the folder lacks a weight or has one of another shape.
+        UserError: a file is broken, or a weight is missing or has another shape.
     """
     files = WeightFiles.of(folder)
     named: dict[int, list[str]] = defaultdict(list)
@@ -188,7 +193,7 @@ def _fill_parameter(parameter: nn.Parameter, names: list[str], files: WeightFile
         files.read_rows(other, parameter.shape, offset, again)
         if not torch.equal(local, again):
             raise UserError(
-                f"model.path={files.folder}: {present[0]} and {other} differ, but config.json says that they are one "
+                f"model.path={files.folder}: {present[0]} and {other} differ, but config.json ties them "
                 "(tie_word_embeddings: true); set it to false there"
             )
     if isinstance(parameter, DTensor):
@@ -201,7 +206,7 @@ def _fill_parameter(parameter: nn.Parameter, names: list[str], files: WeightFile
 def _present(files: WeightFiles, names: list[str]) -> list[str]:
     present = [name for name in names if name in files.files]
     if not present:
-        raise UserError(f"model.path={files.folder}: its files lack {names[0]}, which config.json asks for")
+        raise UserError(f"model.path={files.folder}: {names[0]} is missing in its files, but config.json asks for it")
     return present
 
 
@@ -209,4 +214,4 @@ def _warn_of_others(model: nn.Module, files: WeightFiles) -> None:
     known = model.state_dict().keys()
     others = [name for name in files.files if name not in known and not name.endswith("rotary_emb.inv_freq")]
     if others and rank_and_world()[0] == 0:
-        warnings.warn(f"{files.folder} holds weights that its config.json has no use for: {others[:3]} …", stacklevel=2)
+        warnings.warn(f"{files.folder} has weights that its config.json does not use: {others[:3]} …", stacklevel=2)

@@ -20,11 +20,11 @@ from acereason.policy.packing import PackedBatch
 class PolicyModel(nn.Module):
     """A Hugging Face causal language model that maps a packed micro-batch to log-probs and entropies.
 
-    It has no weights, and takes no memory, until `load`; `shard` comes before that.
+    It has no weights, and takes no memory, until `load`; call `shard` before that.
 
     Attributes:
-        language_model: the model as `transformers` loads it, float32.
-        folder: where its files are.
+        language_model: the `transformers` model, float32.
+        folder: the folder of its files.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -36,7 +36,7 @@ class PolicyModel(nn.Module):
             self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def forward(self, batch: PackedBatch, temperature: float, entropy: bool = False) -> tuple[Tensor, Tensor]:
-        """`[response tokens]` log-probs and entropies (zeros unless asked for) at the sampling temperature."""
+        """Return `[response tokens]` log-probs and entropies (zeros unless `entropy`) at the sampling temperature."""
         plan = attention.plan_attention(batch)
         hidden = self.language_model.model(
             input_ids=batch.input_ids[None],
@@ -50,10 +50,11 @@ class PolicyModel(nn.Module):
         )
 
     def shard(self, mesh: DeviceMesh, compute_dtype: DType) -> None:
-        """Shards every layer and then the root (FSDP2): float32 shards, `compute_dtype` arithmetic.
+        """Shard every layer and then the root (FSDP2): float32 shards, `compute_dtype` arithmetic.
 
         Args:
-            mesh: the ranks that hold one copy between them, or (copies, ranks of each) for HSDP.
+            mesh: the ranks that share one copy, or for HSDP (copies, ranks of each copy).
+            compute_dtype: type of activations and matrix products.
         """
         if compute_dtype == DType.float32:
             policy = MixedPrecisionPolicy()
@@ -66,16 +67,16 @@ class PolicyModel(nn.Module):
         fully_shard(self, mesh=mesh, mp_policy=policy)
 
     def load(self, device: torch.device | str) -> PolicyModel:
-        """Reads this rank's part of the weights, or all of them if it is not sharded, onto `device`; returns itself.
+        """Load this rank's shard of the weights, or all weights if not sharded, onto `device`; return itself.
 
         Raises:
-            UserError: the folder lacks weights, or a file is broken.
+            UserError: weights are missing, or a file is broken.
         """
         fill(self.language_model, self.folder, torch.device(device))
         return self
 
     def release(self) -> None:
-        """Frees what a forward pass without a backward pass has left gathered on this rank."""
+        """Free the layers that a forward pass without a backward pass has left gathered on this rank."""
         for module in self.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
@@ -83,9 +84,9 @@ class PolicyModel(nn.Module):
 
 @torch.no_grad()
 def whole(tensor: Tensor) -> Tensor:
-    """All rows of a sharded tensor, on every rank that shares it: a collective. Any other tensor is returned as it is.
+    """Gather all rows of a sharded tensor on every rank that shares it (a collective); return any other as it is.
 
-    It may share memory with the tensor that it was made of.
+    The result may share memory with `tensor`.
     """
     if not isinstance(tensor, DTensor):
         return tensor

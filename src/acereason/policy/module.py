@@ -35,7 +35,7 @@ MAX_SKIPPED_UPDATES = 3
 
 
 class NonFiniteGradientError(RuntimeError):
-    """Gradients were not finite several updates in a row."""
+    """Non-finite gradients in several updates in a row."""
 
 
 class PolicyModule(LightningModule):
@@ -44,14 +44,14 @@ class PolicyModule(LightningModule):
     Args:
         config: settings.
         curriculum: shared with the data module and the callbacks.
-        changed: settings whose value holds instead of that in the checkpoint which the run goes on from.
+        changed: settings whose value replaces the one in the checkpoint that the run resumes from.
 
     Attributes:
         curriculum: shared with the data module and the callbacks; gives the learning rate.
         model: the sharded policy, once `configure_model` has run.
         reference: a frozen copy of the initial policy when the KL term is on.
-        metrics: scalars of the step just done, the same on all ranks.
-        fresh_since: `global_step` at which the optimizer was new: warm-up is counted from there.
+        metrics: scalars of the last step, the same on all ranks.
+        fresh_since: `global_step` at which the optimizer was last reset; warm-up is counted from there.
     """
 
     def __init__(self, config: Config, curriculum: Curriculum, changed: Sequence[str] = ()) -> None:
@@ -68,7 +68,7 @@ class PolicyModule(LightningModule):
         self.fresh_since = 0
 
     def configure_model(self) -> None:
-        """Loads and shards the policy, once; Lightning may call this more than once."""
+        """Load and shard the policy, once; Lightning may call this more than once."""
         if self.model is not None:
             return
         self.model = self._sharded_model()
@@ -81,7 +81,7 @@ class PolicyModule(LightningModule):
         return model.load(self.device).train()
 
     def _mesh(self) -> DeviceMesh:
-        """All ranks in one line, or copies of the policy times the ranks that share each."""
+        """Return the mesh of all ranks, or of copies of the policy times the ranks that share each copy."""
         assert self.device_mesh is not None
         world = self.trainer.world_size
         sharing = self.config.trainer.shard_ranks or world
@@ -90,7 +90,7 @@ class PolicyModule(LightningModule):
         return init_device_mesh(self.device.type, (world // sharing, sharing), mesh_dim_names=("replicate", "shard"))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on the float32 shards."""
+        """Return AdamW on the float32 shards."""
         assert self.model is not None
         return torch.optim.AdamW(
             self.model.parameters(),
@@ -100,7 +100,7 @@ class PolicyModule(LightningModule):
         )
 
     def _hyperparameters(self) -> dict[str, Any]:
-        """The settings' values: set before every step, whatever a checkpoint holds."""
+        """Return the settings' values; they are set before every step, whatever a checkpoint holds."""
         settings = self.config.optimizer
         return {
             "betas": (settings.beta1, settings.beta2),
@@ -109,10 +109,10 @@ class PolicyModule(LightningModule):
         }
 
     def weights(self, dtype: torch.dtype = torch.float32) -> Iterator[tuple[str, Tensor]]:
-        """(Hugging Face name, whole tensor) one at a time. A collective: every rank has to go through all of it.
+        """Yield (Hugging Face name, whole tensor), one at a time. A collective: every rank has to iterate over all.
 
         Args:
-            dtype: what tensors are cast to before they travel.
+            dtype: type that tensors are cast to before they are sent.
         """
         assert self.model is not None
         for name, parameter in self.model.named_parameters():
@@ -120,7 +120,7 @@ class PolicyModule(LightningModule):
             yield name.removeprefix(PREFIX), whole(tensor)
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
-        """`grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""
+        """Take `grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""
         started = time.perf_counter()
         results, packed_tokens = self._update(batch)
         self.curriculum.advance()
@@ -132,7 +132,7 @@ class PolicyModule(LightningModule):
         self.log_dict(self.metrics, logger=False, rank_zero_only=True)
 
     def _update(self, batch: RolloutBatch) -> tuple[dict[str, float], int]:
-        """One optimizer step for each mini-batch; returns what they measured and the tokens all ranks computed."""
+        """Take one optimizer step for each mini-batch; return metrics and the number of tokens all ranks computed."""
         settings, temperature = self.config.grpo, batch.temperature
         planned = []
         for groups in grpo.mini_batches(batch.total_groups or len(batch.groups), settings.updates_per_batch):
@@ -163,9 +163,9 @@ class PolicyModule(LightningModule):
         return self._update_metrics(stats, norms, learning_rate), sum(s.packed_tokens for s in stats)
 
     def _utilisation(self, tokens: int, seconds: float) -> dict[str, float]:
-        """`throughput/mfu`: six operations a parameter and token over what all devices could do in the update's time.
+        """Return `throughput/mfu`: six operations a parameter and token, over the peak of all devices in that time.
 
-        Empty where the device's peak is not known, as on the CPU.
+        The result is empty if the device's peak is not known, as on the CPU.
         """
         assert self.model is not None
         peak = get_available_flops(self.device, getattr(torch, self.config.model.compute_dtype.value))
@@ -180,7 +180,7 @@ class PolicyModule(LightningModule):
         return result
 
     def _optimizer_step(self) -> float:
-        """Clips, steps and clears; an update whose gradient is not finite is skipped. Returns the gradient norm."""
+        """Clip, step and clear, but skip the step if the gradient is not finite; return the gradient norm."""
         optimizer: Any = self.optimizers()
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -199,14 +199,14 @@ class PolicyModule(LightningModule):
             raise NonFiniteGradientError(
                 f"gradients were not finite in {MAX_SKIPPED_UPDATES} updates in a row (norm {norm.item()}, "
                 f"rollout step {self.curriculum.step}): lower curriculum.learning_rate="
-                f"{self.curriculum.learning_rate} or go back to an earlier checkpoint"
+                f"{self.curriculum.learning_rate} or resume from an earlier checkpoint"
             )
         return norm.item()
 
     def reset_optimizer(self) -> None:
-        """Has AdamW begin anew, as in a separate launch: moments and step counts at zero, warm-up from its start.
+        """Reset AdamW as in a separate launch: moments and step counts to zero, warm-up from its start.
 
-        In place: an optimizer whose state was cleared makes a checkpoint that no run can go on from.
+        The state is set to zero in place: no run can resume from a checkpoint of an optimizer whose state was cleared.
         """
         optimizer: Any = self.optimizers()
         for state in optimizer.state.values():
@@ -216,7 +216,7 @@ class PolicyModule(LightningModule):
 
     @property
     def learning_rate(self) -> float:
-        """Of the next optimizer step: the curriculum's, after linear warm-up."""
+        """Learning rate of the next optimizer step: the curriculum's, times linear warm-up."""
         warmup = self.curriculum.warmup_steps
         done = self.trainer.global_step - self.fresh_since + 1
         return self.curriculum.learning_rate * min(1.0, done / warmup if warmup else 1.0)
@@ -238,13 +238,13 @@ class PolicyModule(LightningModule):
         return metrics
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the curriculum: with the weights and the optimizer it is the whole state of a run."""
+        """Add the curriculum, which with the weights and the optimizer is the whole state of a run."""
         checkpoint["curriculum"] = self.curriculum.state_dict()
         checkpoint["skipped_updates"] = self.skipped_updates
         checkpoint["fresh_since"] = self.fresh_since
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the curriculum back and lets Lightning count the remaining steps as a fresh epoch."""
+        """Restore the curriculum and let Lightning count the remaining steps as a fresh epoch."""
         self.curriculum.load_state_dict(checkpoint["curriculum"])
         given = [key.removeprefix("curriculum.") for key in self.changed if key.startswith("curriculum.")]
         values = {name: getattr(self.config.curriculum, name) for name in given}

@@ -1,7 +1,7 @@
 """Packing without padding: a group's prompt once, then its responses, all in one row of tokens.
 
-The responses of a group share their prompt, so it is computed once. Each response token attends to the prompt and to
-its own response alone, exactly as if prompt and response stood in a row of their own.
+The responses of a group share their prompt, so it is computed once. Each response token attends only to the prompt and
+to its own response, exactly as if prompt and response had a row of their own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROMPT = -1
 
 @dataclass(frozen=True)
 class ResponseTokens:
-    """A response to be packed: the tokens of its prompt and its own, and the number it goes by in the batch."""
+    """A response to pack: its prompt's tokens, its own tokens, its number in the batch and its group."""
 
     index: int
     group: int
@@ -31,10 +31,10 @@ class PackedBatch:
 
     Attributes:
         input_ids: `[tokens]`.
-        positions: `[tokens]`, from 0 in each prompt and going on in each response.
+        positions: `[tokens]`, from 0 in each prompt, continued in each of its responses.
         segments: `[tokens]`, number of the packed group that a token belongs to.
         responses: `[tokens]`, number of the response within the micro-batch, -1 on prompts.
-        predictors: `[response tokens]`, where in the row each response token is predicted from.
+        predictors: `[response tokens]`, index in the row of the token that predicts each response token.
         targets: `[response tokens]`, the response tokens.
         sequence_ids: `[response tokens]`, number of the response within the micro-batch.
         indices: `[responses]`, number of each response in the whole batch.
@@ -50,12 +50,12 @@ class PackedBatch:
     indices: Tensor
 
     def to(self, device: torch.device) -> PackedBatch:
-        """The same micro-batch on a device."""
+        """Return the same micro-batch on a device."""
         return PackedBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
 
 def pack(sequences: Sequence[ResponseTokens]) -> PackedBatch:
-    """One row of tokens from responses; neighbours of the same group share one copy of their prompt."""
+    """Pack responses into one row of tokens; neighbours of the same group share one copy of their prompt."""
     ids: list[int] = []
     positions: list[int] = []
     segments: list[int] = []
@@ -86,9 +86,9 @@ def pack(sequences: Sequence[ResponseTokens]) -> PackedBatch:
 
 
 def micro_batches(sequences: Sequence[ResponseTokens], max_tokens: int) -> list[list[ResponseTokens]]:
-    """Splits responses, in order, so that no micro-batch has more than `max_tokens` tokens.
+    """Split responses, in order, into micro-batches of at most `max_tokens` tokens.
 
-    A single response that is longer with its prompt is a micro-batch of its own.
+    A response that is longer together with its prompt is a micro-batch of its own.
     """
     batches: list[list[ResponseTokens]] = []
     tokens, group = 0, None

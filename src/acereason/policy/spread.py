@@ -1,18 +1,17 @@
-"""Which rank computes which response: neighbours stay together, and no rank has more tokens than it must."""
+"""The rank that computes each response: neighbours stay together, and the largest number of tokens is minimal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 Size = tuple[int, int, int]
-"""A response's group, the tokens of its prompt, and its own."""
+"""A response's group, the number of tokens of its prompt, and the number of its own."""
 
 
 def spread(sizes: Sequence[Size], ranks: int) -> list[int]:
-    """The rank of each response: consecutive runs whose largest number of tokens is as small as can be.
+    """Return the rank of each response: consecutive runs whose largest number of tokens is as small as possible.
 
-    Responses of one group on one rank share their prompt, so it counts once a rank. Found by bisection over the
-    largest number of tokens.
+    Responses of one group on one rank share their prompt, so it counts once a rank. The minimum is found by bisection.
     """
     low, high = 0, sum(prompt + response for _, prompt, response in sizes)
     while low < high:
@@ -26,7 +25,7 @@ def spread(sizes: Sequence[Size], ranks: int) -> list[int]:
 
 
 def _filled(sizes: Sequence[Size], most: int) -> list[int]:
-    """Ranks filled one after the other with at most `most` tokens each; empty if one response alone is too long."""
+    """Fill ranks one after the other with at most `most` tokens each; return [] if a single response is longer."""
     owners: list[int] = []
     rank, tokens, last_group = 0, 0, None
     for group, prompt, response in sizes:

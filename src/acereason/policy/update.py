@@ -1,4 +1,4 @@
-"""Gradients of one update: which responses are computed, in which micro-batches, and with what weights."""
+"""The gradient of one update: which responses are computed, in which micro-batches, and with which weights."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from acereason.policy.spread import spread
 from acereason.rollout.batch import RolloutBatch
 
 EMPTY = ResponseTokens(-1, -1, (0,), (0,))
-"""Work at no weight for a rank that has none left: it keeps the collectives of the sharded model in step."""
+"""A response of weight 0 for a rank with no work left: it keeps the collectives of the sharded model in step."""
 
 Forward = Callable[[PackedBatch, float, bool], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Responses:
-    """The responses of one update on one rank, and what the loss needs to know of each.
+    """The responses of one update on one rank, with what the loss needs of each.
 
     Attributes:
         sequences: their tokens, group after group.
         advantages, weights: `[responses]` float32.
-        engine_logprobs: a `[length]` tensor a response.
+        engine_logprobs: a `[length]` tensor for each response.
         active: `[responses]` bool, False where the gradient is known to be exactly zero.
     """
 
@@ -42,7 +42,7 @@ class Responses:
 
 @dataclass
 class GradientStats:
-    """Sums over the computed response tokens of an update, on one rank; `packed_tokens` counts prompts as well."""
+    """Sums over the computed response tokens of an update on one rank; `packed_tokens` includes prompts."""
 
     loss: float = 0.0
     kl: float = 0.0
@@ -54,18 +54,18 @@ class GradientStats:
 
 
 def summed(parts: Sequence[GradientStats]) -> GradientStats:
-    """The sums of several ranks together."""
+    """Add up the stats of several ranks."""
     total = GradientStats(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(GradientStats)})
     total.gap_max = max(part.gap_max for part in parts)
     return total
 
 
 def responses_of(batch: RolloutBatch, groups: Sequence[int], config: GRPOConfig) -> Responses:
-    """This rank's responses of the groups that one update takes, weighted by counts over all ranks (one all-reduce).
+    """Return this rank's responses of the groups of one update, weighted by counts over all ranks (one all-reduce).
 
     Args:
         batch: this rank's rollouts.
-        groups: numbers among the groups of all ranks.
+        groups: numbers of the groups, among those of all ranks.
         config: the objective.
     """
     own = [group - batch.first for group in groups if 0 <= group - batch.first < len(batch.groups)]
@@ -98,9 +98,9 @@ def _summed_over_ranks(totals: grpo.TokenTotals) -> grpo.TokenTotals:
 
 
 def spread_over_ranks(responses: Responses) -> Responses:
-    """The active responses of all ranks, neighbours together, with as equal numbers of tokens as can be.
+    """Spread the active responses of all ranks over the ranks, neighbours together, as evenly by tokens as possible.
 
-    What a rank computes depends on lengths alone, so that a repeated run adds its gradients up in the same order.
+    What a rank computes depends only on lengths, so a repeated run adds its gradients up in the same order.
     """
     rank, world = rank_and_world()
     if world == 1:
@@ -110,11 +110,11 @@ def spread_over_ranks(responses: Responses) -> Responses:
     everywhere = gather([(s.group, len(s.prompt_ids), len(s.response_ids)) for s in chosen])
     owners = spread([size for sizes in everywhere for size in sizes], world)
     first = sum(len(sizes) for sizes in everywhere[:rank])
-    parcels: list[list[tuple[ResponseTokens, float, float, Tensor]]] = [[] for _ in range(world)]
+    outgoing: list[list[tuple[ResponseTokens, float, float, Tensor]]] = [[] for _ in range(world)]
     for index, owner in zip(active, owners[first : first + len(active)], strict=True):
         advantage, weight = responses.advantages[index].item(), responses.weights[index].item()
-        parcels[owner].append((responses.sequences[index], advantage, weight, responses.engine_logprobs[index]))
-    rows = [row for parcel in exchange(parcels) for row in parcel]
+        outgoing[owner].append((responses.sequences[index], advantage, weight, responses.engine_logprobs[index]))
+    rows = [row for part in exchange(outgoing) for row in part]
     return Responses(
         [replace(sequence, index=index) for index, (sequence, *_) in enumerate(rows)],
         torch.tensor([advantage for _, advantage, _, _ in rows]),
@@ -125,7 +125,7 @@ def spread_over_ranks(responses: Responses) -> Responses:
 
 
 def plan(responses: Responses, max_tokens: int) -> list[list[ResponseTokens]]:
-    """Micro-batches of the active responses, as many on every rank: one that has fewer adds empty ones."""
+    """Split the active responses into micro-batches, the same number on every rank; ranks with fewer add empty ones."""
     active = [s for s, keep in zip(responses.sequences, responses.active.tolist(), strict=True) if keep]
     batches = micro_batches(active, max_tokens)
     wanted = max(gather(max(len(batches), 1)))
@@ -136,7 +136,7 @@ def plan(responses: Responses, max_tokens: int) -> list[list[ResponseTokens]]:
 def compute_logprobs(
     forward: Forward, batches: list[list[ResponseTokens]], temperature: float, device: torch.device
 ) -> list[Tensor]:
-    """Log-probs of each micro-batch's response tokens under a model as it is now."""
+    """Return the log-probs of each micro-batch's response tokens under the current weights."""
     return [forward(pack(sequences).to(device), temperature, False)[0] for sequences in batches]
 
 
@@ -152,20 +152,20 @@ def accumulate_gradients(
     old_logprobs: list[Tensor] | None = None,
     reference_logprobs: list[Tensor] | None = None,
 ) -> GradientStats:
-    """Adds the gradient of one update's loss, micro-batch by micro-batch (Eq. 1 to 3).
+    """Accumulate the gradient of one update's loss, micro-batch by micro-batch (Eq. 1 to 3).
 
-    Ranks add their gradients up after each micro-batch: to keep whole ones until the last would take the memory of the
-    whole policy in float32 on every rank.
+    Ranks add up their gradients after each micro-batch: keeping unreduced gradients until the last one would take the
+    memory of the whole policy in float32 on every rank.
 
     Args:
-        forward: maps a packed micro-batch, the temperature and whether entropy is wanted to log-probs and entropies.
-        responses, batches: what `responses_of` and `plan` returned.
+        forward: maps a packed micro-batch, the temperature and whether to compute entropies to log-probs and entropies.
+        responses, batches: the results of `responses_of` and `plan`.
         config: the objective.
         temperature: the sampling temperature.
-        device: where the model is.
-        scale: multiplies the loss; the number of data-parallel ranks, since FSDP2 averages gradients over them.
-        old_logprobs: a tensor a micro-batch; None makes the importance weight exactly 1 (§3.1).
-        reference_logprobs: likewise, of the reference policy, for the KL term.
+        device: the model's device.
+        scale: factor of the loss: the number of data-parallel ranks, since FSDP2 averages gradients over them.
+        old_logprobs: a tensor for each micro-batch; None makes the importance weight exactly 1 (§3.1).
+        reference_logprobs: the same for the reference policy, for the KL term.
     """
     stats = GradientStats()
     for number, sequences in enumerate(batches):
@@ -185,7 +185,7 @@ def accumulate_gradients(
 
 @dataclass(frozen=True)
 class _TokenData:
-    """What the loss needs for each response token of a micro-batch, `[tokens]` each."""
+    """Data of the loss for each response token of a micro-batch, `[tokens]` each."""
 
     weights: Tensor
     advantages: Tensor
@@ -215,7 +215,7 @@ def _loss(
     config: GRPOConfig,
     stats: GradientStats,
 ) -> Tensor:
-    """The policy loss of Eq. 1 with the terms that are on; what it consists of is added to `stats`."""
+    """Compute the policy loss of Eq. 1 with the terms that are on; add its parts to `stats`."""
     corrections = None
     if config.importance_cap > 0:
         corrections = grpo.importance_weights(old, tokens.engine_logprobs, config.importance_cap)

@@ -1,4 +1,4 @@
-"""The tests of a code problem, held and sent packed: those of a hard problem may be many megabytes."""
+"""The tests of a code problem, kept and sent compressed: those of a hard problem may be many megabytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acereason.problems.json_values import json_text, json_value
 
 _COUNT_BYTES = 4
 _FAST = 1
-"""Level of zlib; the usual one takes three to six times as long and saves some percent."""
+"""Level of zlib; the default level takes three to six times as long and saves a few percent."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class CodeTest:
     """One test of a code problem.
 
     Attributes:
-        input: text for standard input, or the list of call arguments.
-        output: text expected on standard output, or the expected return value.
+        input: text for standard input, or the list of arguments of a call.
+        output: expected text on standard output, or expected return value.
     """
 
     input: Any
@@ -29,23 +29,24 @@ class CodeTest:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CodeTests(Sequence[CodeTest]):
-    """An immutable sequence of `CodeTest`, unpacked anew each time that it is read.
+    """An immutable sequence of `CodeTest`, unpacked each time it is read.
 
-    What tests hold comes back as JSON gives it: tuples as lists, keys of objects as text. Tests are equal when they
-    would be written alike, so 1, 1.0 and True are three different expected values.
+    Values come back as JSON gives them: tuples as lists, keys of objects as text. Two tests are equal if their JSON
+    text is the same, so 1, 1.0 and True are three different expected values.
 
     Attributes:
-        packed: their number in 4 bytes, then zlib of a JSON list of `[input, output]`; equal tests, equal bytes.
+        packed: number of tests in 4 bytes, then a zlib-compressed JSON list of `[input, output]`; the same bytes for
+            the same tests.
     """
 
     packed: bytes = bytes(_COUNT_BYTES)
 
     @classmethod
     def pack(cls, tests: Iterable[CodeTest]) -> CodeTests:
-        """Packs tests.
+        """Pack tests.
 
         Raises:
-            TypeError: a test holds what JSON cannot.
+            TypeError: a test holds a value that JSON cannot hold.
             RecursionError: a test is nested too deeply.
         """
         pairs = [[test.input, test.output] for test in tests]

@@ -1,4 +1,4 @@
-"""JSON as files of problems hold it: integers longer than Python converts by itself, halves of surrogate pairs."""
+"""JSON with what files of problems contain: integers longer than Python converts by default, and lone surrogates."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from decimal import Decimal
 from typing import Any
 
 LONGEST_INTEGER = 100_000
-"""Digits. The time to convert an integer grows with their square; this many take a fifth of a second."""
+"""Digits. The time to convert an integer grows with the square of its digits; this many take a fifth of a second."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_AT_ONCE = 4000  # digits that `int` takes, whatever limit the interpreter was started with
+_AT_ONCE = 4000  # digits that `int` accepts whatever limit the interpreter was started with
 
 
 def json_value(text: str) -> Any:
-    """The value of JSON text.
+    """Parse JSON text.
 
     Raises:
-        ValueError: not JSON (`json.JSONDecodeError`), or an integer of more than `LONGEST_INTEGER` digits.
-        RecursionError: nested too deeply.
+        ValueError: the text is not JSON (`json.JSONDecodeError`), or an integer has more than `LONGEST_INTEGER` digits.
+        RecursionError: the value is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -32,7 +32,7 @@ def json_value(text: str) -> Any:
 def _integer(digits: str) -> int:
     natural = digits.removeprefix("-")
     if len(natural) > LONGEST_INTEGER:
-        raise ValueError(f"an integer of {len(natural)} digits; {LONGEST_INTEGER} are the most that is read")
+        raise ValueError(f"an integer of {len(natural)} digits; the limit is {LONGEST_INTEGER}")
     return -_natural(natural) if digits.startswith("-") else _natural(natural)
 
 
@@ -44,11 +44,11 @@ def _natural(digits: str) -> int:
 
 
 def json_text(value: Any, ensure_ascii: bool = True) -> str:
-    """JSON text of a value, on one line.
+    """Write a value as JSON on one line.
 
     Raises:
-        TypeError: what JSON cannot hold.
-        RecursionError: nested too deeply.
+        TypeError: JSON cannot hold the value.
+        RecursionError: the value is nested too deeply.
     """
     try:
         return json.dumps(value, ensure_ascii=ensure_ascii)
@@ -57,7 +57,7 @@ def json_text(value: Any, ensure_ascii: bool = True) -> str:
 
 
 def _written(value: Any, ensure_ascii: bool) -> str:
-    """As `json_text`, one integer at a time."""
+    """Do what `json_text` does, with integers of any length."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(Decimal(value))
     if isinstance(value, list | tuple):
@@ -70,15 +70,15 @@ def _written(value: Any, ensure_ascii: bool) -> str:
 
 
 def without_surrogates(value: Any, text: str) -> Any:
-    """The value of a JSON text with lone surrogates, which no tokenizer and no UTF-8 file can hold, as U+FFFD."""
-    return _mended(value) if _SURROGATE_ESCAPE.search(text) else value
+    """Replace lone surrogates, which no tokenizer and no UTF-8 file can hold, by U+FFFD; `text` is the value's JSON."""
+    return _replaced(value) if _SURROGATE_ESCAPE.search(text) else value
 
 
-def _mended(value: Any) -> Any:
+def _replaced(value: Any) -> Any:
     if isinstance(value, str):
         return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_mended(item) for item in value]
+        return [_replaced(item) for item in value]
     if isinstance(value, dict):
-        return {key: _mended(item) for key, item in value.items()}
+        return {key: _replaced(item) for key, item in value.items()}
     return value

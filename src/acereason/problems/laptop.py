@@ -1,8 +1,8 @@
 """The built-in laptop problems: small, seeded, and longer to solve the harder they are.
 
-A math problem is a chain of steps on one digit modulo 10, its level the number of steps. A code problem asks for
-`f(x)` that applies a chain of integer operations, its level the number of operations. Which split a problem belongs
-to is decided by a hash of its question, so train and held-out sets are disjoint whatever their seeds and sizes.
+A math problem is a chain of steps on one digit modulo 10; its level is the number of steps. A code problem asks for
+`f(x)` that applies a chain of integer operations; its level is the number of operations. A hash of the question decides
+which split a problem belongs to, so train and held-out sets are disjoint whatever their seeds and sizes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MATH_LEVELS = (2, 14)
 CODE_LEVELS = (1, 6)
 CODE_TEST_INPUTS = (0, 1, 2, 5, -3, 17, 100)
 
-# Multipliers are units modulo 10: each step keeps all ten digits in play, so that a guess is right one time in ten.
+# Multipliers are units modulo 10: after each step all ten digits are possible, so a guess is right one time in ten.
 _MATH_OPERATIONS = [(op, b) for op in "+-" for b in range(1, 10)] + [("*", b) for b in (3, 7, 9)]
 _CODE_OPERATIONS = [(op, b) for op in "+-*%" for b in range(2, 10)]
 
@@ -36,7 +36,7 @@ class Chain:
 
 
 def apply_step(value: int, step: tuple[str, int]) -> int:
-    """`value` after one `(operator, operand)`, in plain integer arithmetic."""
+    """Return `value` after one `(operator, operand)`, in plain integer arithmetic."""
     op, operand = step
     if op == "+":
         return value + operand
@@ -48,7 +48,7 @@ def apply_step(value: int, step: tuple[str, int]) -> int:
 
 
 def chain_values(chain: Chain) -> list[int]:
-    """The digit after each step of a math chain, modulo 10; the last one is the answer."""
+    """Return the digit after each step of a math chain, modulo 10; the last one is the answer."""
     values, value = [], chain.start
     for step in chain.steps:
         value = apply_step(value, step) % 10
@@ -61,29 +61,29 @@ def _listed(chain: Chain) -> str:
 
 
 def math_question(chain: Chain) -> str:
-    """For example `Start at 7, work modulo 10: a+5 b*3 c-4`."""
+    """Write the question of a math chain, for example `Start at 7, work modulo 10: a+5 b*3 c-4`."""
     return f"Start at {chain.start}, work modulo 10: {_listed(chain)}"
 
 
 def code_question(chain: Chain) -> str:
-    """For example `f takes x and applies in order: a*3 b+4 c%7`."""
+    """Write the question of a code chain, for example `f takes x and applies in order: a*3 b+4 c%7`."""
     return f"f takes x and applies in order: {_listed(chain)}"
 
 
 def sample_chain(rng: random.Random, domain: Domain, level: int) -> Chain:
-    """A random chain of `level` steps."""
+    """Draw a random chain of `level` steps."""
     operations = _MATH_OPERATIONS if domain == "math" else _CODE_OPERATIONS
     return Chain(rng.randrange(10), tuple(rng.choice(operations) for _ in range(level)))
 
 
 def split_of(question: str) -> Split:
-    """The split a question belongs to, from a hash of its text."""
+    """Return the split that a question belongs to, from a hash of its text."""
     bucket = int.from_bytes(hashlib.sha256(question.encode()).digest()[:4], "big") / 2**32
     return "held_out" if bucket < HELD_OUT_FRACTION else "train"
 
 
 def to_problem(chain: Chain, domain: Domain) -> Problem:
-    """The `Problem` that asks for a chain, with its answer or tests."""
+    """Make the problem that asks for a chain, with its answer or tests."""
     level = len(chain.steps)
     if domain == "math":
         question = math_question(chain)
@@ -108,10 +108,10 @@ def to_problem(chain: Chain, domain: Domain) -> Problem:
 
 
 def laptop_problems(domain: Domain, split: Split, count: int, levels: tuple[int, int], seed: int = 0) -> list[Problem]:
-    """`count` distinct problems of one split, levels drawn evenly from `levels` (both ends included).
+    """Make `count` distinct problems of one split, with levels spread evenly over `levels` (both ends included).
 
     Raises:
-        ValueError: levels outside what the generator makes, or more problems asked for than there are.
+        ValueError: the generator does not make these levels, or there are fewer than `count` such problems.
     """
     lowest, highest = MATH_LEVELS if domain == "math" else CODE_LEVELS
     if not lowest <= levels[0] <= levels[1] <= highest:

@@ -1,6 +1,6 @@
 """Problems from files, the hub and the built-in generator, split into training and held-out sets.
 
-`sources.py` says where rows come from, `mapping.py` how a row becomes a problem.
+`rows.py` reads rows from a source; `formats/fields.py` turns a row into a problem.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _log = logging.getLogger(__name__)
 
 
 FIRST_SOURCE = "problems"
-"""Name of the source that the settings `problems` describe, among those of `more_problems`."""
+"""Name of the source that the settings `problems` describe; the sources of `more_problems` have names of their own."""
 
 
 def sources(config: Config) -> dict[str, ProblemsConfig]:
-    """Every source of a run's problems by its name."""
+    """Return every source of a run's problems by its name."""
     return {FIRST_SOURCE: config.problems, **config.more_problems}
 
 
 def load_sources(config: Config) -> tuple[dict[str, list[Problem]], list[Problem]]:
-    """The training problems of every source by its name, and the held-out ones of all.
+    """Load all sources; return the training problems of each by its name, and the held-out problems of all.
 
     Raises:
-        UserError: as `load_problems`, or an id that two sources have.
+        UserError: as in `load_problems`, or two sources have a problem with the same id.
     """
     train: dict[str, list[Problem]] = {}
     held_out: list[Problem] = []
@@ -54,10 +54,10 @@ def load_sources(config: Config) -> tuple[dict[str, list[Problem]], list[Problem
 
 
 def load_problems(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
-    """The training problems of one source, in its order, and the held-out ones.
+    """Load one source; return its training problems, in the source's order, and its held-out problems.
 
     Raises:
-        UserError: a source, row or setting that cannot work, with the file and line.
+        UserError: a source, row or setting cannot work; the message names the file and line.
     """
     train, held_out = _load(config)
     return with_wrong_tests(train, config), held_out
@@ -77,17 +77,18 @@ def _load(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
     train, held_out = split_held_out(problems, config.held_out)
     if len(held_out) < config.held_out:
         raise UserError(
-            f"problems.held_out={config.held_out} would part equal questions of {config.path}; "
-            f"set problems.held_out={len(held_out)}"
+            f"problems.held_out={config.held_out} would split identical questions of {config.path} across training and "
+            f"held-out; set problems.held_out={len(held_out)}"
         )
     return train, held_out
 
 
 def split_held_out(problems: list[Problem], count: int) -> tuple[list[Problem], list[Problem]]:
-    """Training problems in their order, and `count` held-out ones: the lowest SHA-256 of the question first.
+    """Split problems into training problems, in their order, and `count` held-out ones.
 
-    Equal questions stay on one side, so a repeated question that no longer fits is passed over, and fewer than `count`
-    come back where every one left is repeated too often. Which are held out does not depend on the order.
+    Those whose question has the lowest SHA-256 are held out, so the choice does not depend on the order of `problems`.
+    Identical questions stay on one side: a repeated question that would exceed `count` is skipped, and fewer than
+    `count` problems are held out if nothing else fits.
     """
     groups: dict[str, list[Problem]] = {}
     for problem in problems:
@@ -147,14 +148,14 @@ def _read_problems(config: ProblemsConfig) -> list[Problem]:
 
 
 def to_row(problem: Problem) -> dict[str, Any]:
-    """The problem as a row that `load_problems` gives back unchanged, every field under its own name."""
+    """Return the problem as a row that `load_problems` reads back unchanged, every field under its own name."""
     return {**vars(problem), "tests": [{"input": test.input, "output": test.output} for test in problem.tests]}
 
 
 def write_jsonl(problems: Iterable[Problem], path: Path) -> None:
     """Write one `to_row` a line, UTF-8.
 
-    The one change on reading back: lone surrogates, which UTF-8 cannot hold, become U+FFFD.
+    One thing differs when the file is read back: lone surrogates, which UTF-8 cannot hold, become U+FFFD.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -165,5 +166,5 @@ def write_jsonl(problems: Iterable[Problem], path: Path) -> None:
 def _line(row: dict[str, Any]) -> str:
     try:
         return json.dumps(row, ensure_ascii=False)
-    except ValueError:  # an integer too long for readers of JSON; inside text it harms none
+    except ValueError:  # an integer too long for other readers of JSON; inside text it does no harm
         return json.dumps({**row, "tests": json_text(row["tests"])}, ensure_ascii=False)

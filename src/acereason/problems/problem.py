@@ -1,4 +1,4 @@
-"""What the policy is asked and what its answer is judged by."""
+"""A problem: the question for the policy, and the answer or tests that judge the response."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Problem:
     """A question with a verifiable answer.
 
     Attributes:
-        id: unique in its data set; seeds and the curriculum's pool are keyed by it.
+        id: unique in its data set; the key of seeds and of the curriculum's pool.
         domain: `math` (judged by `answer`) or `code` (judged by `tests` or by `check`).
         question: the bare question, before any prompt template.
         answer: gold answer of a math problem.
-        tests: tests of a code problem; all must pass.
-        check: test source of a code problem, which calls the program's function as `candidate` or by its name and
-            raises where it is wrong; "" for none.
-        prelude: source that program and `check` may take as given, such as imports; "" for none.
-        entry_point: function the tests call, `f` or `Solution().f`; None means standard input and output. A plain
-            name may also be that of a method of the program's `Solution`.
-        starter_code: function header shown to the policy, "" for none.
-        time_limit_seconds: wall time of one test; None leaves it to the settings.
+        tests: tests of a code problem; a program has to pass all of them.
+        check: test source of a code problem; it calls the program's function as `candidate` or by its name and raises
+            if a result is wrong; "" for none.
+        prelude: source that the program and `check` may rely on, such as imports; "" for none.
+        entry_point: function that the tests call, `f` or `Solution().f`; None for tests of standard input and output. A
+            plain name may also be a method of the program's class `Solution`.
+        starter_code: function header shown to the policy; "" for none.
+        time_limit_seconds: wall time limit of one test; None uses the settings' limit.
         level: difficulty, larger is harder; None when unknown.
         source, url, date: provenance, used by curation; "" when unknown.
     """

@@ -1,4 +1,4 @@
-"""Prompt templates of the paper (PAPER Appendix and released model card) and the model's own chat template."""
+"""The paper's prompt templates (Appendix A.1 and the released model cards), and the model's own chat template."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ R1_TEMPLATE = "<｜User｜>{message}<｜Assistant｜><think>\n"
 
 
 def asks_for_box(question: str) -> bool:
-    r"""Whether the question says where the answer goes: `\boxed`, `\boxed{}`, `\boxed{answer}` or `\boxed{...}`.
+    r"""Return whether the question asks for a boxed answer: `\boxed`, `\boxed{}`, `\boxed{answer}` or `\boxed{...}`.
 
-    A box around anything else is notation of the question itself.
+    A box around anything else is part of the question's own notation.
     """
     return _BOX_REQUEST.search(question) is not None
 
 
 def user_message(problem: Problem) -> str:
-    """The question with the paper's instruction for its domain; no system prompt.
+    """Write the user message: the question with the paper's instruction for its domain.
 
-    A math question that already asks for a box, as those of veRL's rows do, is left as it is.
+    A math question that already asks for a box, as in veRL's rows, stays as it is. There is no system prompt.
     """
     if problem.domain == "math":
         if asks_for_box(problem.question):
@@ -41,7 +41,7 @@ def user_message(problem: Problem) -> str:
 
 
 def prompt_text(problem: Problem, tokenizer: Any) -> str:
-    """The text the policy continues: the tokenizer's own chat template, or the R1 wrapper when it has none."""
+    """Write the text that the policy continues, by the tokenizer's chat template, or the R1 template if it has none."""
     message = user_message(problem)
     if not tokenizer.chat_template:
         return R1_TEMPLATE.format(message=message)

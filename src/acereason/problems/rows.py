@@ -1,6 +1,6 @@
-"""Where rows come from: JSONL, JSON and Parquet files, and hub data sets.
+"""Rows from JSONL, JSON and Parquet files and from hub data sets.
 
-What is slow to import (pyarrow, datasets) is imported when a source needs it.
+Packages that are slow to import (pyarrow, datasets) are imported when a source needs them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Row:
     Attributes:
         values: the row's fields.
         number: line of the file, or number of the row, from 1; the default id ends in it.
-        place: where an error message says the row is.
+        place: file and line or row, for error messages.
     """
 
     values: dict[str, Any]
@@ -33,10 +33,10 @@ class Row:
 
 
 def open_rows(location: str, split: str) -> tuple[str, Iterator[Row]]:
-    """The stem of default ids and the rows of `problems.path`; `split` is for hub data sets.
+    """Open `problems.path`; return the stem of default ids and the rows. `split` is for hub data sets.
 
     Raises:
-        UserError: a source that is not there or not readable, here or while the rows are read.
+        UserError: the source is missing or not readable; raised here or while the rows are read.
     """
     if location.startswith("hub:"):
         return _hub_rows(location, split)
@@ -62,7 +62,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    """A file that is one list of objects, or else one object a line."""
+    """Read a file that is one list of objects, or else has one object a line."""
     with _open_binary(path) as file:
         content = file.read().removeprefix(b"\xef\xbb\xbf")
     if not content.lstrip().startswith(b"["):
@@ -80,15 +80,15 @@ def _open_binary(path: Path) -> BinaryIO:
 
 
 def parse_json(raw: bytes, place: str, decode: Callable[[str], Any] = json.loads) -> Any:
-    """The value of UTF-8 JSON; lone surrogates, which no tokenizer and no UTF-8 file can hold, become U+FFFD.
+    """Parse UTF-8 JSON; lone surrogates, which no tokenizer and no UTF-8 file can hold, become U+FFFD.
 
     Args:
         raw: the JSON.
-        place: where an error message says it is.
-        decode: what reads it, as `json.loads` does.
+        place: file and line, for error messages.
+        decode: the parser, a function such as `json.loads`.
 
     Raises:
-        UserError: not UTF-8 or not JSON; names `place` and the column.
+        UserError: `raw` is not UTF-8 or not JSON; the message names `place` and the column.
     """
     try:
         text = raw.decode()
@@ -97,9 +97,9 @@ def parse_json(raw: bytes, place: str, decode: Callable[[str], Any] = json.loads
         raise UserError(f"{place}: byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
     except json.JSONDecodeError as error:
         where = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno} column {error.colno}"
-        raise UserError(f"{place}: broken JSON: {error.msg} at {where}; mend or delete it") from error
+        raise UserError(f"{place}: broken JSON: {error.msg} at {where}; fix or delete it") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{place}: unreadable JSON: {error}; mend or delete it") from error
+        raise UserError(f"{place}: unreadable JSON: {error}; fix or delete it") from error
 
 
 def _object_row(value: Any, number: int, place: str) -> Row:
@@ -122,7 +122,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
 
 
 def _hub_rows(path: str, split: str) -> tuple[str, Iterator[Row]]:
-    """Rows of `hub:OWNER/NAME`, `hub:OWNER/NAME:CONFIG` or `hub:FOLDER`, a folder with the files of a hub data set."""
+    """Read `hub:OWNER/NAME`, `hub:OWNER/NAME:CONFIG` or `hub:FOLDER`, a folder with the files of a hub data set."""
     spec = path.removeprefix("hub:")
     folder = Path(spec).expanduser()
     name, _, subset = (str(folder), "", "") if spec and folder.is_dir() else spec.partition(":")

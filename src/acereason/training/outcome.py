@@ -8,12 +8,12 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from acereason.distributed.environment import Place, find_place
+from acereason.distributed.environment import RankInfo, read_rank_info
 from acereason.distributed.lifeline import Lifeline
 from acereason.errors import UserError
 
 
-def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
+def run_to_the_end(run: Callable[[RankInfo, Lifeline], int]) -> int:
     """Call `run` with this process's rank and its lifeline to the others; return the exit code that `run` gives.
 
     If it fails, the process ends here: with code 2 and one line if the user can fix it, with code 1 and a traceback
@@ -21,13 +21,13 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
     """
     lifeline = None
     try:
-        place = find_place()
-        lifeline = Lifeline(launched=bool(place.launcher))
-        code = run(place, lifeline)
+        rank_info = read_rank_info()
+        lifeline = Lifeline(launched=bool(rank_info.launcher))
+        code = run(rank_info, lifeline)
     except (KeyboardInterrupt, SystemExit):
         raise
     except UserError as error:
-        if lifeline is not None and place.local_rank and not lifeline.joined:
+        if lifeline is not None and rank_info.local_rank and not lifeline.joined:
             os._exit(2)  # the node's first rank has read the same settings and files, and reports it
         _failed(lifeline, str(error), 2)
     except BaseException as error:  # torch's CheckpointException is not an Exception
@@ -36,7 +36,7 @@ def run_to_the_end(run: Callable[[Place, Lifeline], int]) -> int:
         if names_full_disk(error):
             _failed(lifeline, "the disk of the run's folder is full: free some space, then resume with ckpt=last", 2)
         traceback.print_exc()
-        _failed(lifeline, f"rank {place.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
+        _failed(lifeline, f"rank {rank_info.rank} failed: {type(error).__name__}: {_last_line(error)}", 1)
     lifeline.close()
     return code
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, seed_everything
 from acereason.config.schema import Config
 from acereason.curricula.user_callbacks import longest_response
 from acereason.distributed.collectives import gather
-from acereason.distributed.environment import Place
+from acereason.distributed.environment import RankInfo
 from acereason.distributed.group import join, leave
 from acereason.distributed.lifeline import Lifeline
 from acereason.errors import StopRequested
@@ -32,7 +32,7 @@ def train(
     callbacks: list[Callback],
     problems: Mapping[str, list[Problem]],
     held_out: list[Problem],
-    place: Place,
+    rank_info: RankInfo,
     lifeline: Lifeline,
 ) -> None:
     """Train on `problems` with these settings and write everything to the run's folder.
@@ -42,7 +42,7 @@ def train(
         callbacks: the user's, made from the settings.
         problems: training problems by the names of their sources.
         held_out: problems for evaluation.
-        place: of this rank among all.
+        rank_info: the rank of this process among all.
         lifeline: of this process.
 
     Raises:
@@ -50,13 +50,13 @@ def train(
     """
     quiet()
     lifeline.install_handlers()
-    store = join(config, place, lifeline)
+    store = join(config, rank_info, lifeline)
     config.run.name, config.ckpt = gather((config.run.name, config.ckpt))[0]  # a name may hold the time
     folder = config.run.folder
     checkpoint = gather(find_checkpoint(config.ckpt, folder / "checkpoints"))[0]
     changed = check_fits(config, checkpoint) if checkpoint else []
     check_branch(checkpoint, folder / "checkpoints")
-    if place.rank == 0:
+    if rank_info.rank == 0:
         cut_back(folder, step_of(checkpoint) if checkpoint else 0)
         write_run_files(config)
         print_plan(config, callbacks)
@@ -80,7 +80,7 @@ def train(
         trainer.fit(policy, data, ckpt_path=checkpoint, weights_only=False)
     except StopRequested:
         data.teardown("fit")  # Lightning skips it when a run does not end by itself
-        say_goodbye(curriculum.step, place.rank, lifeline)
+        say_goodbye(curriculum.step, rank_info.rank, lifeline)
         leave()
         return
     if trainer.is_global_zero:

@@ -1,14 +1,14 @@
-"""What docs/code_rewards.md and docs/sandbox.md say, held against the code."""
+"""What the pages on code rewards and on the sandbox say, held against the code."""
 
 import io
 import json
 import math
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from pages import page
 
 from acereason.config.schema import SandboxConfig
 from acereason.errors import UserError
@@ -21,15 +21,16 @@ from acereason.verifiers.code.extraction import find_program
 from acereason.verifiers.pool.pool import VerifierPool
 from acereason.verifiers.verifier import JUDGED_REASONS
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
-PAGE, SANDBOX = ((DOCS / name).read_text(encoding="utf-8") for name in ("code_rewards.md", "sandbox.md"))
+START, DETAIL, SANDBOX = (
+    page(f"{name}.md").read_text(encoding="utf-8") for name in ("code_rewards", "code_rewards_in_detail", "sandbox")
+)
 PRINTED, RETURNED = ["expected", "printed", "verdict"], ["expected value", "returned", "verdict"]
 ESCAPES = {r"\n": "\n", r"\r": "\r"}
 
 
-def table(header: list[str]) -> list[list[str]]:
+def table(header: list[str], text: str = DETAIL) -> list[list[str]]:
     """The rows under a header; a cell that begins with a code span gives that span, any other its text."""
-    tokens = MarkdownIt("commonmark").enable("table").parse(PAGE)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
     rows: list[list[str]] = []
     for place, token in enumerate(tokens):
         if token.type == "tr_open":
@@ -44,9 +45,9 @@ def table(header: list[str]) -> list[list[str]]:
     return rows[starts[0] + 1 : end]
 
 
-def section(page: str, title: str) -> str:
+def section(text: str, title: str) -> str:
     """The text under a heading."""
-    return re.split(r"^#+ ", page.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return re.split(r"^#+ ", text.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def spans(text: str) -> list[str]:
@@ -72,12 +73,12 @@ def test_returned_values_are_equal_where_the_page_says_so(expected: str, returne
 
 
 def test_the_tables_of_examples_are_read_to_their_ends() -> None:
-    lines = [line for line in PAGE.splitlines() if line.endswith(("| equal |", "| not equal |"))]
+    lines = [line for line in DETAIL.splitlines() if line.endswith(("| equal |", "| not equal |"))]
     assert len(examples(PRINTED)) + len(examples(RETURNED)) == len(lines) >= 50
 
 
 def test_the_program_of_the_example_is_the_second_block() -> None:
-    response = PAGE.split("\n````\n")[1]
+    response = DETAIL.split("\n````\n")[1]
     assert find_program(response).answer == "n = int(input())\nprint(n * (n + 1) // 2)"
 
 
@@ -91,7 +92,7 @@ def test_the_places_of_programs_are_those_of_the_table() -> None:
 
 
 def test_the_file_shown_is_judged_as_shown() -> None:
-    before, after = (block.splitlines() for block in re.findall(r"^```json\n(.*?)^```$", PAGE, re.S | re.M))
+    before, after = (block.splitlines() for block in re.findall(r"^```json\n(.*?)^```$", START, re.S | re.M))
     rows = list(read_rows(io.BytesIO("\n".join(before).encode()), "code"))
     try:
         pool = VerifierPool(1, 5.0, 2048, ("code",), SandboxConfig())
@@ -105,7 +106,7 @@ def test_the_file_shown_is_judged_as_shown() -> None:
 
 
 def test_every_reason_of_a_program_is_in_the_table() -> None:
-    listed = {row[0]: row[2] for row in table(["reason", "when"])}
+    listed = {row[0]: row[2] for row in table(["reason", "when"], START)}
     judged = {reason for reason, says in listed.items() if says.startswith("yes")}
     assert judged == JUDGED_REASONS["code"] | {"timeout", "memory", "no_function"}
     assert set(test_run._STATUS_REASONS.values()) <= set(listed)
@@ -119,7 +120,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 
 
 def test_what_a_program_finds_is_what_the_page_lists() -> None:
-    text = section(PAGE, "What a program finds")
+    text = section(DETAIL, "What a program finds")
     modules, stars = text.split("The public names of these")
     assert tuple(spans(modules)) == prelude.MODULES
     assert tuple(spans(stars))[: len(prelude.STARS)] == prelude.STARS

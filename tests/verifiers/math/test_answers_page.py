@@ -1,27 +1,28 @@
-"""The examples of docs/math_answers.md, read as GitHub shows them, are what the verifier does."""
+"""The examples of the pages on math answers, read as GitHub shows them, are what the verifier does."""
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from pages import page
 
 from acereason.verifiers.math.verifier import judge_answer, verify_math
 from acereason.verifiers.verifier import JUDGED_REASONS
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "math_answers.md").read_text(encoding="utf-8")
+START, DETAIL = (page(name).read_text(encoding="utf-8") for name in ("math_answers.md", "math_answers_in_detail.md"))
+VERIFY = page("verify_a_file.md").read_text(encoding="utf-8")
 EXAMPLES_HEADER = ["gold", "answer", "verdict"]
 REASONS_HEADER = ["reason", "what happened", "says something about the response"]
 
 Cells = list[Token]
 
 
-def tables(page: str) -> list[list[Cells]]:
+def tables(text: str) -> list[list[Cells]]:
     """The rows of each table, header first; a cell is its inline token."""
     found: list[list[Cells]] = []
-    tokens = MarkdownIt("commonmark").enable("table").parse(page)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
     for place, token in enumerate(tokens):
         if token.type == "table_open":
             found.append([])
@@ -39,17 +40,22 @@ def code(cell: Token) -> str:
     return spans[0].content
 
 
-def rows_under(header: list[str]) -> list[Cells]:
+def rows_under(header: list[str], text: str) -> list[Cells]:
     """The rows of all tables with this header."""
-    matching = [table for table in tables(PAGE) if [cell.content for cell in table[0]] == header]
+    matching = [table for table in tables(text) if [cell.content for cell in table[0]] == header]
     return [row for table in matching for row in table[1:]]
 
 
-EXAMPLES = [(code(gold), code(answer), verdict.content) for gold, answer, verdict in rows_under(EXAMPLES_HEADER)]
-REASONS = {code(reason): judged.content for reason, _, judged in rows_under(REASONS_HEADER)}
+def examples(text: str) -> list[tuple[str, str, str]]:
+    rows = rows_under(EXAMPLES_HEADER, text)
+    return [(code(gold), code(answer), verdict.content) for gold, answer, verdict in rows]
 
 
-@pytest.mark.parametrize(("gold", "answer", "verdict"), EXAMPLES)
+EXAMPLES = examples(DETAIL)
+REASONS = {code(reason): judged.content for reason, _, judged in rows_under(REASONS_HEADER, START)}
+
+
+@pytest.mark.parametrize(("gold", "answer", "verdict"), dict.fromkeys([*examples(START), *EXAMPLES]))
 def test_the_verdict_is_the_one_on_the_page(gold: str, answer: str, verdict: str) -> None:
     found = judge_answer(gold, answer)
     assert found.reward == (verdict == "equal"), found.reason
@@ -57,23 +63,25 @@ def test_the_verdict_is_the_one_on_the_page(gold: str, answer: str, verdict: str
 
 
 def test_the_page_has_the_examples_it_promises_and_all_its_tables_are_read() -> None:
-    promised = re.search(r"It holds (\d+) examples in tables", PAGE)
+    promised = re.search(r"It holds (\d+) examples in tables", DETAIL)
     assert promised
     assert len(EXAMPLES) == int(promised[1]) >= 150
     assert {verdict for _, _, verdict in EXAMPLES} == {"equal", "not equal"}
-    # Of the lines with a bar in front, each table has two that are no rows.
-    lines = [line for line in PAGE.splitlines() if line.lstrip().startswith("|")]
-    assert len(lines) == len(EXAMPLES) + len(REASONS) + 2 * len(tables(PAGE))
-    assert all([cell.content for cell in table[0]] in (EXAMPLES_HEADER, REASONS_HEADER) for table in tables(PAGE))
+    for text, rows in ((DETAIL, len(EXAMPLES)), (START, len(examples(START)) + len(REASONS))):
+        # Of the lines with a bar in front, each table has two that are no rows.
+        lines = [line for line in text.splitlines() if line.lstrip().startswith("|")]
+        assert len(lines) == rows + 2 * len(tables(text))
+        assert all([cell.content for cell in table[0]] in (EXAMPLES_HEADER, REASONS_HEADER) for table in tables(text))
 
 
-def test_no_example_is_there_twice() -> None:
-    assert len({example[:2] for example in EXAMPLES}) == len(EXAMPLES)
+@pytest.mark.parametrize("text", [START, DETAIL], ids=["start", "detail"])
+def test_no_example_is_there_twice(text: str) -> None:
+    assert len({example[:2] for example in examples(text)}) == len(examples(text)) >= 15
 
 
 def test_bars_are_read_as_they_are_shown() -> None:
     # A bar in a cell is written \| even in code; a backslash before that would be read in two ways.
-    assert r"\\|" not in PAGE
+    assert r"\\|" not in START + DETAIL
     (row,) = tables("| gold | answer |\n|---|---|\n| `\\|x\\|` | `a \\\\ b` |\n")[0][1:]
     assert [code(cell) for cell in row] == ["|x|", r"a \\ b"]
 
@@ -85,7 +93,7 @@ def test_a_row_that_is_not_an_example_is_found() -> None:
 
 
 def json_lines() -> list[list[dict[str, object]]]:
-    blocks = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```json\n(.*?)^```$", VERIFY, re.DOTALL | re.MULTILINE)
     return [[json.loads(line) for line in block.splitlines()] for block in blocks]
 
 

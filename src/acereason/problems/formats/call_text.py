@@ -1,4 +1,4 @@
-"""Arguments and return values of function calls that a data set gives as text, in LiveCodeBench's manner."""
+"""Arguments and return values of function calls that a data set gives as text, as LiveCodeBench does."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ LONGEST_LITERAL = 100_000
 
 
 def arguments(text: str) -> list[Any]:
-    """One argument a line that is not blank; see `value`."""
+    """Read one argument from each line that is not blank; see `value`."""
     return [value(line) for line in text.split("\n") if line.strip()]
 
 
 def value(text: str) -> Any:
-    """What JSON stands for, or else a Python literal such as `(1, 'a', None)`.
+    """Read JSON, or else a Python literal such as `(1, 'a', None)`.
 
     Raises:
-        ValueError: neither of them.
+        ValueError: the text is neither of them.
     """
     try:
         return json_value(text)

@@ -1,16 +1,16 @@
-"""The forms in which data sets publish what a code problem is judged by, all read into one.
+"""The forms in which data sets publish the tests of code problems, all read into one form.
 
 | Form | Fields |
 |---|---|
 | ours, codeforces | `tests`: a list of `{input, output}` |
 | APPS, TACO, CodeContests | `tests` or `input_output`: `{inputs, outputs, fn_name}` |
 | LiveCodeBench | `public_test_cases`, `private_test_cases`, `metadata`, `starter_code` |
-| SandboxFusion's LiveCodeBench | `test`: as the private tests there, with `{inputs, outputs, fn_name}` in it |
+| SandboxFusion's LiveCodeBench | `test`: packed like LiveCodeBench's private tests, with `{inputs, outputs, fn_name}` |
 | HumanEval(+), LeetCodeDataset | `prompt`, `entry_point`, `test`: source that defines `check(candidate)` |
 | MBPP(+) | `test_list` of asserts, `test_imports`, `test` |
 | rllm's LeetCode | `tests`: `{functional: source}` |
 
-Each value may also be JSON text of itself.
+Each value may also be given as JSON text.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from acereason.problems.rows import parse_json
 
 PUBLIC, PRIVATE = "public_test_cases", "private_test_cases"
 TEST_FIELDS = ("tests", "check", "test", "test_list", "input_output", "reward_model.ground_truth")
-"""Where tests are looked for unless a field is named, after LiveCodeBench's pair."""
+"""Fields in which tests are looked for unless the settings name one; LiveCodeBench's two fields come first."""
 ENTRY_POINT_FIELDS = ("entry_point", "fn_name", "func_name")
 TIME_LIMIT_FIELDS = ("time_limit_seconds", "time_limit_s")
-"""Limits for Python programs; a problem's own limit is for compiled ones."""
+"""Limits for Python programs; a `time_limit` in a data set is meant for compiled programs."""
 LONGEST_LIMIT = 3600
-"""Seconds; a longer one is taken for milliseconds, and refused."""
+"""Seconds; a larger number was probably meant in milliseconds and is refused."""
 _EXPECTED = "tests must be a list of {input, output} objects, {inputs, outputs}, asserts or test source"
 
 
 class BrokenForm(UserError):
-    """What a row is to be judged by cannot be used; says why, but not where the row is."""
+    """Tests of a row that cannot be used; the message says why, but not where the row is."""
 
 
 class UnknownForm(BrokenForm):
-    """There are no tests where they are looked for, or something else stands there."""
+    """A row without tests in the usual fields, or with something else in them."""
 
 
 class NoTests(BrokenForm):
-    """There is a place for tests, with nothing in it."""
+    """A row whose field of tests is empty."""
 
 
 @dataclass(frozen=True)
 class CodeForm:
-    """What a code problem is judged by: the fields of `Problem` of these names."""
+    """The tests of a code problem and what belongs to them: the fields of `Problem` with the same names."""
 
     tests: CodeTests = CodeTests()  # noqa: RUF009 - immutable
     check: str = ""
@@ -64,14 +64,14 @@ class CodeForm:
 
 
 def code_form(row: Mapping[str, Any], named: Any = None) -> CodeForm:
-    """What a row's program is judged by.
+    """Read the tests of a row.
 
     Args:
         row: the fields of a published row.
-        named: the value of a field that was named to hold the tests; None looks for them under their usual names.
+        named: the value of the field that the settings name; None looks for tests under their usual names.
 
     Raises:
-        BrokenForm: tests that no program could be judged by; `NoTests` where there are none.
+        BrokenForm: no program could be judged by these tests; `NoTests` if there are none.
     """
     tests = _read("tests", _usual_tests(row) if named is None else named)
     if tests is None or tests in ("", [], {}):
@@ -87,10 +87,10 @@ def code_form(row: Mapping[str, Any], named: Any = None) -> CodeForm:
 
 
 def pack_tests(value: Any, entry_point: str | None) -> CodeTests:
-    """The tests of input and output in a list or object, or in JSON text of one.
+    """Pack the tests of input and output in a list or object, or in its JSON text.
 
     Raises:
-        BrokenForm: they are not what the entry point can be called with, or standard input can hold; none of them.
+        BrokenForm: the list is empty, or an input does not fit the entry point or standard input.
     """
     try:
         return CodeTests.pack(_test(n, case, entry_point) for n, case in enumerate(_cases(_read("tests", value))))
@@ -99,7 +99,11 @@ def pack_tests(value: Any, entry_point: str | None) -> CodeTests:
 
 
 def time_limit(row: Mapping[str, Any]) -> float | None:
-    """Seconds of one test, where a row gives them; raises BrokenForm where it gives something else."""
+    """Return the time limit of one test in seconds, None if the row has none.
+
+    Raises:
+        BrokenForm: the row's limit is not a number of seconds in bounds.
+    """
     for name in TIME_LIMIT_FIELDS:
         value = row.get(name)
         if value is None:
@@ -123,7 +127,7 @@ def _usual_tests(row: Mapping[str, Any]) -> Any:
 
 
 def _read(name: str, value: Any) -> Any:
-    """The value of JSON text or of packed tests; all else, source too, as it is."""
+    """Return the value of JSON text or of packed tests; anything else, test source included, as it is."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -140,7 +144,7 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _source(row: Mapping[str, Any], tests: Any) -> str | None:
-    """Test source, of which asserts are a form; None for tests of input and output."""
+    """Return the test source, joined if it is a list of asserts; None for tests of input and output."""
     if isinstance(tests, dict) and isinstance(tests.get("functional"), str):
         tests = tests["functional"]
     if isinstance(tests, list) and all(isinstance(line, str) for line in tests):
@@ -163,7 +167,7 @@ def _by_source(row: Mapping[str, Any], source: str, named: str | None) -> CodeFo
         raise BrokenForm(f"the test source is not Python: {error}") from error
     if entry_point is None:
         raise BrokenForm("the test source calls no function of the program's; name it in entry_point")
-    if not named and not starter and "." not in entry_point:  # the question of MBPP does not say the name
+    if not named and not starter and "." not in entry_point:  # MBPP's questions do not name the function
         starter = header_of(_source_at(row, "code"), entry_point)
     prelude = _text(row, "prelude") or prelude_of(_source_at(row, "prompt"), entry_point)
     prelude += node_sources(check, prelude)
@@ -171,7 +175,7 @@ def _by_source(row: Mapping[str, Any], source: str, named: str | None) -> CodeFo
 
 
 def _cases(tests: Any) -> list[dict[str, Any]]:
-    """Tests as `{input, output}` objects."""
+    """Return tests as `{input, output}` objects."""
     if isinstance(tests, dict):
         inputs, outputs = (tests.get(f"{name}s", tests.get(name)) for name in ("input", "output"))
         if isinstance(inputs, list) and isinstance(outputs, list):
@@ -200,7 +204,7 @@ def _test(number: int, case: dict[str, Any], entry_point: str | None) -> CodeTes
 
 
 def _stdin_text(number: int, name: str, value: Any) -> str:
-    """Text, also as a list of its lines."""
+    """Return text for standard input or output, given as text or as a list of lines."""
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "\n".join(value)
     if not isinstance(value, str):
@@ -209,7 +213,7 @@ def _stdin_text(number: int, name: str, value: Any) -> str:
 
 
 def _entry_point(row: Mapping[str, Any], tests: Any) -> str | None:
-    """The function that is named beside or in the tests."""
+    """Return the function named beside or inside the tests, None if there is none."""
     metadata = _read("metadata", row.get("metadata")) if PUBLIC in row or PRIVATE in row else None
     for fields in (row, tests, metadata):
         if not isinstance(fields, Mapping):
@@ -224,7 +228,7 @@ def _entry_point(row: Mapping[str, Any], tests: Any) -> str | None:
 
 
 def _entry_point_of_type(cases: list[dict[str, Any]], entry_point: str | None) -> str | None:
-    """None where the tests say that they are of standard input, whatever function is named elsewhere."""
+    """Return the entry point; None if the tests say that they use standard input, whatever function is named."""
     types = [case.get("testtype") for case in cases]
     if all(kind == "stdin" for kind in types):
         return None
@@ -241,7 +245,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _source_at(row: Mapping[str, Any], name: str) -> str:
-    """A field that is source in some data sets, and may be anything in others."""
+    """Return a field that is source in some data sets and may be anything in others; "" if it is not text."""
     value = row.get(name)
     return value if isinstance(value, str) else ""
 
@@ -249,5 +253,5 @@ def _source_at(row: Mapping[str, Any], name: str) -> str:
 def _shown(value: Any) -> str:
     try:
         return repr(str(value)[:60])
-    except ValueError:  # it holds an integer that is too long to be written
+    except ValueError:  # it holds an integer that is too long to print
         return f"a {type(value).__name__}"

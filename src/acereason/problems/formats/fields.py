@@ -1,8 +1,9 @@
-"""How a row becomes a problem: the field mapping.
+"""The field mapping: how a row becomes a problem.
 
-`problems.question` and `problems.answer` name the fields, dots reach inside (`reward_model.ground_truth`,
-`prompt.0.content`); without them the usual names and veRL's row form are tried. A worked `solution` is never taken for
-an answer unless it is named. The forms of gold answers are in `gold_answers.py`, those of tests in `code_forms.py`.
+`problems.question` and `problems.answer` name the fields; dots reach inside (`reward_model.ground_truth`,
+`prompt.0.content`). If they are empty, the usual names and veRL's row form are tried. A worked `solution` is never used
+as the answer unless the settings name it. `gold_answers.py` reads the forms of gold answers, `code_forms.py` those of
+tests.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from acereason.problems.formats.gold_answers import gold_answer, scalar_text
 from acereason.problems.problem import Domain, Problem
 from acereason.problems.rows import Row
 
-# In order of preference: where a row has both, the final answer is the short one.
+# In order of preference: if a row has both, the final answer is the short one.
 VERL_ANSWER = "reward_model.ground_truth"
 ANSWER_FIELDS = (VERL_ANSWER, "final_answer", "expected_answer", "answer", "ground_truth", "gold", "target")
 QUESTION_FIELDS = ("question", "problem", "prompt", "input", "query")
 CODE_QUESTION_FIELDS = ("question", "question_content", "problem", "content", "query", "prompt", "text", "input")
-"""A `prompt` beside a `query` is what stands before the program (LeetCodeDataset)."""
+"""`query` comes before `prompt`: where a row has both, `prompt` is source in front of the program (LeetCodeDataset)."""
 
 _PROVENANCE = ("source", "url", "date")
 _OWN_FIELDS = {field.name for field in fields(Problem)}
@@ -45,11 +46,11 @@ _LEVEL = re.compile(r"(?:level\s*)?([-+]?\d+)", re.IGNORECASE)
 
 
 class EmptyField(UserError):
-    """A row whose question, answer or list of tests is there but empty; `problems.skip_empty` leaves it out."""
+    """A row whose question, answer or list of tests is present but empty; `problems.skip_empty` leaves it out."""
 
 
 def _field_at(value: Any, name: str) -> Any:
-    """What a dotted name reaches in objects and lists, or `_MISSING`; a key that itself holds dots is found first."""
+    """Return the value at a dotted name in objects and lists, or `_MISSING`; a key that contains dots comes first."""
     head, dot, rest = name.partition(".")
     if isinstance(value, dict):
         if name in value:
@@ -63,7 +64,7 @@ def _field_at(value: Any, name: str) -> Any:
 
 
 def _mapped(row: Row, setting: str, name: str, usual: tuple[str, ...]) -> Any:
-    """The field called `name`, or, when that is empty, the first of the usual ones that is not null."""
+    """Return the field called `name`, or if `name` is empty, the first of the usual fields that is not null."""
     names = (name,) if name else usual
     found = [value for field in names if (value := _field_at(row.values, field)) is not _MISSING]
     if not found:
@@ -74,20 +75,20 @@ def _mapped(row: Row, setting: str, name: str, usual: tuple[str, ...]) -> Any:
 
 
 def domain_of(config: ProblemsConfig) -> Domain:
-    """The domain of every problem of the source."""
+    """Return the domain of every problem of the source."""
     return "code" if config.domain == DomainName.code else "math"
 
 
 def to_problem(row: Row, config: ProblemsConfig, stem: str) -> Problem:
-    """The problem of a row: as it was when `to_row` wrote it and no field is named, else by the field mapping.
+    """Make the problem of a row: unchanged if `to_row` wrote the row and no field is named, else by the field mapping.
 
     Args:
-        row: what the source gave.
-        config: the field mapping and the domain; for code, `problems.answer` names the list of tests.
-        stem: what a default id begins with; the row's number follows.
+        row: a row of the source.
+        config: the field mapping and the domain; for code, `problems.answer` names the field of tests.
+        stem: start of default ids; the row's number follows.
 
     Raises:
-        UserError: a field that is not there, or that holds what it cannot; `EmptyField` when it holds nothing.
+        UserError: a field is missing or has an invalid value; `EmptyField` if it is empty.
     """
     domain, named = domain_of(config), config.question or config.answer or config.id or config.level
     if row.values.keys() | _LATER_FIELDS.keys() == _OWN_FIELDS and not named:
@@ -110,7 +111,7 @@ def _text(row: Row, name: str) -> str:
 
 
 def _own_problem(row: Row, domain: Domain) -> Problem:
-    """The problem that `to_row` wrote, unchanged."""
+    """Return the problem that `to_row` wrote, unchanged."""
     row = replace(row, values={**_LATER_FIELDS, **row.values})
     values = row.values
     if values["domain"] != domain:
@@ -131,7 +132,7 @@ def _own_problem(row: Row, domain: Domain) -> Problem:
 
 
 def _code_form(row: Row, name: str) -> CodeForm:
-    """What the program is judged by, from the field called `name` or the usual ones."""
+    """Read the tests from the field called `name`, or from the usual fields."""
     tests = _mapped(row, "answer", name, ()) if name else None
     try:
         return code_form(row.values, "" if name and tests is None else tests)
@@ -151,12 +152,12 @@ def _is_live_code_bench(row: Row) -> bool:
 
 
 def _usual_id(row: Row, domain: Domain) -> str:
-    """The field of LiveCodeBench's ids; "" where rows are numbered."""
+    """Return the field of LiveCodeBench's ids; "" if rows are numbered."""
     return "question_id" if domain == "code" and _is_live_code_bench(row) and row.values.get("question_id") else ""
 
 
 def _live_code_bench(row: Row) -> dict[str, str]:
-    """What a row of LiveCodeBench says of itself under names of its own."""
+    """Return the provenance that a row of LiveCodeBench gives under names of its own."""
     values: dict[str, Any] = row.values
     found: dict[str, str] = {}
     if not _is_live_code_bench(row):
@@ -172,7 +173,7 @@ def _question(row: Row, name: str, domain: Domain) -> str:
     verl = _field_at(row.values, VERL_ANSWER) is not _MISSING
     usual = QUESTION_FIELDS if domain == "math" else CODE_QUESTION_FIELDS
     value = _mapped(row, "question", name, ("prompt", *usual) if verl else usual)
-    if isinstance(value, list):  # a conversation: what the user said last
+    if isinstance(value, list):  # a conversation: the last user message
         users = [message for message in value if isinstance(message, dict) and message.get("role") == "user"]
         value = users[-1].get("content") if users else value
     if value is not None and not isinstance(value, str):
@@ -201,7 +202,7 @@ def _answer(row: Row, name: str) -> str:
 
 def _empty(row: Row, name: str) -> EmptyField:
     return EmptyField(
-        f"{row.place}: the {name} is empty; mend the row, or leave such out with problems.skip_empty=true"
+        f"{row.place}: the {name} is empty; fix the row, or leave such rows out with problems.skip_empty=true"
     )
 
 
@@ -215,7 +216,7 @@ def _id(row: Row, name: str, stem: str) -> str:
 
 
 def _level(row: Row, name: str) -> int | None:
-    """An integer, also written as a number with a zero fraction or as `Level 3`; null is unknown."""
+    """Read the level: an integer, a number with a zero fraction or text such as `Level 3`; null means unknown."""
     value = _mapped(row, "level", name, ()) if name else None
     if value is None:
         return None

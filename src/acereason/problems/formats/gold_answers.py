@@ -1,4 +1,4 @@
-"""The forms that gold answers are written in."""
+"""The forms in which data sets write gold answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is one token, so that it does not count
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is one token and does not count
 
 
 def scalar_text(value: Any) -> str | None:
-    """Text of a text or number, integral floats without a fraction, never an exponent; None for anything else.
+    """Write text or a number as text, without a zero fraction and without an exponent; None for anything else.
 
-    `5.0` is `5`, `1e-7` is `0.0000001`, null is empty.
+    `5.0` becomes `5`, `1e-7` becomes `0.0000001`, null becomes "".
     """
     if value is None:
         return ""
@@ -28,10 +28,10 @@ def scalar_text(value: Any) -> str | None:
 
 
 def gold_answer(text: str, worked: bool = False) -> str:
-    r"""The gold answer in a data set's answer text.
+    r"""Find the gold answer in a data set's answer text.
 
-    What follows the last `####` (GSM8K), without the commas of a number; the content of a `\boxed{}` that is the whole
-    text. A text that was named as the answer may be a `worked` solution: then its last `\boxed{}` counts.
+    It is the text after the last `####` (GSM8K), without the commas of a number, or the content of a `\boxed{}` that is
+    the whole text. If the text may be a `worked` solution, it is the content of the last `\boxed{}` in it.
     """
     if "####" in text:
         text = text.rpartition("####")[2].strip()
@@ -45,7 +45,7 @@ def gold_answer(text: str, worked: bool = False) -> str:
 
 
 def _last_box(text: str) -> tuple[str, str, str] | None:
-    r"""What stands before, in and after the last `\boxed{}` whose braces match."""
+    r"""Return the text before, in and after the last `\boxed{}` if its braces match."""
     before, box, rest = text.rpartition("\\boxed{")
     if not box:
         return None

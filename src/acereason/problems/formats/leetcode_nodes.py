@@ -1,6 +1,6 @@
-"""Linked lists and trees as LeetCode's test sources take them as given: `list_node([1, 2])`, `tree_node([1, None, 2])`.
+"""Linked lists and trees that LeetCode's test sources rely on: `list_node([1, 2])`, `tree_node([1, None, 2])`.
 
-A tree is listed level by level, without the places below an empty one.
+A tree is listed level by level; nothing is listed below an empty node.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ _DEFINED = re.compile(r"^def (list|tree)_node\(", re.MULTILINE)
 
 
 def node_sources(check: str, prelude: str) -> str:
-    """What a test source calls of the above and neither it nor the prelude defines; "" for nothing."""
-    if "_node(" not in check and "is_same_" not in check:  # plain search, since a check may have megabytes
+    """Return the definitions above that a test source uses and that neither it nor the prelude defines; "" for none."""
+    if "_node(" not in check and "is_same_" not in check:  # a plain search first: a test source may have megabytes
         return ""
     kinds = {match.lastgroup for match in _USED.finditer(check)}
     kinds -= {f"{match[1]}s" for match in _DEFINED.finditer(f"{prelude}\n{check}")}

@@ -1,6 +1,6 @@
-"""LiveCodeBench's packed tests: base64 of zlib of a pickle, of which nothing but text is taken.
+"""LiveCodeBench's packed tests: base64 of zlib of a pickle, from which only text is taken.
 
-The pickle is never loaded. Its instructions are listed, and those that do more than hold text are refused.
+The pickle is never loaded: its instructions are listed, and one that does more than hold text is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import zlib
 
 LONGEST_UNPACKED = 512 * 2**20
-"""Bytes. No tests of LiveCodeBench come near; what would be longer is refused before it is unpacked."""
+"""Bytes. LiveCodeBench's tests are far smaller; anything longer is refused before it is unpacked."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _TEXT = {"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 _FRAMING = {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"}
@@ -19,15 +19,15 @@ _OBJECT = {"EMPTY_DICT", "MARK", "DICT", "SETITEM", "SETITEMS"}  # {"input_outpu
 
 
 def is_packed(text: str) -> bool:
-    """Whether a text can be nothing but base64, and so neither JSON nor source."""
+    """Return whether a text is base64 and so can be neither JSON nor source."""
     return _BASE64.fullmatch(text.strip()) is not None
 
 
 def unpacked(text: str) -> str:
-    """The text in a packed one: what was pickled, or the value of the one key of a dict that was.
+    """Unpack a text: the pickled text itself, or the text in a pickled dict with one key.
 
     Raises:
-        ValueError: something else, or too long.
+        ValueError: the content is something else, or too long.
     """
     content = _inflated(base64.b64decode(text, validate=True))
     return content.decode() if content[:1] in (b"[", b"{") else _pickled_text(content)
@@ -46,13 +46,13 @@ def _inflated(packed: bytes) -> bytes:
 
 
 def _pickled_text(pickled: bytes) -> str:
-    """The last text of a pickle that holds no more than a text, or a dict from text to text."""
+    """Return the last text of a pickle that contains only text, or a dict from text to text."""
     text = None
     for instruction, argument, _ in pickletools.genops(pickled):
         if instruction.name in _TEXT:
             text = argument
         elif instruction.name not in _FRAMING | _OBJECT:
-            raise ValueError(f"a pickle with {instruction.name}, where nothing but text may be")
+            raise ValueError(f"a pickle with {instruction.name}; only text is allowed")
     if not isinstance(text, str):
         raise ValueError("a pickle without text")
     return text

@@ -1,4 +1,4 @@
-"""Test sources: what they call of a program, and what of a prompt they take as given. Nothing is run here."""
+"""Test sources: which function they call, and which part of a prompt they rely on. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def with_check_called(source: str) -> str:
-    """A source that defines `check` but does not call it, followed by the call with `candidate`."""
+    """Add the call `check(candidate)` to a source that defines `check` but does not call it."""
     if _DEFINES_CHECK.search(source) and not _CALLS_CHECK.search(source):
         return f"{source.rstrip()}\n\n\ncheck(candidate)\n"
     return source
 
 
 def called_entry_point(source: str) -> str | None:
-    """What of the program a test source calls: `Solution().name`, or the first of its `free_calls`.
+    """Return the function of the program that a test source calls: `Solution().name`, or the first of its `free_calls`.
 
     Raises:
-        SyntaxError: not Python.
+        SyntaxError: the source is not Python.
     """
     method = _METHOD.search(source)
     return method[0] if method else next(iter(free_calls(source)), None)
 
 
 def free_calls(source: str) -> list[str]:
-    """Names that a source calls and does not bind, in their order; a built-in only where nothing else is called.
+    """Return names that a source calls and does not bind, in order; a built-in only if the source calls nothing else.
 
     Raises:
-        SyntaxError: not Python, or nested too deeply.
+        SyntaxError: the source is not Python, or nested too deeply.
     """
     try:
         nodes = ast.walk(_parsed(source))
@@ -52,12 +52,12 @@ def free_calls(source: str) -> list[str]:
 
 
 def prelude_of(prompt: str, entry_point: str) -> str:
-    """The part of a prompt that is source which a program may take as given.
+    """Return the part of a prompt that is source and that a program may rely on.
 
-    Of a function that is to be completed, what stands before it (HumanEval's imports and helpers); of a prompt that is
-    source without that function, all (LeetCodeDataset's); of one in words, nothing.
+    If the prompt ends in a function to complete, that is the source before it (HumanEval's imports and helpers). If it
+    is source without that function, it is the whole prompt (LeetCodeDataset). If it is prose, it is "".
     """
-    for completed in (prompt, f"{prompt}\n    pass"):  # a header without a docstring wants a body
+    for completed in (prompt, f"{prompt}\n    pass"):  # a header without a docstring needs a body
         try:
             statements = _parsed(completed).body
         except SyntaxError:
@@ -71,7 +71,7 @@ def prelude_of(prompt: str, entry_point: str) -> str:
 
 
 def header_of(source: str, name: str) -> str:
-    """The first line of a function that a source defines, `def f(x):`; of one that it does not, `def f(*args):`."""
+    """Return the header of a function in a source, such as `def f(x):`; `def f(*args):` if the source lacks it."""
     try:
         statements = _parsed(source).body
     except SyntaxError:
@@ -91,7 +91,7 @@ def _parsed(source: str) -> ast.Module:
 
 
 def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    """A scope and all in it."""
+    """Yield a scope and all scopes inside it."""
     yield table
     for inner in table.get_children():
         yield from _tables(inner)
