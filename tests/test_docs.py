@@ -116,12 +116,12 @@ def test_training_commands_compose(page: Path) -> None:
         words = shlex.split(command[1], comments=True) if command else []
         overrides = [word for word in words if "=" in word and not word.startswith(("ckpt=", "key="))]
         if "…" not in line and "=NAME" not in line:
-            assert compose([*overrides, "run.name=docs"], ROOT).run.name == "docs"
+            assert compose([*overrides, "run.name=docs"], project=ROOT).run.name == "docs"
 
 
 def test_a_training_command_with_a_wrong_key_is_found() -> None:
     with pytest.raises(UserError, match=r"problems\.answers"):
-        compose(["problems.answers=solution", "run.name=docs"], ROOT)
+        compose(["problems.answers=solution", "run.name=docs"], project=ROOT)
 
 
 def keys_of_seconds(tree: ast.AST) -> set[str]:

@@ -279,7 +279,7 @@ def test_a_resumed_run_decides_as_the_uninterrupted_one(
         ({"baseline": "epoch"}, "baseline=epoch: valid: run, stage"),
         ({"baseline_steps": 0}, "baseline_steps=0: must be a whole number from 1"),
         ({"window": 2}, "window=2: must be a whole number from 3"),
-        ({"collapse": 1}, "collapse=1: must be a number above 0 to below 1"),
+        ({"collapse": 1}, "collapse=1: must be a number above 0 and below 1"),
         ({"explosion": 0.5}, "explosion=0.5: must be a number above 1"),
         ({"horizon": -1}, "horizon=-1: must be a whole number from 0"),
         ({"target": 0}, "target=0: must be a number above 0"),

@@ -99,4 +99,4 @@ def test_callbacks_are_looked_up_without_importing_them(root: Path, argv: list[s
     if message:
         assert refusal(root, *argv).startswith(message)
     else:
-        check(compose(argv, root))
+        check(compose(argv, project=root))
