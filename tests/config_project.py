@@ -52,7 +52,7 @@ def make_project(folder: Path) -> Path:
 def refusal(root: Path, *argv: str) -> str:
     """The message that composing and checking these overrides ends with; one line, whatever it is."""
     with pytest.raises(UserError) as caught:
-        check(compose(argv, root))
+        check(compose(argv, project=root))
     message = str(caught.value)
     assert "\n" not in message
     return message

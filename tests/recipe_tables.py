@@ -11,7 +11,7 @@ RECIPES = ["acereason_7b", "acereason_14b"]
 
 def composed(recipe: str, *argv: str) -> Config:
     """A recipe to be planned, whatever this machine lacks."""
-    return compose([f"recipe={recipe}", "run.name=here", "validate_only=true", *argv], ROOT)
+    return compose([f"recipe={recipe}", "run.name=here", "validate_only=true", *argv], project=ROOT)
 
 
 def table(page: str, title: str) -> list[list[str]]:

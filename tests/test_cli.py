@@ -15,7 +15,9 @@ from tiny_runs import Fitted
 from transformers import AutoModelForCausalLM
 
 import acereason
-from acereason.cli import USAGE, main
+from acereason.cli import COMMANDS, command_help, main, usage
+from acereason.config.fields import settings
+from acereason.config.help import docstrings
 
 PATH = {"PYTHONPATH": str(Path(acereason.__file__).parent.parent), "TERM": "xterm", "COLUMNS": "80"}
 
@@ -28,11 +30,33 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
 def test_usage(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, *words) == 0
-    assert capsys.readouterr().out == USAGE
-    assert "acereason export" in USAGE
-    assert "acereason report" in USAGE
-    assert "acereason verify" in USAGE
-    assert "acereason sandbox" in USAGE
+    assert capsys.readouterr().out == usage()
+    for name in ("export", "report", "verify", "sandbox"):
+        assert f"\n  acereason {name} " in usage()
+    assert set(COMMANDS) >= {"export", "report", "verify", "sandbox"}
+    assert max(map(len, usage().splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_lists_its_settings(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, name, "--help") == 0
+    printed = capsys.readouterr().out
+    assert printed == command_help(name) + "\n"
+    declared = settings(COMMANDS[name].settings).values()
+    for setting in declared:
+        assert re.search(rf"^  {re.escape(setting.key)}( = .*)?   \S", printed, re.MULTILINE)
+        assert " ".join(docstrings(setting.owner)[setting.name].split()) in " ".join(printed.split())
+    assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_the_help_of_verify_shows_defaults_bounds_and_what_must_be_given() -> None:
+    text = command_help("verify")
+    assert text.startswith("usage: acereason verify input=… output=… [key=value ...]\n\nJudge the answers or programs")
+    assert "\n  input   text, must be given\n" in text
+    assert "\n  rewards.memory_mib = 2048   int from 512\n" in text
+    assert "\n  sandbox.failing_first = false   true|false\n" in text  # training has true
 
 
 CODE = ["verify", "domain=code", "input={run}/config.yaml", "output=x"]
@@ -42,10 +66,10 @@ BAD = [
     (["export", "run=nowhere"], ["run=nowhere", "config.yaml"]),
     (["report", "run=src"], ["run=src", "config.yaml"]),
     (["report", "nowhere"], ["nowhere", "run="]),
-    (["report", "run=src", "ckpt=last"], ["ckpt=last", "run="]),
-    (["export", "run=src", "folder=x"], ["folder=x", "run=", "ckpt=", "output="]),
+    (["report", "run=src", "ckpt=last"], ["ckpt=last: no such setting; valid: run"]),
+    (["export", "run=src", "folder=x"], ["folder=x: no such setting; valid: run, ckpt, output, dtype"]),
     (["export", "run={run}", "ckpt=step-7"], ["ckpt=step-7", "no such folder"]),
-    (["export", "run={run}", "ckpt="], ["ckpt=", "missing"]),
+    (["export", "run={run}", "ckpt="], ["ckpt=: must be text, and not empty"]),
     (["verify", "output=x"], ["input=", "missing"]),
     (["verify", "input={run}/config.yaml"], ["output=", "missing"]),
     (["verify", "input=nowhere", "output=x"], ["input=nowhere", "no such file"]),
@@ -55,16 +79,20 @@ BAD = [
     (["verify", "domain=maths", "input=x", "output=y"], ["domain=maths", "math, code"]),
     (["verify", "domain=code", "input=nowhere", "output=x"], ["input=nowhere", "no such file"]),
     ([*CODE, "sandbox.without=[namespaces,landlock,seccomp]"], ["code rewards need file-system, network, process"]),
-    ([*CODE, "sandbox.without=[selinux]"], ["sandbox.without", "no layer selinux", "landlock"]),
+    ([*CODE, "sandbox.without=[selinux]"], ["sandbox.without", "no selinux", "landlock"]),
     ([*CODE, "sandbox.memory_mib=5"], ["sandbox.memory_mib=5", "64"]),
     ([*CODE, "sandbox.memory_mib=much"], ["sandbox.memory_mib=much", "much"]),
     ([*CODE, "sandbox.memory=5"], ["sandbox.memory=5", "memory"]),
-    (["sandbox", "sandbox.memory=5"], ["sandbox.memory=5", "memory"]),
-    (["sandbox", "domain=code"], ["domain=code", "expected"]),
-    (["verify", "input={run}/config.yaml", "output=x", "workers=0"], ["error: workers=0", "at least one"]),
-    (["verify", "input={run}/config.yaml", "output=x", "workers=two"], ["workers=two", "number"]),
-    (["verify", "input={run}/config.yaml", "output=x", "memory_mib=9"], ["error: memory_mib=9", "512"]),
-    (["verify", "input={run}/config.yaml", "output=x", "timeout_seconds=0"], ["error: timeout_seconds=0", "above 0"]),
+    (["sandbox", "sandbox.memory=5"], ["sandbox.memory=5", "did you mean sandbox.memory_mib?"]),
+    (["sandbox", "domain=code"], ["domain=code: no such setting"]),
+    (["verify", "input={run}/config.yaml", "output=x", "rewards.workers=0"], ["error: rewards.workers=0", "from 1"]),
+    (["verify", "input={run}/config.yaml", "output=x", "rewards.workers=two"], ["rewards.workers=two", "number"]),
+    (["verify", "input={run}/config.yaml", "output=x", "rewards.memory_mib=9"], ["error: rewards.memory_mib=9", "512"]),
+    (["verify", "input=x", "output=x", "rewards.timeout_seconds=0"], ["error: rewards.timeout_seconds=0", "above 0"]),
+    (["verify", "input=x", "output=x", "rewards.shuffle=true"], ["rewards.shuffle=true: no such setting"]),
+    (["verify", "input=x", "output=x", "workers=2"], ["workers=2: no such setting; did you mean rewards.workers?"]),
+    (["verify", "input=x", "output=x", "memory_mib=2"], ["memory_mib=2", "did you mean rewards.memory_mib?"]),
+    (["verify", "input=x", "output=x", "timeout_seconds=2"], ["timeout_seconds=2", "did you mean rewards.timeout"]),
 ]
 
 
@@ -121,7 +149,9 @@ def test_verify_judges_a_file_and_tells_by_its_exit_code_whether_all_was_read(
 ) -> None:
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text(lines)
-    assert run(monkeypatch, "verify", "domain=math", f"input={source}", f"output={output}", "workers=1") == status
+    assert (
+        run(monkeypatch, "verify", "domain=math", f"input={source}", f"output={output}", "rewards.workers=1") == status
+    )
     printed = capsys.readouterr()
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["reward"] for row in rows] == ([1.0, 0.0] if status == 0 else [1.0, 0.0, 0.0])
@@ -132,7 +162,15 @@ def test_verify_judges_a_file_and_tells_by_its_exit_code_whether_all_was_read(
 
 def test_verify_shows_a_bar_on_a_terminal_alone(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text(10 * RIGHT)
-    command = [sys.executable, "-m", "acereason.cli", "verify", "input=in.jsonl", "output=out.jsonl", "workers=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "acereason.cli",
+        "verify",
+        "input=in.jsonl",
+        "output=out.jsonl",
+        "rewards.workers=1",
+    ]
     terminal, end = pty.openpty()
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=end, env=os.environ | PATH) as shown:
         os.close(end)

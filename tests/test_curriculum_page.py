@@ -115,7 +115,7 @@ def test_the_tables_of_what_may_be_read_have_every_metric_and_every_field() -> N
     assert {name for name in mentioned - set(STEP_METRICS) if not name.startswith("eval/")} == optional
     batch = {*(entry.name for entry in fields(RolloutBatch)), "rollouts"}
     assert set(names("What it may read")) == batch
-    data = RolloutDataModule(compose(["recipe=laptop_math", "run.name=page"], ROOT), Any, {}, [])  # type: ignore[arg-type]
+    data = RolloutDataModule(compose(["recipe=laptop_math", "run.name=page"], project=ROOT), Any, {}, [])  # type: ignore[arg-type]
     of_data = text[text.index("`trainer.datamodule`") :]
     named = re.findall(r"`(problems|problem_ids|prompts|sources|lengths|engines|sync_engine)[`(]", of_data)
     assert len(set(named)) == 7 and all(hasattr(data, name) for name in named)
@@ -163,7 +163,7 @@ def test_what_a_stage_may_have_is_in_its_table() -> None:
 def test_every_file_of_settings_is_named_and_is_that_callback_with_known_arguments() -> None:
     for path in (ROOT / "conf" / "callback").glob("*.yaml"):
         assert f"`include=callback/{path.stem}`" in PAGE
-        config = compose(["recipe=laptop_math", f"include=callback/{path.stem}", "run.name=page"], ROOT)
+        config = compose(["recipe=laptop_math", f"include=callback/{path.stem}", "run.name=page"], project=ROOT)
         [entry] = config.callbacks.values()
         known = next(path for path in SHIPPED.values() if entry.class_path == f"callbacks.{path}")
         assert entry.init_args.keys() <= constructor(known).keys()

@@ -45,7 +45,7 @@ def test_every_recipe_is_planned_on_every_cluster(recipe: str, cluster: str) -> 
     assert len(re.findall(r"^ {13}(?:math|code)_\d+k ", text, re.MULTILINE)) == 6
     # 16 bytes a parameter of weights, gradients and moments: neither model fits on one GPU of 80 GB.
     assert ("DOES NOT FIT training" in text) == (cluster == "one_gpu")
-    assert "not there    yet, though training needs it: more_problems.code.path=data/code.parquet" in text
+    assert "missing: more_problems.code.path=data/code.parquet" in text
 
 
 def test_one_gpu_has_room_for_the_smallest_of_the_family() -> None:
@@ -54,7 +54,7 @@ def test_one_gpu_has_room_for_the_smallest_of_the_family() -> None:
 
 
 def test_what_only_training_needs_is_refused_by_training() -> None:
-    run = compose(["recipe=acereason_7b", "include=cluster/h100_16x8", "run.name=here"], ROOT)
+    run = compose(["recipe=acereason_7b", "include=cluster/h100_16x8", "run.name=here"], project=ROOT)
     with pytest.raises(UserError, match=r"trainer\.num_nodes=16: .*start it on every node with torchrun or srun"):
         resolve_ranks(run, ALONE)
     with pytest.raises(UserError, match=r"^more_problems\.code\.path=data/code\.parquet: no such file"):

@@ -201,7 +201,8 @@ BAD = {
     "[{name: a, temperature: 0, ends: {steps: 1}}]": f"{SETTING}[0].temperature=0: must be a number above 0",
     "[{name: a, length: 9, ends: {steps: 1}}]": f"{SETTING}[0].length=9: no such setting; valid: name",
     "[{name: a, max_response_tokens: 4096, ends: {steps: 1}}]": "callbacks.stages: max_response_tokens=4096: ",
-    "[{name: a, rollouts_per_prompt: 1, ends: {steps: 1}}]": f"{SETTING}[0].rollouts_per_prompt=1: GRPO compares",
+    "[{name: a, rollouts_per_prompt: 1, ends: {steps: 1}}]": f"{SETTING}[0].rollouts_per_prompt=1: must be "
+    "a whole number from 2 (GRPO compares the responses of a group)",
     "[{name: a, ends: {plateau: {metric: reward, patience: 1}}}]": f"{SETTING}[0].ends.plateau.metric=reward: no such",
     "[{name: a, ends: {plateau: {metric: reward/mean}}}]": f"{SETTING}[0].ends.plateau",
     "[{name: a, source: [x], ends: {steps: 1}}]": f'{SETTING}[0].source=["x"]: must be the name of a source',

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from acereason.config import schema as declarations
 from acereason.config.compose import compose, load_saved, save
 from acereason.config.files import recipes
 from acereason.config.schema import CallbackConfig, Config, DType, Normalisation
+from acereason.config.setting import group, setting
 from acereason.errors import UserError
 
 
@@ -24,10 +26,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_defaults_give_way_to_recipe_gives_way_to_overrides(root: Path) -> None:
     assert Config().trainer.max_steps == 100
-    assert compose([], root).trainer.max_steps == 7
-    assert compose(["trainer.max_steps=3"], root).trainer.max_steps == 3
-    assert compose(["trainer.max_steps=3", "trainer.max_steps=4"], root).trainer.max_steps == 4
-    assert compose([], root).grpo == Config().grpo
+    assert compose([], project=root).trainer.max_steps == 7
+    assert compose(["trainer.max_steps=3"], project=root).trainer.max_steps == 3
+    assert compose(["trainer.max_steps=3", "trainer.max_steps=4"], project=root).trainer.max_steps == 4
+    assert compose([], project=root).grpo == Config().grpo
 
 
 def test_includes_come_before_the_recipe_and_the_command_line_includes_after_it(root: Path) -> None:
@@ -35,12 +37,12 @@ def test_includes_come_before_the_recipe_and_the_command_line_includes_after_it(
     write(root, "conf/cluster/two.yaml", "trainer: {num_nodes: 2, devices: 4}\n")
     write(root, "conf/recipe/mine.yaml", "include: [model/big, cluster/two]\nmodel: {micro_batch_tokens: 6}\n")
     write(root, "conf/cluster/one.yaml", "trainer: {num_nodes: 1}\nmodel: {micro_batch_tokens: 9}\n")
-    mine = compose(["recipe=mine"], root)
+    mine = compose(["recipe=mine"], project=root)
     assert (mine.model.path, mine.model.micro_batch_tokens) == ("org/big", 6)
     assert (mine.trainer.num_nodes, mine.trainer.devices) == (2, 4)
-    over = compose(["trainer.num_nodes=3", "recipe=mine", "include=cluster/one"], root)
+    over = compose(["trainer.num_nodes=3", "recipe=mine", "include=cluster/one"], project=root)
     assert (over.trainer.num_nodes, over.trainer.devices, over.model.micro_batch_tokens) == (3, 4, 9)
-    assert compose(["recipe=mine", "include=[cluster/one]"], root).trainer.num_nodes == 1
+    assert compose(["recipe=mine", "include=[cluster/one]"], project=root).trainer.num_nodes == 1
 
 
 def test_values_become_what_the_dataclasses_declare(root: Path) -> None:
@@ -56,7 +58,7 @@ def test_values_become_what_the_dataclasses_declare(root: Path) -> None:
             "problems.path=a=b",
             "engine.options.max_num_batched_tokens=512",
         ],
-        root,
+        project=root,
     )
     assert isinstance(config, Config)
     assert config.model.compute_dtype is DType.float32
@@ -77,19 +79,20 @@ def test_callbacks_are_named_entries_that_merge_and_can_be_left_out(root: Path) 
         "callbacks: {x: {class_path: callbacks.length_extension.LengthExtension, init_args: {lengths: [8], every: 5}}}"
     )
     write(root, "conf/recipe/staged.yaml", entry)
-    config = compose(["recipe=staged", "callbacks.x.init_args.lengths=[8,16]", "callbacks.y.class_path=a.B"], root)
+    words = ["recipe=staged", "callbacks.x.init_args.lengths=[8,16]", "callbacks.y.class_path=a.B"]
+    config = compose(words, project=root)
     expected = CallbackConfig("callbacks.length_extension.LengthExtension", {"lengths": [8, 16], "every": 5})
     assert config.callbacks == {"x": expected, "y": CallbackConfig("a.B", {})}
-    assert compose(["recipe=staged", "callbacks.x=null"], root).callbacks == {}
+    assert compose(["recipe=staged", "callbacks.x=null"], project=root).callbacks == {}
 
 
 def test_interpolations_are_resolved(root: Path) -> None:
-    config = compose(["run.name=${recipe}-s${seed}", "seed=4", "trainer.max_steps=${seed}"], root)
+    config = compose(["run.name=${recipe}-s${seed}", "seed=4", "trainer.max_steps=${seed}"], project=root)
     assert (config.run.name, config.trainer.max_steps) == ("laptop-s4", 4)
 
 
 def test_an_empty_run_name_is_recipe_and_time(root: Path) -> None:
-    assert re.fullmatch(r"laptop-\d{8}-\d{6}", compose([], root).run.name)
+    assert re.fullmatch(r"laptop-\d{8}-\d{6}", compose([], project=root).run.name)
 
 
 def test_ckpt_last_takes_the_newest_run_of_the_recipe(root: Path) -> None:
@@ -102,11 +105,11 @@ def test_ckpt_last_takes_the_newest_run_of_the_recipe(root: Path) -> None:
     ]
     for name, recipe, seconds in saved:
         path = root / "runs" / name / "config.yaml"
-        save(compose([f"recipe={recipe}", f"run.name={name}"], root), path)
+        save(compose([f"recipe={recipe}", f"run.name={name}"], project=root), path)
         os.utime(path, (seconds, seconds))
-    assert compose(["ckpt=last"], root).run.name == "second"
-    assert compose(["ckpt=last", "recipe=other"], root).run.name == "o"
-    assert compose(["ckpt=last", "run.name=first"], root).run.name == "first"
+    assert compose(["ckpt=last"], project=root).run.name == "second"
+    assert compose(["ckpt=last", "recipe=other"], project=root).run.name == "o"
+    assert compose(["ckpt=last", "run.name=first"], project=root).run.name == "first"
     assert refusal(root, "ckpt=last", "run.root=elsewhere") == (
         "ckpt=last: no run of recipe laptop in run.root=elsewhere; name one with run.name=…"
     )
@@ -114,13 +117,13 @@ def test_ckpt_last_takes_the_newest_run_of_the_recipe(root: Path) -> None:
 
 def test_a_saved_config_reads_back_equal(root: Path) -> None:
     argv = [EXTENSION, "callbacks.x.init_args.lengths=[8,16]", "problems.levels=[4,5]", "grpo.advantage=leave_one_out"]
-    config = compose([*argv, "engine.options={a: {b: [1, x]}}", "run.name=007"], root)
+    config = compose([*argv, "engine.options={a: {b: [1, x]}}", "run.name=007"], project=root)
     path = root / "runs/007/config.yaml"
     save(config, path)
     assert load_saved(path) == config
     assert "advantage: leave_one_out\n" in path.read_text()
     write(root, "conf/recipe/again.yaml", path.read_text())  # a run's config is a recipe too
-    again = compose(["recipe=again"], root)
+    again = compose(["recipe=again"], project=root)
     assert again.recipe == "again"
     again.recipe = "laptop"
     assert again == config
@@ -180,6 +183,48 @@ def test_enum_names_are_their_values() -> None:
 )
 def test_a_bad_override_is_one_line_with_key_value_and_way_out(root: Path, override: str, message: str) -> None:
     assert refusal(root, override) == message
+
+
+@dataclass
+class Inner:
+    """A group."""
+
+    size: int = setting(3, ge=1)
+    kind: DType = DType.float32
+
+
+@dataclass
+class Other:
+    """Settings of another program: one that must be given, a group with another default, named groups."""
+
+    source: str
+    inner: Inner = group(Inner, size=5)
+    more: dict[str, Inner] = setting({})
+
+
+def test_any_dataclass_can_be_composed(root: Path) -> None:
+    assert compose(["source=007"], Other, project=root) == Other("007", Inner(5), {})
+    write(root, "conf/inner/small.yaml", "inner: {size: 1}\nmore: {x: {size: 2}, y: {}}\n")
+    words = ["include=inner/small", "source=a", "inner.kind=bfloat16", "more.y=null"]
+    assert compose(words, Other, project=root) == Other("a", Inner(1, DType.bfloat16), {"x": Inner(2)})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "source=… is missing; --help lists the settings"),
+        (["sourc=a"], "sourc=a: no such setting; did you mean source?"),
+        (["source=a", "size=2"], "size=2: no such setting; did you mean inner.size?"),
+        (["source=a", "inner.size=x"], "inner.size=x: expected a whole number"),
+        (["source=a", "optimizer.eps=2"], "optimizer.eps=2: no such setting; valid: source, inner, more"),
+        (["a.jsonl"], "a.jsonl: expected key=value without spaces, such as source=…"),
+        (["source=a", "recipe=laptop"], "recipe=laptop: no such setting; valid: source, inner, more"),
+    ],
+)
+def test_what_is_wrong_for_a_dataclass_names_its_own_settings(root: Path, words: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose(words, Other, project=root)
+    assert str(caught.value) == message
 
 
 def test_broken_yaml_is_one_line_with_its_place(root: Path) -> None:

@@ -9,26 +9,26 @@ from pathlib import Path
 from config_project import make_project
 
 from acereason.config import schema as declarations
-from acereason.config.fields import settings
+from acereason.config.fields import settings, type_hints
 from acereason.config.files import REPOSITORY
-from acereason.config.help import docstrings, help_text
+from acereason.config.help import docstrings, train_help
 
 
 def test_help_lists_every_setting_with_its_default_and_docstring() -> None:
-    text, joined = help_text(), " ".join(help_text().split())
+    text, joined = train_help(), " ".join(train_help().split())
     for key in settings():
         if key != "callbacks":
             assert f"\n  {key} = " in text
     for cls in vars(declarations).values():
         if is_dataclass(cls) and isinstance(cls, type):
             for entry in fields(cls):
-                documented = docstrings()[cls.__name__].get(entry.name) or is_dataclass(entry.default_factory)
+                documented = docstrings(cls).get(entry.name) or is_dataclass(type_hints(cls)[entry.name])
                 assert documented or entry.name == "callbacks", f"{cls.__name__}.{entry.name} has no docstring"
-                assert " ".join(docstrings()[cls.__name__].get(entry.name, "").split()) in joined
-    assert "\n  trainer.max_steps = 100   int   (laptop: 200)\n" in text
+                assert " ".join(docstrings(cls).get(entry.name, "").split()) in joined
+    assert "\n  trainer.max_steps = 100   int from 0   (laptop: 200)\n" in text
     assert "  model.compute_dtype = bfloat16   float32|bfloat16   (laptop: float32)\n" in text
     assert '  run.name = ""   text\n' in text
-    assert "  problems.levels = [3, 10]   [int, int]   (laptop: [2, 12])\n" in text
+    assert "  problems.levels = [3, 10]   [int, int] from 0   (laptop: [2, 12])\n" in text
     assert "laptop (default)  The laptop curriculum:" in text
     assert max(map(len, text.splitlines())) <= 120
 

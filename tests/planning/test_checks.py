@@ -21,30 +21,36 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainer.max_steps=-1", "trainer.max_steps=-1: must be at least 0"),
-        ("engine.tensor_parallel_size=0", "engine.tensor_parallel_size=0: must be above 0"),
-        ("curriculum.prompts_per_step=0", "curriculum.prompts_per_step=0: must be above 0"),
-        ("curriculum.temperature=0", "curriculum.temperature=0.0: must be above 0"),
-        ("curriculum.temperature=.nan", "curriculum.temperature=nan: must be finite"),
-        ("curriculum.learning_rate=.inf", "curriculum.learning_rate=inf: must be finite"),
-        ("curriculum.top_p=0", "curriculum.top_p=0.0: must be above 0 and at most 1"),
-        ("sandbox.time_limit_seconds=0", "sandbox.time_limit_seconds=0.0: must be above 0"),
-        ("sandbox.total_time_limit_seconds=.inf", "sandbox.total_time_limit_seconds=inf: must be finite"),
-        ("sandbox.memory_mib=-1", "sandbox.memory_mib=-1: must be above 0"),
-        ("sandbox.processes=0", "sandbox.processes=0: must be above 0"),
-        ("evaluation.top_p=1.1", "evaluation.top_p=1.1: must be above 0 and at most 1"),
-        ("optimizer.beta2=1", "optimizer.beta2=1.0: must be at least 0 and below 1"),
+        ("trainer.max_steps=-1", "trainer.max_steps=-1: must be a whole number from 0"),
+        ("engine.tensor_parallel_size=0", "engine.tensor_parallel_size=0: must be a whole number from 1"),
+        ("curriculum.prompts_per_step=0", "curriculum.prompts_per_step=0: must be a whole number from 1"),
+        ("curriculum.temperature=0", "curriculum.temperature=0.0: must be a number above 0"),
+        ("curriculum.temperature=.nan", "curriculum.temperature=nan: must be a finite number above 0"),
+        ("curriculum.learning_rate=.inf", "curriculum.learning_rate=inf: must be a finite number from 0"),
+        ("curriculum.top_p=0", "curriculum.top_p=0.0: must be a number above 0 and at most 1"),
+        ("sandbox.time_limit_seconds=0", "sandbox.time_limit_seconds=0.0: must be a number above 0"),
+        (
+            "sandbox.total_time_limit_seconds=.inf",
+            "sandbox.total_time_limit_seconds=inf: must be a finite number above 0",
+        ),
+        (
+            "sandbox.memory_mib=-1",
+            "sandbox.memory_mib=-1: must be a whole number from 64 (the interpreter needs that much)",
+        ),
+        ("sandbox.processes=0", "sandbox.processes=0: must be a whole number from 8"),
+        ("evaluation.top_p=1.1", "evaluation.top_p=1.1: must be a number above 0 and at most 1"),
+        ("optimizer.beta2=1", "optimizer.beta2=1.0: must be a number from 0 to below 1"),
         (
             "curriculum.rollouts_per_prompt=1",
-            "curriculum.rollouts_per_prompt=1: GRPO compares the responses of a group; sample at least 2",
+            "curriculum.rollouts_per_prompt=1: must be a whole number from 2 (GRPO compares the responses of a group)",
         ),
         (
             "grpo.updates_per_batch=3",
-            "grpo.updates_per_batch=3: does not divide curriculum.prompts_per_step=128 into equal parts",
+            "grpo.updates_per_batch=3: must be a divisor of curriculum.prompts_per_step = 128",
         ),
         ("run.name=../x", "run.name=../x: must be a folder under run.root=runs"),
         ("ckpt=lst", "ckpt=lst: no such checkpoint; did you mean last?"),
-        ("problems.levels=[8,3]", "problems.levels=[8, 3]: lowest first, so [3,8]"),
+        ("problems.levels=[8,3]", "problems.levels=[8, 3]: the lowest comes first, so [3,8]"),
         ("problems.levels=[3,15]", "problems.levels=[3, 15]: built-in math problems have levels 2 to 14"),
         (
             "problems.path=data/tran.jsonl",
@@ -52,7 +58,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         ("problems.path=none/a.jsonl", "problems.path=none/a.jsonl: no such file; there is no folder none"),
         ("problems.path=laptp", "problems.path=laptp: no such file; did you mean laptop?"),
-        ("problems.path=hub:", "problems.path=hub:: expected hub:OWNER/NAME"),
+        ("problems.path=hub:", "problems.path=hub:: names no data set; give hub:OWNER/NAME"),
         ("model.path=models/laptp", "model.path=models/laptp: no such folder; did you mean models/laptop?"),
         ("model.path=./x/y/z", "model.path=./x/y/z: no such folder; there is no folder x/y"),
         ("model.path=~/m", "model.path=~/m: no such folder; write the home folder out, ~ is not expanded here"),
@@ -85,6 +91,47 @@ def test_a_value_that_cannot_work_is_refused(root: Path, override: str, message:
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["trainer.devices=2", "trainer.num_nodes=3", "curriculum.prompts_per_step=4"],
+            "curriculum.prompts_per_step=4: must be a multiple of trainer.devices × trainer.num_nodes = 6",
+        ),
+        (
+            ["trainer.devices=3", "curriculum.prompts_per_step=4"],
+            "curriculum.prompts_per_step=4: must be a multiple of trainer.devices × trainer.num_nodes = 3",
+        ),
+        (
+            ["trainer.devices=4", "trainer.shard_ranks=3"],
+            "trainer.shard_ranks=3: must be a divisor of trainer.devices × trainer.num_nodes = 4",
+        ),
+        (
+            ["trainer.devices=4", "engine.tensor_parallel_size=8"],
+            "engine.tensor_parallel_size=8: must be a divisor of trainer.devices × trainer.num_nodes = 4",
+        ),
+        (
+            ["problems.false_negatives=0.5"],
+            "problems.false_negatives=0.5: wrong tests are for domain=code, and this source has domain=math",
+        ),
+        (
+            ["problems.domain=code", "problems.false_negatives=0.7", "problems.false_positives=0.5"],
+            "problems.false_negatives=0.7: false_negatives=0.7 and false_positives=0.5 must not exceed 1 together, "
+            "since no problem is in both shares; lower one",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(root: Path, words: list[str], message: str) -> None:
+    assert refusal(root, *words, "validate_only=true") == message
+
+
+@pytest.mark.parametrize("override", ["levels=[8,3]", "levels=[3,15]", "path=hub:", "path=none/a.jsonl", "held_out=-1"])
+def test_more_problems_are_checked_like_problems(root: Path, override: str) -> None:
+    of_problems = refusal(root, f"problems.{override}")
+    assert of_problems.startswith(f"problems.{override.partition('=')[0]}=")
+    assert refusal(root, f"more_problems.extra.{override}") == f"more_{of_problems}".replace(".", ".extra.", 1)
+
+
+@pytest.mark.parametrize(
     "override",
     [
         "trainer.max_steps=0",
@@ -101,9 +148,9 @@ def test_a_value_that_cannot_work_is_refused(root: Path, override: str, message:
 )
 def test_what_can_work_is_let_through(root: Path, override: str) -> None:
     write(root, "data/train.jsonl", "")
-    config = compose([override, "run.name=here"], root)
+    config = compose([override, "run.name=here"], project=root)
     check(config)
-    assert config != compose(["run.name=here"], root)
+    assert config != compose(["run.name=here"], project=root)
 
 
 def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) -> None:
@@ -112,8 +159,8 @@ def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) 
     said = refusal(root, *code, weak)
     assert said.startswith("code rewards need file-system, network, process isolation")
     assert "sandbox.allow_weak=true" in said
-    assert refusal(root, *code, "sandbox.without=[chroot]").startswith("sandbox.without: there is no")
-    check(compose(["problems.domain=math", weak, "run.name=here"], root))
+    assert refusal(root, *code, "sandbox.without=[chroot]").startswith('sandbox.without=["chroot"]: no chroot; valid: ')
+    check(compose(["problems.domain=math", weak, "run.name=here"], project=root))
 
 
 @pytest.mark.parametrize("name", recipes(REPOSITORY))
@@ -121,6 +168,6 @@ def test_every_recipe_composes_and_checks(name: str, root: Path, monkeypatch: py
     monkeypatch.chdir(REPOSITORY)
     write(root, "models/laptop/config.json", json.dumps({"max_position_embeddings": 131072}))
     there = [f"model.path={root / 'models/laptop'}", "trainer.devices=2"]  # an engine of the 14B takes two
-    config = compose([f"recipe={name}", "validate_only=true", *there], REPOSITORY)
+    config = compose([f"recipe={name}", "validate_only=true", *there], project=REPOSITORY)
     check(config)
     assert config.recipe == name

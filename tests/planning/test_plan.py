@@ -220,9 +220,9 @@ def test_the_plan_names_what_the_run_would_do(tmp_path: Path) -> None:
         assert part in text
 
 
-def test_what_is_not_there_yet_is_said_last(tmp_path: Path) -> None:
+def test_what_is_missing_is_said_last(tmp_path: Path) -> None:
     lines = plan_lines(tiny_config(tmp_path), missing=["problems.path=x: no such file"])
-    assert lines[-1] == "not there    yet, though training needs it: problems.path=x: no such file"
+    assert lines[-1] == "missing: problems.path=x: no such file"
 
 
 def test_a_model_that_the_recipes_name_is_known_without_the_hub(tmp_path: Path) -> None:

@@ -45,9 +45,10 @@ def test_an_empty_data_set_is_refused(tmp_path, content):
         assert refusal(path) == f"problems.path={path} has no problems in it"
 
 
-@pytest.mark.parametrize("settings", [{"limit": -1}, {"held_out": -1}, {"count": 0}])
-def test_counts_out_of_range_are_refused(settings):
-    assert "must be 0 or more" in refusal("laptop", **settings)
+@pytest.mark.parametrize(("name", "value", "low"), [("limit", -1, 0), ("held_out", -1, 0), ("count", 0, 1)])
+def test_counts_out_of_range_are_refused(name, value, low):
+    said = f"problems.{name}={value}: must be a whole number from {low}"
+    assert refusal("laptop", **{name: value}) == said
 
 
 def test_the_lowest_hashes_are_held_out_and_train_keeps_the_files_order(tmp_path):
@@ -105,7 +106,7 @@ def test_laptop_problems_follow_the_settings():
 
 def test_laptop_settings_out_of_range_are_refused():
     assert "laptop code levels go from 1 to 6, not 3 to 10" in refusal("laptop", domain=DomainName.code)
-    assert "problems.levels=[3] must be" in refusal("laptop", levels=[3])
+    assert "problems.levels=[3]: must be 2 whole numbers" in refusal("laptop", levels=[3])
     # Level 1 has 10 starts, which a code question does not show, and 32 operations.
     assert "there are not 33 different train code" in refusal("laptop", domain=DomainName.code, levels=(1, 1), count=33)
 

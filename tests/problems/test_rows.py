@@ -92,7 +92,7 @@ for path, split in [({f"hub:{data.parent}"!r}, "train"), ({f"hub:{data.parent}"!
     assert "problems.split=dev: cannot be loaded: ValueError" in no_split
     assert no_set.startswith("problems.path=hub:nobody/no-such-set:main problems.split=train: cannot be loaded:")
     assert no_set.endswith("check the names and the network, or give a local file")
-    assert no_name.startswith("problems.path=hub: names no data set")
+    assert no_name.startswith("problems.path=hub:: names no data set")
 
 
 def test_text_that_is_not_utf8_is_named_with_file_and_line(tmp_path):

@@ -85,4 +85,4 @@ def test_a_machine_without_isolation_is_told_as_such() -> None:
 def test_settings_that_cannot_work_are_the_conclusion() -> None:
     report = SandboxReport(SandboxConfig(processes=1))
     assert not report.strong
-    assert report.conclusion() == "code rewards do not start: sandbox.processes=1: must be at least 8"
+    assert report.conclusion() == "code rewards do not start: sandbox.processes=1: must be a whole number from 8"

@@ -14,7 +14,7 @@ from tiny_runs import MODEL, Fitted, tokenizer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from acereason.cli import export
+from acereason.cli import run_command
 from acereason.errors import UserError
 from acereason.training.export import export_checkpoint, export_weights
 
@@ -188,8 +188,8 @@ def test_a_kill_leaves_what_was_there(tmp_path: Path, before: str) -> None:
 
 
 def test_the_command_takes_a_type_and_refuses_what_is_none(finished_run: Fitted, tmp_path: Path) -> None:
-    export([f"run={finished_run.folder}", f"output={tmp_path}/half", "dtype=bfloat16"])
+    run_command("export", [f"run={finished_run.folder}", f"output={tmp_path}/half", "dtype=bfloat16"])
     expected = {name: tensor.bfloat16().float() for name, tensor in finished_run.weights().items()}
     assert_same(loaded(tmp_path / "half"), expected)
     with pytest.raises(UserError, match="dtype=float16: expected one of float32, bfloat16"):
-        export([f"run={finished_run.folder}", "dtype=float16"])
+        run_command("export", [f"run={finished_run.folder}", "dtype=float16"])

@@ -1,6 +1,7 @@
-"""From a recipe's YAML and the command line to a checked `Config`; nothing heavy is imported on the way.
+"""From YAML files and the command line to an object of settings; nothing heavy is imported on the way.
 
-Later wins: defaults in `config.py`, files that the recipe includes, the recipe, files of `include=`, then `key=value`.
+Later wins: the defaults of the dataclass, files that the recipe includes, the recipe, files of `include=`, then
+`key=value`. Names and types are checked here; `checks.py` checks what the values must be.
 """
 
 from __future__ import annotations
@@ -9,42 +10,58 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast, overload
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from acereason.config.fields import hint_of, nearest_setting, shown, validate
+from acereason.config.fields import hint_of, is_named_groups, nearest_setting, settings, shown, type_hints, validate
 from acereason.config.files import file_trees, first_line, include_names, read_yaml, shown_path, yaml_problem
 from acereason.config.schema import Config
 from acereason.errors import UserError
 
 SAVED_CONFIG = "config.yaml"
 """Name of the resolved config in a run's folder; `ckpt=last` reads the recipe of a run there."""
+Root = TypeVar("Root")
 
 
-def compose(argv: Sequence[str], root: Path | None = None) -> Config:
-    """The config that the command line asks for.
+@overload
+def compose(words: Sequence[str], *, project: Path | None = None) -> Config: ...
+
+
+@overload
+def compose(words: Sequence[str], root: type[Root], *, project: Path | None = None) -> Root: ...
+
+
+def compose(words: Sequence[str], root: type = Config, *, project: Path | None = None) -> Any:
+    """Return the settings that a command line asks for.
 
     Args:
-        argv: overrides `key=value`; `recipe=NAME` starts from conf/recipe/NAME.yaml, `include=model/xyz` (or a list)
-            puts more files of conf/ over the recipe, `callbacks.NAME=null` leaves one of the recipe's callbacks out.
-        root: folder that holds conf/; the current folder, then this repository, when None.
+        words: overrides `key=value`. `include=model/xyz` (or a list) puts files of conf/ over what comes before;
+            `callbacks.NAME=null` leaves one of the recipe's callbacks out. Where `root` has a setting `recipe`,
+            `recipe=NAME` starts from conf/recipe/NAME.yaml.
+        root: the dataclass that declares the settings. A field without a default must be given.
+        project: folder that holds conf/; the current folder, then this repository, when None.
 
     Raises:
         UserError: anything wrong, with the key, the value and the nearest valid name.
     """
-    pairs = [_override(text) for text in argv]
-    chosen: dict[str, Any] = {"recipe": Config.recipe, "include": [], **dict(pairs)}
-    trees = file_trees(f"recipe/{chosen['recipe']}", f"recipe={chosen['recipe']}", root)
+    pairs = [_override(word, root) for word in words]
+    defaults = {"recipe": settings(root)["recipe"].default} if "recipe" in settings(root) else {}
+    chosen: dict[str, Any] = {**defaults, "include": [], **dict(pairs)}
+    trees: list[dict[str, Any]] = [{}]
+    if defaults:
+        trees += file_trees(f"recipe/{chosen['recipe']}", f"recipe={chosen['recipe']}", root, project)
     for name in include_names(chosen["include"], ""):
-        trees += file_trees(name, f"include={name}", root)
+        trees += file_trees(name, f"include={name}", root, project)
     trees += [_nested(key, value) for key, value in pairs if key != "include"]
-    config = _to_config(trees)
-    config.recipe = chosen["recipe"]  # whatever a file copied from a run's folder says
-    config.run.name = config.run.name or _run_name(config)
-    return config
+    composed = _to_settings(trees, root)
+    if defaults:
+        composed.recipe = chosen["recipe"]  # whatever a file copied from a run's folder says
+    if isinstance(composed, Config):
+        composed.run.name = composed.run.name or _run_name(composed)
+    return composed
 
 
 def save(config: Config, path: Path | str) -> None:
@@ -54,31 +71,32 @@ def save(config: Config, path: Path | str) -> None:
 
 
 def load_saved(path: Path | str) -> Config:
-    """The config of a run, from the file that `save` wrote; settings it lacks take their defaults.
+    """Return the config of a run, from the file that `save` wrote; settings it lacks take their defaults.
 
     Raises:
         UserError: no such file, broken YAML, or a setting that no longer exists.
     """
     tree = read_yaml(Path(path))
-    validate(tree, shown_path(Path(path)))
-    return _to_config([tree])
+    validate(tree, source=shown_path(Path(path)))
+    return cast(Config, _to_settings([tree], Config))
 
 
-def _override(text: str) -> tuple[str, Any]:
-    """Key and value of one `key=value`, checked."""
-    key, equals, raw = text.partition("=")
+def _override(word: str, root: type) -> tuple[str, Any]:
+    """Return key and value of one `key=value`, checked."""
+    key, equals, raw = word.partition("=")
     if not equals or not key:
-        example = nearest_setting(key.lstrip("-") or raw) or "trainer.max_steps"
-        raise UserError(f"{shown(text)}: expected key=value without spaces, such as {example}=…")
-    value = _value(key, raw)
+        usual = "trainer.max_steps" if "trainer.max_steps" in settings(root) else next(iter(settings(root)))
+        example = nearest_setting(key.lstrip("-") or raw, root=root) or usual
+        raise UserError(f"{shown(word)}: expected key=value without spaces, such as {example}=…")
+    value = _value(key, raw, root)
     if key != "include":
-        validate(_nested(key, value))
+        validate(_nested(key, value), root)
     return key, value
 
 
-def _value(key: str, raw: str) -> Any:
-    """The text after `=` as YAML; text settings take it as it stands, so that run.name=007 stays 007."""
-    if hint_of(key) is str and raw != "null":
+def _value(key: str, raw: str, root: type) -> Any:
+    """Return the text after `=` as YAML; text settings take it as it stands, so that run.name=007 stays 007."""
+    if hint_of(key, root) is str and raw != "null":
         quoted = len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "\"'"
         return raw[1:-1] if quoted else raw
     try:
@@ -93,25 +111,28 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
-def _to_config(trees: Sequence[dict[str, Any]]) -> Config:
-    """The defaults with each tree merged over them; interpolations resolved, enums and callbacks as objects."""
+def _to_settings(trees: Sequence[dict[str, Any]], root: type) -> Any:
+    """Return the defaults with each tree merged over them; interpolations resolved, enums and callbacks as objects."""
     merged = reduce(_merge, trees)
-    if isinstance(merged.get("callbacks"), dict):
-        merged["callbacks"] = {name: entry for name, entry in merged["callbacks"].items() if entry is not None}
+    for name, hint in type_hints(root).items():
+        if is_named_groups(hint) and isinstance(merged.get(name), dict):
+            merged[name] = {inner: entry for inner, entry in merged[name].items() if entry is not None}
     try:
-        return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), merged)))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(root), merged))
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key}=… is missing; --help lists the settings") from error
     except OmegaConfBaseException as error:
         raise UserError(_resolve_message(error, merged)) from error
 
 
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """`high` over `low`, mappings merged and all else replaced; OmegaConf's own merge refuses a mapping over a list."""
+    """Return `high` over `low`: mappings merge, all else is replaced; OmegaConf refuses a mapping over a list."""
     both = {name for name in low.keys() & high.keys() if isinstance(low[name], dict) and isinstance(high[name], dict)}
     return {**low, **high, **{name: _merge(low[name], high[name]) for name in both}}
 
 
 def _resolve_message(error: OmegaConfBaseException, written: Any) -> str:
-    """For what shows only when `${…}` is resolved: the key, the value as it was written, and OmegaConf's reason."""
+    """Return a message for what shows only when `${…}` is resolved: key, value as written, OmegaConf's reason."""
     key = str(error.full_key or "")
     for name in key.split("."):
         written = written.get(name) if isinstance(written, dict) else None
@@ -119,11 +140,11 @@ def _resolve_message(error: OmegaConfBaseException, written: Any) -> str:
 
 
 def _run_name(config: Config) -> str:
-    """A name for a run without one: recipe and time, or with `ckpt=last` the recipe's newest run."""
+    """Return a name for a run without one: recipe and time, or with `ckpt=last` the recipe's newest run."""
     if config.ckpt in ("last", "best"):
         return _newest_run(Path(config.run.root), config.recipe, config.ckpt)
     if config.ckpt == "auto":
-        raise UserError("ckpt=auto needs run.name=…, the same each time: it goes on with the run of that name if any")
+        raise UserError("ckpt=auto needs run.name=…, the same each time: it resumes the run of that name, if any")
     return f"{config.recipe.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
@@ -135,6 +156,6 @@ def _newest_run(root: Path, recipe: str, ckpt: str) -> str:
 
 
 def _recipe_of(path: Path) -> str:
-    """The recipe of a saved config, without parsing all of it."""
+    """Return the recipe of a saved config, without parsing all of it."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((line.removeprefix("recipe:").strip(" '\"") for line in lines if line.startswith("recipe:")), "")

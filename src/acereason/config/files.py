@@ -15,39 +15,42 @@ from acereason.errors import UserError
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def recipes(root: Path | None = None) -> dict[str, Path]:
-    """Files of conf/recipe by the name that `recipe=` takes."""
-    found = _choices(root)
+def recipes(project: Path | None = None) -> dict[str, Path]:
+    """Return the files of conf/recipe by the name that `recipe=` takes."""
+    found = _choices(project)
     return {name.removeprefix("recipe/"): path for name, path in found.items() if name.startswith("recipe/")}
 
 
 def shown_path(path: Path) -> str:
-    """A path as the user would type it: relative where it lies under the current folder."""
+    """Return a path as the user would type it: relative where it lies under the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
 
 
-def _choices(root: Path | None) -> dict[str, Path]:
-    """YAML files by their path relative to conf/, without suffix; the current folder hides the repository's."""
+def _choices(project: Path | None) -> dict[str, Path]:
+    """Return YAML files by their path relative to conf/, without suffix; the current folder hides the repository's."""
     found: dict[str, Path] = {}
-    for folder in [root / "conf"] if root else [REPOSITORY / "conf", Path.cwd() / "conf"]:
+    for folder in [project / "conf"] if project else [REPOSITORY / "conf", Path.cwd() / "conf"]:
         found |= {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
     return found
 
 
-def file_trees(name: str, asked: str, root: Path | None, chain: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Values of a file in conf/, those of the files it includes first.
+def file_trees(
+    name: str, asked: str, root: type, project: Path | None, chain: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Return the values of a file in conf/, those of the files it includes first.
 
     Args:
         name: path relative to conf/, without suffix.
         asked: what named it, for messages.
-        root: folder that holds conf/, as for `compose`.
+        root: the dataclass that declares the settings.
+        project: folder that holds conf/, as for `compose`.
         chain: the files whose includes led here.
 
     Raises:
         UserError: no such file, broken YAML, a circle of includes, or a wrong name or type.
     """
-    choices = _choices(root)
+    choices = _choices(project)
     if name not in choices:
         raise UserError(_no_such_file(name, asked, choices))
     source = shown_path(choices[name])
@@ -56,8 +59,8 @@ def file_trees(name: str, asked: str, root: Path | None, chain: tuple[str, ...] 
     tree = read_yaml(choices[name])
     trees: list[dict[str, Any]] = []
     for included in include_names(tree.pop("include", []), source):
-        trees += file_trees(included, f"{source}: include={included}", root, (*chain, name))
-    validate(tree, source)
+        trees += file_trees(included, f"{source}: include={included}", root, project, (*chain, name))
+    validate(tree, root, source)
     return [*trees, tree]
 
 
@@ -70,7 +73,7 @@ def _no_such_file(name: str, asked: str, choices: dict[str, Path]) -> str:
 
 
 def include_names(value: Any, source: str) -> list[str]:
-    """The files that an `include` names: a list of them or just one."""
+    """Return the files that an `include` names: a list of them or just one."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{at(source)}include={shown(value)}: expected a list of files in conf/, such as [model/xyz]")
@@ -78,7 +81,7 @@ def include_names(value: Any, source: str) -> list[str]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, interpolations as they are; a `UserError` when it cannot be read as one."""
+    """Return the mapping in a YAML file, interpolations as they are; raise `UserError` if it cannot be read as one."""
     source = shown_path(path)
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path))
@@ -94,10 +97,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def yaml_problem(error: Exception) -> str:
-    """What a YAML parser found wrong, without its excerpt of the text."""
+    """Return what a YAML parser found wrong, without its excerpt of the text."""
     return str(getattr(error, "problem", None) or first_line(error))
 
 
 def first_line(error: Exception) -> str:
-    """An exception's message, cut to one line."""
+    """Return the first line of an exception's message."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""What the config.json of the recipes' models says, for plans and checks on a machine that has not downloaded them."""
+"""Values from the config.json of the recipes' models, for plans and checks on a machine without their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a model say, read without loading anything: is it there, and how long may a sequence be."""
+"""A model's files, read without loading it: whether they exist, and how long a sequence may be."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model",
 
 
 def nearest_path(path: str, *others: str) -> str:
-    """What lies near a path that does not exist, for the end of a message."""
+    """Return what is near a path that does not exist, for the end of a message."""
     folder = Path(path).parent
     if path.startswith("~"):
         return "write the home folder out, ~ is not expanded here"
@@ -30,7 +30,7 @@ def nearest_path(path: str, *others: str) -> str:
 
 
 def _model_folder(path: str) -> Path | None:
-    """The model's folder; None when the path is a hub name."""
+    """Return the model's folder; None if the path is a hub name."""
     folder = Path(path)
     is_hub_name = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path) and not folder.parent.is_dir()
     if is_hub_name and not folder.exists():
@@ -49,11 +49,11 @@ def check_length(config: Config, name: str, tokens: int) -> None:
 
     Args:
         config: settings.
-        name: what asks for them, for the message.
-        tokens: how long they may be.
+        name: the setting that asks for them.
+        tokens: their longest length.
 
     Raises:
-        UserError: they do.
+        UserError: they leave no room; or there is no model at `model.path`.
     """
     folder = _model_folder(config.model.path)
     limits = {
@@ -68,7 +68,7 @@ def check_length(config: Config, name: str, tokens: int) -> None:
 
 
 def _context_tokens(folder: Path) -> int:
-    """Longest sequence of the model, in tokens; 0 when its config does not say."""
+    """Return the longest sequence of the model, in tokens; 0 if its config does not say."""
     path = folder / "config.json"
     try:
         values: Any = json.loads(path.read_bytes())

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from acereason.config.fields import nearest, shown
+from acereason.config.setting import Bounds
 from acereason.errors import UserError
 
 
@@ -44,12 +45,9 @@ def check_whole(value: Any, low: int, setting: str) -> None:
 def check_number(value: Any, allowed: str, setting: str) -> None:
     """Refuse a value that is not a number in a range such as `[0, 1)`, which includes 0 and excludes 1."""
     low, high = (float(end) for end in allowed[1:-1].split(","))
-    above = is_number(value) and (value >= low if allowed[0] == "[" else value > low)
-    if not above or not (value <= high if allowed[-1] == "]" else value < high):
-        words = f"a number {'of at least' if allowed[0] == '[' else 'above'} {low:g}"
-        if high < math.inf:
-            words += f" and {'at most' if allowed[-1] == ']' else 'below'} {high:g}"
-        raise UserError(f"{setting}={shown(value)}: must be {words}")
+    bounds = Bounds(**{"ge" if allowed[0] == "[" else "gt": low, "le" if allowed[-1] == "]" else "lt": high})
+    if not is_number(value) or not bounds.contain(value):
+        raise UserError(f"{setting}={shown(value)}: must be a number {bounds.words}")
 
 
 def check_rising(values: Any, low: int, setting: str) -> None:

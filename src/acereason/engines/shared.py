@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Any
 
-from acereason.config.schema import Work
+from acereason.config.schema import Scheduling
 from acereason.distributed.collectives import exchange, gather, rank_and_world, share
 from acereason.engines.collect import Collected, Judged, SamplingJob, Submit, collect
 from acereason.engines.engine import Engine, never
@@ -60,7 +60,7 @@ class SharedEngines:
         submit: Submit,
         tokenizer: Any,
         max_num_seqs: int,
-        work: Work = Work.queue,
+        work: Scheduling = Scheduling.queue,
         stop_requested: Callable[[], bool] = never,
     ) -> None:
         self.engine, self.ranks, self.queue = engine, ranks, queue
@@ -103,7 +103,7 @@ class SharedEngines:
         """
         # More than an even share at once would leave nothing for the others to draw.
         even = ceil(len(numbers) / self.ranks.engines)
-        hand = even if self.work is Work.fixed else min(even, self.max_num_seqs)
+        hand = even if self.work is Scheduling.fixed else min(even, self.max_num_seqs)
         expected = expected_lengths or [inf] * len(job.prompts)
         order = draw_order([expected[number // job.samples] for number in numbers], self.ranks.engines, hand)
         collected = collect(

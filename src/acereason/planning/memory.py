@@ -29,7 +29,7 @@ class Shape:
 
     @classmethod
     def of(cls, model: dict[str, Any]) -> Shape:
-        """From a config.json."""
+        """Return the shape that a config.json describes."""
         width, heads = model["hidden_size"], model["num_attention_heads"]
         head_width = model.get("head_dim") or width // heads
         return cls(
@@ -46,7 +46,7 @@ class Shape:
 
     @classmethod
     def of_model(cls, path: str) -> Shape | None:
-        """Of `model.path`: from its folder, or known by its hub name; None where it is neither or of another kind."""
+        """Return the shape of `model.path`, from its folder or by its hub name; None if unknown or of another kind."""
         file = Path(path) / "config.json"
         values = json.loads(file.read_text()) if file.exists() else KNOWN_MODELS.get(path)
         try:
@@ -79,15 +79,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes on one rank while the policy is trained, estimated; buffers of collectives and fragments come on top.
+    """Estimated bytes on one rank while the policy trains; buffers of collectives and fragmentation come on top.
 
     Attributes:
         weights: float32 shards, of the reference policy as well where there is one.
         optimizer: float32 shards of the two moments.
-        gradients: float32 shards; ranks add theirs up after every micro-batch.
-        gathered: in the compute type, what FSDP has gathered: the root, the layer at work and the next one.
-        gathered_gradients: of one layer: in the compute type as they come, and in float32 to be added up over ranks.
-            Those of the root come when activations and the head's chunk are gone.
+        gradients: float32 shards; ranks sum theirs after every micro-batch.
+        gathered: in the compute type, what FSDP has gathered: the root, the current layer and the next one.
+        gathered_gradients: of one layer, in the compute type and in float32, in which they are summed over ranks.
+            Those of the root come when activations and the head's chunk are freed.
         activations: of one micro-batch, see `activation_bytes`.
         head: a chunk's logits and the head's gradient, in float32 and in the compute type if that is another.
     """
@@ -102,7 +102,7 @@ class TrainingMemory:
 
     @property
     def total(self) -> float:
-        """All of it at the same time."""
+        """Everything at the same time."""
         return sum(vars(self).values())
 
     @property
@@ -112,12 +112,12 @@ class TrainingMemory:
 
 
 def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> TrainingMemory:
-    """The estimate for a policy of this shape.
+    """Estimate the memory of training a policy of this shape.
 
     Args:
         config: settings.
         shape: of the policy.
-        longest_response: tokens; one that is longer than a micro-batch is a micro-batch of its own.
+        longest_response: tokens; a response longer than a micro-batch is a micro-batch of its own.
     """
     model, shard = config.model, shape.parameters * 4 / (config.trainer.shard_ranks or config.trainer.ranks)
     copies = 2 if config.grpo.kl_coefficient else 1
@@ -135,7 +135,7 @@ def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> 
 
 
 def activation_bytes(config: Config, shape: Shape, tokens: int) -> float:
-    """Bytes that the forward pass of a micro-batch of so many tokens keeps for the backward pass.
+    """Return the bytes that the forward pass of a micro-batch of `tokens` keeps for the backward pass.
 
     A token and layer keep s · (4w + 2q + 2k + 4m) + 8w bytes, with w, q, k, m the widths of residual stream, queries,
     keys and feed-forward, and s the bytes of the compute type: each of two norms its result, before and after its
@@ -160,7 +160,7 @@ class EngineMemory:
 
 
 def engine_memory(config: Config, shape: Shape) -> EngineMemory:
-    """Weights are split over the ranks of an engine; KV heads too, as long as there are enough of them."""
+    """Estimate the memory of an engine; its ranks share the weights, and the KV heads if there are enough of them."""
     size, ranks = BYTES[config.engine.dtype], config.engine.tensor_parallel_size
     kv_heads = max(shape.kv_heads / ranks, 1)
     return EngineMemory(shape.parameters * size / ranks, 2 * shape.layers * kv_heads * shape.head_width * size)

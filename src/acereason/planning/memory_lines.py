@@ -1,4 +1,4 @@
-"""What the plan says about memory: of one rank, by component, while it trains and while it generates."""
+"""The plan's lines about memory: of one rank, by component, in training and in generation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
 def memory_lines(config: Config, shape: Shape, longest: int, largest_step: int) -> list[str]:
-    """The estimate in words.
+    """Return the estimate in words.
 
     Args:
         config: settings.
         shape: of the policy.
-        longest: longest response that training may ever ask for, tokens.
+        longest: longest response that training may ask for, in tokens.
         largest_step: responses of the largest rollout step, over all ranks.
     """
     training, engine = training_memory(config, shape, longest), engine_memory(config, shape)
@@ -54,7 +54,7 @@ def _size(count: float) -> str:
 
 
 def _held(cache: float, engine: EngineMemory, longest: int) -> str:
-    """What a cache of so many bytes a rank holds."""
+    """Return in words what a cache of so many bytes on each rank holds."""
     tokens = int(max(cache, 0) / engine.kv_token)
     return f"{tokens:,} tokens or {tokens // longest:,} longest responses"
 

@@ -1,4 +1,4 @@
-"""What a run would do, from its settings, its callbacks and the model's config.json alone: no weights, no torch."""
+"""The plan of a run, from its settings, its callbacks and the model's config.json alone: no weights, no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from acereason.config.schema import CallbackConfig, Config, ProblemsConfig, Work
+from acereason.config.schema import CallbackConfig, Config, ProblemsConfig, Scheduling
 from acereason.curricula.user_callbacks import longest_response
 from acereason.planning.memory import Shape
 from acereason.planning.memory_lines import memory_lines
@@ -20,17 +20,17 @@ WIDTH = 120
 
 
 def print_plan(config: Config, callbacks: Sequence[Any] = (), missing: Sequence[str] = ()) -> None:
-    """Prints the plan."""
+    """Print the plan."""
     print("\n".join(plan_lines(config, callbacks, missing)), flush=True)
 
 
 def plan_lines(config: Config, callbacks: Sequence[Any] = (), missing: Sequence[str] = ()) -> list[str]:
-    """The plan as lines of text.
+    """Return the plan as lines of text.
 
     Args:
         config: settings.
-        callbacks: those that the settings name, made.
-        missing: what is not there although training needs it, in words.
+        callbacks: objects of the classes that the settings name.
+        missing: what training needs and this machine lacks, in words.
     """
     given = stages_of(callbacks)
     stages = planned_stages(config, given)
@@ -42,7 +42,7 @@ def plan_lines(config: Config, callbacks: Sequence[Any] = (), missing: Sequence[
         *_rank_lines(config),
         f"run folder   {config.run.folder}",
         *_model_lines(config, longest_response(config, callbacks), max(stage.responses for stage in stages)),
-        *(f"not there    yet, though training needs it: {text}" for text in missing),
+        *(f"missing: {text}" for text in missing),
     ]
 
 
@@ -75,7 +75,7 @@ def _stage_lines(config: Config, stages: Sequence[PlannedStage]) -> list[str]:
 
 
 def _callback_lines(config: Config, callbacks: Sequence[Any]) -> list[str]:
-    """One entry for each callback but that of the stages, with its arguments."""
+    """Return one entry for each callback with its arguments; the stages have lines of their own."""
     entries = [
         f"{name}: {_call(entry)}"
         for (name, entry), callback in zip_longest(config.callbacks.items(), callbacks)
@@ -93,7 +93,7 @@ def _call(entry: CallbackConfig) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value as YAML's flow form has it."""
+    """Return a value in YAML's flow form."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -104,7 +104,7 @@ def _plain(value: Any) -> str:
 def _rank_lines(config: Config) -> list[str]:
     trainer, engine = config.trainer, config.engine
     shard, size = trainer.shard_ranks or trainer.ranks, engine.tensor_parallel_size
-    work = "responses from one queue" if engine.work == Work.queue else "an equal share of the responses each"
+    work = "responses from one queue" if engine.work == Scheduling.queue else "an equal share of the responses each"
     return [
         f"ranks        {trainer.ranks} ({max(trainer.num_nodes, 1)} node(s) × {max(trainer.devices, 1)}), "
         f"policy held {trainer.ranks // shard} time(s), in {shard} shard(s)",

@@ -1,4 +1,4 @@
-"""The stages of a run as the plan shows them: one row each, with what a stage takes over from the one before."""
+"""The stages of a run as the plan shows them: one row each, with the values it keeps from the stage before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADINGS = ("name", "problems", "tokens", "batch", "temp.", "lr", "tokens a step
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """What holds in a stage from its start; other callbacks may change it on the way.
+    """The values of a stage at its start; other callbacks may change them later.
 
     Attributes:
         name: of the stage.
@@ -36,11 +36,11 @@ class PlannedStage:
 
     @property
     def responses(self) -> int:
-        """Of one rollout step."""
+        """Responses of one rollout step."""
         return self.prompts_per_step * self.rollouts_per_prompt
 
     def cells(self) -> list[str]:
-        """The row under `HEADINGS`; a batch is prompts × rollouts, and tokens a step those of the longest responses."""
+        """Return the row under `HEADINGS`; tokens a step are those of a batch of longest responses."""
         size = f"{self.prompts_per_step} × {self.rollouts_per_prompt}"
         most = f"{self.responses * self.max_response_tokens:,}"
         numbers = [f"{self.max_response_tokens:,}", size, f"{self.temperature:g}", f"{self.learning_rate:g}", most]
@@ -48,7 +48,7 @@ class PlannedStage:
 
 
 def stages_of(callbacks: Sequence[Any]) -> list[Stage]:
-    """The stages of the callback that leads a run through some; empty without one, and then nothing is imported."""
+    """Return the stages of the callback that leads a run through stages; empty, and nothing imported, without one."""
     if not callbacks:
         return []
     from acereason.curricula import stages
@@ -57,7 +57,7 @@ def stages_of(callbacks: Sequence[Any]) -> list[Stage]:
 
 
 def planned_stages(config: Config, stages: Sequence[Stage]) -> list[PlannedStage]:
-    """Each stage with what it takes over; the whole run as one where there are none."""
+    """Return each stage with the values it keeps from the one before; without stages, the whole run as one."""
     first = config.curriculum
     now = PlannedStage(
         first.stage,
@@ -81,7 +81,7 @@ def planned_stages(config: Config, stages: Sequence[Stage]) -> list[PlannedStage
 
 
 def _ends(ends: StageEnd, begins: int, max_steps: int) -> str:
-    """In words, for a stage that begins after `begins` steps at the earliest."""
+    """Return in words when a stage ends that begins after `begins` steps at the earliest."""
     if begins >= max_steps:
         return f"does not begin: trainer.max_steps={max_steps}"
     comes_first = f", or trainer.max_steps={max_steps}" if begins + ends.at_least > max_steps else ""
@@ -94,7 +94,7 @@ def _problems(stage: Stage, domain: str) -> str:
 
 
 def table(stages: Sequence[PlannedStage]) -> list[str]:
-    """Lines of aligned columns, headings first; numbers to the right, words to the left."""
+    """Return lines of aligned columns, headings first; numbers to the right, words to the left."""
     rows = [list(HEADINGS), *(stage.cells() for stage in stages)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     words = {HEADINGS.index(name) for name in ("name", "problems", "ends after")}

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from acereason.config.checks import check_settings
 from acereason.config.schema import Config, ProblemsConfig
 from acereason.errors import UserError
 from acereason.problems.corrupt_tests import with_wrong_tests
@@ -64,8 +65,7 @@ def load_problems(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]
 
 
 def _load(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
-    if min(config.limit, config.held_out) < 0 or config.count < 1:
-        raise UserError("problems.limit and problems.held_out must be 0 or more, problems.count 1 or more")
+    check_settings(config, "problems.")
     if config.path == "laptop":
         return _load_laptop(config)
     problems = _read_problems(config)
@@ -107,11 +107,7 @@ def _question_hash(question: str) -> bytes:
 
 
 def _load_laptop(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
-    if len(config.levels) != 2:
-        raise UserError(
-            f"problems.levels={list(config.levels)} must be the lowest and the highest level, as in [3, 10]"
-        )
-    domain, levels = domain_of(config), (config.levels[0], config.levels[1])
+    domain, levels = domain_of(config), config.levels
     count = min(config.count, config.limit or config.count)
     try:
         train = laptop_problems(domain, "train", count, levels, config.seed)

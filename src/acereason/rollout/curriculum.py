@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from acereason.config.checks import problem_with
 from acereason.config.fields import nearest, shown
-from acereason.config.schema import Config
+from acereason.config.schema import Config, CurriculumConfig, OptimizerConfig
 from acereason.errors import UserError
 from acereason.problems.problem import DOMAINS, Domain
 
@@ -164,49 +165,36 @@ CHANGEABLE = tuple(
 )
 """What callbacks may change."""
 
-_WHOLE = ("max_response_tokens", "prompts_per_step", "rollouts_per_prompt")
+_RULES: dict[str, type] = {entry.name: CurriculumConfig for entry in fields(CurriculumConfig)}
+_RULES["warmup_steps"] = OptimizerConfig
+"""The group of settings whose rule holds for a value of the curriculum."""
 
 
 def check_value(name: str, value: Any, said: str) -> None:
-    """Makes sure that a value of the curriculum can be.
+    """Refuse a value that the curriculum cannot have.
 
     Args:
         name: one of `CHANGEABLE`.
-        value: to be taken.
+        value: the value that somebody wants it to have.
         said: the start of a message.
 
     Raises:
-        UserError: it cannot.
+        UserError: the name is unknown, or the value is out of range or of the wrong type.
     """
     if name not in CHANGEABLE:
         raise UserError(f"{said}: no such value of the curriculum; {nearest(name, CHANGEABLE)}")
-    problem = _problem(name, value)
+    problem = problem_with(_RULES[name], name, value) if name in _RULES else _problem(name, value)
     if problem:
         raise UserError(f"{said}: {problem}")
 
 
 def _problem(name: str, value: Any) -> str:
-    """What is wrong with a value, in words; empty when nothing is."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if name in (*_WHOLE, "warmup_steps"):
-        low = 1 if name in _WHOLE else 0
-        if not (isinstance(value, int) and is_number and value >= low):
-            return f"must be a whole number from {low}"
-        is_alone = name == "rollouts_per_prompt" and value == 1
-        return "GRPO compares the responses of a group; sample at least 2" if is_alone else ""
-    if name in ("temperature", "learning_rate"):
-        low_too = name == "learning_rate"
-        fits = is_number and (value > 0 or (low_too and value == 0))
-        return "" if fits else f"must be a number {'from' if low_too else 'above'} 0"
-    if name == "top_p":
-        return "" if is_number and 0 < value <= 1 else "must be above 0 and at most 1"
+    """Return what is wrong with a value that is no setting; empty if nothing is."""
     if name == "domain":
         return "" if value in DOMAINS else nearest(str(value), DOMAINS)
     if name == "pool":
         fits = value is None or (value and isinstance(value, list))
         return "" if fits else "must be a list of ids, not empty, or None"
-    if name == "stage":
-        return "" if isinstance(value, str) and value else "must be a name"
     return "" if isinstance(value, dict) else "must be a mapping from ids to shares"
 
 

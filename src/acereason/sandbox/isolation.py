@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import math
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from acereason.config.checks import check_settings
 from acereason.config.schema import SandboxConfig
+from acereason.config.schema.rollouts import SANDBOX_LAYERS
 from acereason.errors import UserError
 from acereason.sandbox import kernel, landlock, program, seccomp, zygote
 from acereason.sandbox.zone import START_SECONDS, NoZone, Zone, ZoneLost
 
-LAYERS = ("user_namespace", "namespaces", "landlock", "seccomp", "cgroup")
+LAYERS = SANDBOX_LAYERS
 """What `sandbox.without` may name."""
 NAMESPACES = {
     "mount": kernel.CLONE_NEWNS,
@@ -147,21 +148,12 @@ def check_sandbox(config: SandboxConfig) -> None:
     """Refuse settings that cannot work.
 
     Raises:
-        UserError: the setting, its value and the way out.
+        UserError: the setting, its value and what it must be.
     """
-    for name in config.without:
-        if name not in LAYERS:
-            raise UserError(f"sandbox.without: there is no layer {name}; there are {', '.join(LAYERS)}")
+    check_settings(config, "sandbox.")
     for name in config.packages:
         if name not in OPTIONAL and importlib.util.find_spec(name) is None:
             raise UserError(f"sandbox.packages: {name} is not installed; install it or leave it out")
-    for name in ("time_limit_seconds", "total_time_limit_seconds", "memory_mib", "output_mib", "tmp_mib"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"sandbox.{name}={getattr(config, name)}: must be above 0, and finite")
-    if config.processes < 8:
-        raise UserError(f"sandbox.processes={config.processes}: must be at least 8")
-    if config.memory_mib < 64:
-        raise UserError(f"sandbox.memory_mib={config.memory_mib}: the interpreter needs 64")
 
 
 def zone_settings(config: SandboxConfig, isolation: Isolation, preload: tuple[str, ...] = ()) -> dict[str, Any]:

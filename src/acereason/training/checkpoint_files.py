@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from acereason.config import compose
+from acereason.config.checks import entries
 from acereason.config.fields import shown
 from acereason.config.schema import Config
 from acereason.errors import UserError
@@ -24,16 +25,6 @@ SHAPES = (
     *("num_experts", "num_local_experts", "moe_intermediate_size"),
 )
 """Values of a model's config.json that decide the shapes of its tensors."""
-
-# Settings, or groups of them, that could change a later weight, rollout or scalar by more than its rounding.
-_DECIDING = (
-    *("seed", "problems.", "more_problems.", "curriculum.", "grpo.", "optimizer.", "callbacks."),
-    *("model.compute_dtype", "engine.name", "engine.dtype"),
-    *("rewards.timeout_seconds", "rewards.memory_mib", "rewards.shuffle"),
-    *("sandbox.time_limit_seconds", "sandbox.total_time_limit_seconds", "sandbox.memory_mib", "sandbox.output_mib"),
-    *("sandbox.tmp_mib", "sandbox.processes", "sandbox.packages"),
-    *("evaluation.samples_per_problem", "evaluation.temperature", "evaluation.top_p", "evaluation.max_response_tokens"),
-)
 
 
 @dataclass(frozen=True)
@@ -231,17 +222,18 @@ def _given(key: str, ours: dict[str, Any]) -> str:
 
 
 def _decisive(config: Config, is_local: bool) -> dict[str, Any]:
-    """The settings that decide the numbers, by dotted key; a hub name stands for the shapes that it cannot show."""
-    deciding = _DECIDING if is_local else (*_DECIDING, "model.path")
-    groups = tuple(group for group in deciding if group.endswith("."))
-    return {key: value for key, value in _flat(config, "") if key in deciding or key.startswith(groups)}
+    """Return the settings that decide the numbers, by dotted key.
+
+    Without the path of a local model: the shapes in its config.json stand for it. A hub name stands for itself.
+    """
+    deciding = [entry for entry in entries(config) if entry.decides and not (is_local and entry.key == "model.path")]
+    return {key: value for entry in deciding for key, value in _flat(entry.value, entry.key)}
 
 
 def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(value) or isinstance(value, dict):
-        inner = value.items() if isinstance(value, dict) else ((f.name, getattr(value, f.name)) for f in fields(value))
-        for name, item in inner:
-            yield from _flat(item, f"{key}.{name}" if key else name)
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _flat(item, f"{key}.{name}")
     elif isinstance(value, Enum):
         yield key, value.value
     else:

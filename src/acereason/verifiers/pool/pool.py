@@ -9,7 +9,6 @@ are fresh interpreters (`worker.py`), never forks of the training process; only 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import selectors
 import signal
@@ -22,8 +21,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import NamedTuple
 
-from acereason.config.schema import SandboxConfig
-from acereason.errors import UserError
+from acereason.config.checks import check_settings
+from acereason.config.schema import SandboxConfig, VerifiersConfig
 from acereason.problems.problem import Domain, Problem
 from acereason.sandbox import leftovers
 from acereason.sandbox.isolation import Sandbox, find_isolation
@@ -48,7 +47,6 @@ START_FAILURES = 3
 """Workers in a row that fail to start before waiting judgements are given up as `no_worker`."""
 START_KILLED = 0.05
 """How much of a failure a worker is that somebody killed before it had started."""
-MIN_MEMORY_MIB = 512
 SUBMISSIONS_A_ROUND = 64
 """Responses searched for their answer before the thread attends to its workers again."""
 MAX_WAIT_SECONDS = 3600.0
@@ -87,7 +85,7 @@ class VerifierPool:
         domains: Sequence[Domain] = ("math",),
         sandbox: SandboxConfig | None = None,
     ) -> None:
-        _check_limits(workers, timeout_seconds, memory_mib)
+        check_settings(VerifiersConfig(workers, timeout_seconds, memory_mib), "rewards.")
         for domain in domains:
             check_domain(domain)
         sandbox = sandbox or SandboxConfig()
@@ -323,15 +321,6 @@ class VerifierPool:
         for submission in self._submissions:
             if submission.future.set_running_or_notify_cancel():
                 submission.future.set_result(Verdict(0.0, "", "closed", 0.0))
-
-
-def _check_limits(workers: int, timeout_seconds: float, memory_mib: int) -> None:
-    if workers < 1:
-        raise UserError(f"rewards.workers={workers}: at least one verifier process is needed")
-    if not 0 < timeout_seconds < math.inf:
-        raise UserError(f"rewards.timeout_seconds={timeout_seconds}: must be above 0, and finite")
-    if memory_mib < MIN_MEMORY_MIB:
-        raise UserError(f"rewards.memory_mib={memory_mib}: a worker needs at least {MIN_MEMORY_MIB} to start")
 
 
 def _extract(problem: Problem, text: str, is_response: bool, domains: frozenset[str]) -> Extraction:

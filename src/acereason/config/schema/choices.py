@@ -1,0 +1,57 @@
+"""Settings that take one of a few words; the name of a member is its value."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Normalisation(StrEnum):
+    """What the sum of token losses is divided by."""
+
+    batch = "batch"
+    group = "group"
+    sequence = "sequence"
+
+
+class AdvantageKind(StrEnum):
+    """How rewards of a group become advantages."""
+
+    group_std = "group_std"
+    group_mean = "group_mean"
+    leave_one_out = "leave_one_out"
+
+
+class EngineName(StrEnum):
+    """Which rollout engine generates."""
+
+    vllm = "vllm"
+    transformers = "transformers"
+
+
+class Scheduling(StrEnum):
+    """How the responses of a step are distributed over the engines."""
+
+    queue = "queue"
+    fixed = "fixed"
+
+
+class DType(StrEnum):
+    """A floating-point type."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class DomainName(StrEnum):
+    """The kind of a problem, which decides its prompt template and its verifier."""
+
+    math = "math"
+    code = "code"
+
+
+class Accelerator(StrEnum):
+    """Where the policy trains."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"

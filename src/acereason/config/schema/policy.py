@@ -1,0 +1,90 @@
+"""Settings of the policy, its curriculum, the objective and the optimizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from acereason.config.schema.choices import AdvantageKind, DType, Normalisation
+from acereason.config.schema.run import RANKS
+from acereason.config.setting import setting
+
+
+@dataclass
+class ModelConfig:
+    """The initial policy."""
+
+    path: str = setting("models/laptop", decides=True)
+    """Folder in Hugging Face format, or a hub name such as deepseek-ai/DeepSeek-R1-Distill-Qwen-7B (paper)."""
+    compute_dtype: DType = setting(DType.bfloat16, decides=True)
+    """Type of activations and matrix products; master weights and optimizer state are always float32."""
+    activation_checkpointing: bool = False
+    """Recompute each layer in the backward pass instead of keeping its activations."""
+    micro_batch_tokens: int = setting(16384, ge=1)
+    """Tokens (prompt and response) of one forward and backward pass on one rank."""
+    head_chunk_tokens: int = setting(1024, ge=1)
+    """Tokens whose logits exist at the same time; the full logits never do."""
+
+
+@dataclass
+class CurriculumConfig:
+    """Initial values of the curriculum; callbacks change them during the run."""
+
+    stage: str = setting("math", not_empty=True)
+    """Name of the first stage."""
+    max_response_tokens: int = setting(8192, ge=1)
+    """Longest response, in tokens; the paper's first stage has 8K (exact count ours)."""
+    prompts_per_step: int = setting(128, ge=1, multiple_of=RANKS)
+    """Prompts of one rollout step, over all ranks (paper: 128)."""
+    rollouts_per_prompt: int = setting(8, ge=2, reason="GRPO compares the responses of a group")
+    """Responses sampled for each prompt (paper: 8 at 8K, 16 later)."""
+    temperature: float = setting(1.0, gt=0)
+    """Sampling temperature; log-probs of the loss are taken at it (math: ours)."""
+    top_p: float = setting(1.0, gt=0, le=1)
+    """Nucleus sampling; below 1 the engine's log-probs are renormalised and differ from the policy's (ours)."""
+    learning_rate: float = setting(1e-6, ge=0)
+    """AdamW learning rate (paper: 1e-6 math, 5e-6 code)."""
+
+
+@dataclass
+class GRPOConfig:
+    """The objective (§3.1, Eq. 1 to 4)."""
+
+    advantage: AdvantageKind = AdvantageKind.group_std
+    """`group_std`: (r - mean) / (std + 1e-6) (paper); `group_mean`: no std; `leave_one_out`: minus the others' mean."""
+    normalisation: Normalisation = Normalisation.batch
+    """`batch`: tokens of the whole batch (as veRL); `group`: tokens of each prompt's group (Eq. 1); `sequence`."""
+    updates_per_batch: int = setting(1, ge=1, divides=("curriculum.prompts_per_step",))
+    """Optimizer steps on each batch of rollouts; 1 is strictly on-policy (paper), 2 or 4 collapse entropy (Fig. 3c)."""
+    clip_low: float = setting(0.2, ge=0, le=1)
+    """PPO clip below 1; acts only with several updates a batch."""
+    clip_high: float = setting(0.2, ge=0, le=math.inf)
+    """PPO clip above 1; acts only with several updates a batch."""
+    kl_coefficient: float = setting(0.0, ge=0)
+    """Weight of the KL divergence to the initial policy (paper: 0); above 0 a frozen copy is kept."""
+    entropy_coefficient: float = setting(0.0, gt=-math.inf)
+    """Weight of the entropy bonus (paper: 0)."""
+    mask_truncated: bool = False
+    """Leave responses that hit the length limit out of the loss."""
+    importance_cap: float = setting(0.0, ge=0)
+    """Cap of truncated importance weights for engine/policy mismatch; 0 turns them off."""
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW (all ours but the learning rate, which the curriculum holds)."""
+
+    beta1: float = setting(0.9, ge=0, lt=1)
+    """Decay of the first moment."""
+    beta2: float = setting(0.999, ge=0, lt=1)
+    """Decay of the second moment."""
+    eps: float = setting(1e-8, gt=0)
+    """Added to the root of the second moment."""
+    weight_decay: float = setting(0.01, ge=0)
+    """Decoupled weight decay."""
+    warmup_steps: int = setting(0, ge=0)
+    """Optimizer steps over which the learning rate rises linearly from 0."""
+    max_grad_norm: float = setting(1.0, gt=0, le=math.inf)
+    """Global gradient norm is clipped to this."""
+    fused: bool = True
+    """One kernel for the whole update."""
