@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from acereason.config.schema import Config
+from acereason.config.setting import Bounds
 from acereason.curricula.arguments import check_choice, check_number, check_whole
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.entropy import EntropyWatch, spread, temperature_factor
@@ -71,11 +72,12 @@ class EntropyMonitor(CurriculumCallback):
         values = {**vars(self), **vars(self.watch)}
         for name, low in {"baseline_steps": 1, "window": 3, "horizon": 0, "cooldown": 1}.items():
             check_whole(values[name], low, self.setting(name))
-        ranges = {"collapse": "(0, 1)", "explosion": "(1, inf)", "factor": "(1, inf)", "tolerance": "(0, inf)"}
-        ranges |= {"min_temperature": "(0, inf)"} | ({} if self.target is None else {"target": "(0, inf)"})
-        for name, allowed in ranges.items():
-            check_number(values[name], allowed, self.setting(name))
-        check_number(self.max_temperature, f"[{self.min_temperature}, inf)", self.setting("max_temperature"))
+        positive, above_1 = Bounds(gt=0), Bounds(gt=1)
+        bounds = {"collapse": Bounds(gt=0, lt=1), "explosion": above_1, "factor": above_1, "tolerance": positive}
+        bounds |= {"min_temperature": positive} | ({} if self.target is None else {"target": positive})
+        for name, each in bounds.items():
+            check_number(values[name], each, self.setting(name))
+        check_number(self.max_temperature, Bounds(ge=self.min_temperature), self.setting("max_temperature"))
         if self.target is not None and self.action == "raise_temperature":
             both = "target sets the temperature already; use warn or stop"
             raise UserError(f"{self.setting('action')}=raise_temperature: {both}")

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from acereason.config.schema import Config
+from acereason.config.setting import Bounds
 from acereason.curricula.arguments import check_choices, check_number, check_rising, check_whole
 from acereason.curricula.callback import CurriculumCallback
 from acereason.curricula.plateau import Plateau, check_metric, measured
@@ -54,7 +55,7 @@ class LengthExtension(CurriculumCallback):
         if self.plateau is not None:
             check_metric(self.plateau.metric, self.setting("plateau.metric"), config, others, self)
         if self.truncated_above is not None:
-            check_number(self.truncated_above, "[0, 1)", self.setting("truncated_above"))
+            check_number(self.truncated_above, Bounds(ge=0, lt=1), self.setting("truncated_above"))
         check_whole(self.patience, 1, self.setting("patience"))
         names = stage_names(config, others)
         check_choices(self.stages, names, self.setting("stages"))

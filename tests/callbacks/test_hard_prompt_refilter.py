@@ -186,10 +186,10 @@ def check(root: Path, others: Sequence[Callback] = (), **arguments: Any) -> None
     ("arguments", "message"),
     [
         ({"mode": "mesure"}, "hard.init_args.mode=mesure: did you mean measure?"),
-        ({"attempts": 0}, "hard.init_args.attempts=0: must be a whole number of at least 1"),
-        ({"keep_solved_at_most": -1}, "keep_solved_at_most=-1: must be a whole number of at least 0"),
+        ({"attempts": 0}, "hard.init_args.attempts=0: must be a whole number from 1"),
+        ({"keep_solved_at_most": -1}, "keep_solved_at_most=-1: must be a whole number from 0"),
         ({"keep_solved_at_most": 16}, "keep_solved_at_most=16: keeps every problem with attempts=16; set 0 to 15"),
-        ({"every_n_steps": 1.5}, "every_n_steps=1.5: must be a whole number of at least 0"),
+        ({"every_n_steps": 1.5}, "every_n_steps=1.5: must be a whole number from 0"),
         ({"stages": ["mat"]}, 'stages=["mat"]: unknown mat; did you mean math?'),
         ({"stages": "math"}, "stages=math: must be a list, such as [math]"),
         ({"mode": "known"}, "mode=known: no solve rates are known; set callbacks.hard.init_args.rates=… or use"),

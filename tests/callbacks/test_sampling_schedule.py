@@ -132,7 +132,7 @@ def test_a_run_that_is_killed_in_its_rollouts_changes_nothing_twice() -> None:
         ({"points": [{"at": 0, "top_p": 1.5}]}, "points[0].top_p=1.5: must be a number above 0 and at most 1"),
         (
             {"points": [{"at": 2, "top_p": 1}, {"at": 1, "top_p": 0.9}]},
-            "points[…].at=[2, 1]: must be whole numbers of at least 0, each above the one before",
+            "points[…].at=[2, 1]: must be whole numbers from 0, each above the one before",
         ),
         (
             {"points": [{"at": 0, "rollouts_per_prompt": 1}]},

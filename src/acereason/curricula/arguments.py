@@ -37,26 +37,22 @@ def is_number(value: Any) -> bool:
 
 
 def check_whole(value: Any, low: int, setting: str) -> None:
-    """Refuse a value that is not a whole number of at least `low`."""
+    """Refuse a value that is not a whole number from `low`."""
     if not is_whole(value) or value < low:
-        raise UserError(f"{setting}={shown(value)}: must be a whole number of at least {low}")
+        raise UserError(f"{setting}={shown(value)}: must be a whole number from {low}")
 
 
-def check_number(value: Any, allowed: str, setting: str) -> None:
-    """Refuse a value that is not a number in a range such as `[0, 1)`, which includes 0 and excludes 1."""
-    low, high = (float(end) for end in allowed[1:-1].split(","))
-    bounds = Bounds(**{"ge" if allowed[0] == "[" else "gt": low, "le" if allowed[-1] == "]" else "lt": high})
+def check_number(value: Any, bounds: Bounds, setting: str) -> None:
+    """Refuse a value that is not a number within bounds."""
     if not is_number(value) or not bounds.contain(value):
         raise UserError(f"{setting}={shown(value)}: must be a number {bounds.words}")
 
 
 def check_rising(values: Any, low: int, setting: str) -> None:
-    """Refuse a value that is not a list of whole numbers of at least `low`, each above the one before."""
+    """Refuse a value that is not a list of whole numbers from `low`, each above the one before."""
     fits = isinstance(values, Sequence) and len(values) > 0 and all(map(is_whole, values))
     if not fits or values[0] < low or any(second <= first for first, second in pairwise(values)):
-        raise UserError(
-            f"{setting}={shown(values)}: must be whole numbers of at least {low}, each above the one before"
-        )
+        raise UserError(f"{setting}={shown(values)}: must be whole numbers from {low}, each above the one before")
 
 
 def check_choice(value: Any, choices: Iterable[str], setting: str) -> None:

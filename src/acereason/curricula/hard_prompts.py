@@ -78,9 +78,9 @@ def known(trainer: Trainer, module: PolicyModule, ids: Sequence[str], path: str,
 
 
 def draw_once(trainer: Trainer, module: PolicyModule, filtered_at: int | None) -> None:
-    """Draws a refilter's histograms with the scalars of the first step after it.
+    """Draw a refilter's histograms with the scalars of the first step after it.
 
-    A run that goes on from a checkpoint has both or neither of them, wherever it was killed.
+    A resumed run has both or neither of them, wherever it was killed.
     """
     step = module.curriculum.step
     if filtered_at is None or step != filtered_at + 1 or not trainer.is_global_zero:

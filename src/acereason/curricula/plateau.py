@@ -11,6 +11,7 @@ from torch import Tensor
 
 from acereason.config.fields import nearest, shown
 from acereason.config.schema import Config
+from acereason.config.setting import Bounds
 from acereason.curricula.arguments import check_number, check_whole, read_mapping
 from acereason.errors import UserError
 from acereason.evaluation.evaluate import EvaluationResult, HeldOutResults
@@ -60,7 +61,7 @@ class Plateau:
             raise UserError(f"{setting}.metric={shown(plateau.metric)}: must be a metric's name, such as reward/mean")
         check_whole(plateau.patience, 1, f"{setting}.patience")
         check_whole(plateau.window, 1, f"{setting}.window")
-        check_number(plateau.min_gain, "[0, inf)", f"{setting}.min_gain")
+        check_number(plateau.min_gain, Bounds(ge=0), f"{setting}.min_gain")
         return plateau
 
     @property
