@@ -35,7 +35,7 @@ def forget() -> None:
 
 def refusal(root: Path, *argv: str) -> str:
     with pytest.raises(UserError) as caught:
-        user_callbacks(compose(argv, root))
+        user_callbacks(compose(argv, project=root))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -125,7 +125,7 @@ def test_a_callback_is_found_and_takes_its_arguments_or_one_line_says_what_is_wr
     if message:
         assert refusal(root, *argv).startswith(message)
     else:
-        assert len(user_callbacks(compose(argv, root))) == 1
+        assert len(user_callbacks(compose(argv, project=root))) == 1
 
 
 def mine(root: Path, text: str, *arguments: str) -> list[str]:
@@ -137,8 +137,8 @@ def mine(root: Path, text: str, *arguments: str) -> list[str]:
 def test_what_its_constructor_raises_is_not_taken_for_a_wrong_argument(root: Path) -> None:
     adds = "class Mine(Callback):\n    def __init__(self, first):\n        self.second = first + 1\n"
     with pytest.raises(TypeError, match="can only concatenate str"):
-        user_callbacks(compose(mine(root, adds, "first=one"), root))
-    [callback] = user_callbacks(compose(mine(root, adds, "first=1"), root))
+        user_callbacks(compose(mine(root, adds, "first=one"), project=root))
+    [callback] = user_callbacks(compose(mine(root, adds, "first=1"), project=root))
     assert vars(callback) == {"second": 2}
 
 
@@ -195,7 +195,7 @@ def test_ours_are_there_beside_a_folder_of_the_users_whatever_it_is(root: Path, 
     words = ["callbacks.stop.class_path=callbacks.stop_when_solved.StopWhenSolved"]
     if kind != "file":
         words += [EXTENSION, "callbacks.x.init_args.lengths=[8]"]
-    found = [type(callback) for callback in user_callbacks(compose(words, root))]
+    found = [type(callback) for callback in user_callbacks(compose(words, project=root))]
     files = [sys.modules[cls.__module__].__file__ for cls in found]
     assert (
         files
@@ -205,7 +205,7 @@ def test_ours_are_there_beside_a_folder_of_the_users_whatever_it_is(root: Path, 
 
 def test_the_users_file_comes_first_though_the_repository_is_on_the_path_before(root: Path) -> None:
     sys.path[:] = [str(ROOT), *sys.path, str(root)]
-    [callback] = user_callbacks(compose([EXTENSION, "callbacks.x.init_args.lengths=[8]"], root))
+    [callback] = user_callbacks(compose([EXTENSION, "callbacks.x.init_args.lengths=[8]"], project=root))
     assert sys.modules[type(callback).__module__].__file__ == str(root / "callbacks/length_extension.py")
 
 
