@@ -127,7 +127,10 @@ def test_a_machine_on_which_no_program_runs_is_refused(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"without": ["selinux"]}, 'sandbox.without=["selinux"]: no selinux; valid: user_namespace, namespaces'),
+        (
+            {"without": ["selinux"]},
+            'sandbox.without=["selinux"]: there is no selinux; valid: user_namespace, namespaces',
+        ),
         ({"packages": ["no_such_package"]}, "sandbox.packages: no_such_package is not installed"),
         ({"time_limit_seconds": 0.0}, "sandbox.time_limit_seconds=0.0: must be a number above 0"),
         ({"time_limit_seconds": float("nan")}, "sandbox.time_limit_seconds=nan: must be a finite number above 0"),
