@@ -1,4 +1,4 @@
-"""Names that LeetCode solutions and their tests take as given; `code_solutions.py` puts this text before them.
+"""Names that LeetCode solutions and their tests take as given; `solutions.py` puts this text before them.
 
 Lists are written as LeetCode does, trees by levels with None for what is not there. The built-ins are imported last,
 so that no star has taken the place of one.

@@ -1,6 +1,6 @@
-"""Serves LiveCodeBench's harness to `code_speed.py`, in an environment of its own, which needs numpy and tqdm.
+"""Serve LiveCodeBench's harness to `speed.py`, in an environment of its own, which needs numpy and tqdm.
 
-    python benchmarks/code_speed_peer.py FOLDER
+    python -m perf.code.livecodebench_side FOLDER
 
 FOLDER is a checkout of LiveCodeBench. Reads a request a line from standard input, `{"sample", "programs", "processes"}`
 and answers `{"passed": [...]}`, first of all `{"with": versions}`. Without processes the one program is judged by
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 6
 
 
 def answer(request: dict[str, Any]) -> list[bool]:
-    """Whether each program passes all tests, as the harness judges it."""
+    """Return whether each program passes all tests, as the harness judges it."""
     from lcb_runner.evaluation import compute_code_generation_metrics as harness
 
     sample, programs = {"input_output": json.dumps(request["sample"])}, request["programs"]
@@ -38,7 +38,7 @@ def answer(request: dict[str, Any]) -> list[bool]:
 
 
 def main() -> None:
-    """Serves until standard input ends; what the harness prints goes to standard error."""
+    """Serve until standard input ends; what the harness prints goes to standard error."""
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     sys.path.insert(0, sys.argv[1])

@@ -37,13 +37,13 @@ OPERATORS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
 
 
 class OneChange(ast.NodeTransformer):
-    """Changes the place with the given number; places are counted in the order that they are come to."""
+    """A visitor that changes the place with the given number; places are counted in the order of the visit."""
 
     def __init__(self, number: int, draw: random.Random) -> None:
         self._left, self._draw = number, draw
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """A changed copy where it is this one's turn, else the same with what is below it visited."""
+        """Return a changed copy where it is this one's turn, else the same with what is below it visited."""
         changed = next(changes(node), None)
         if changed is not None:
             self._left -= 1
@@ -53,7 +53,7 @@ class OneChange(ast.NodeTransformer):
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
-    """What may stand for a node; nothing where it stays."""
+    """Yield what may stand for a node; nothing where it stays."""
     for other in OPERATORS.get(type(node), ()):
         yield other()
     value = node.value if isinstance(node, ast.Constant) else None
@@ -65,7 +65,7 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def mutant(program: str, draw: random.Random) -> str | None:
-    """The program with one change, without its comments; None where there is nothing to change.
+    """Return the program with one change, without its comments; None where there is nothing to change.
 
     Raises:
         SyntaxError: it is no program.

@@ -1,4 +1,4 @@
-"""Trusted sources under plain CPython, the reference of `code_solutions.py`; outcomes are remembered in a file.
+"""Trusted sources under plain CPython, the reference of `solutions.py`; outcomes are remembered in a file.
 
 A source runs as `python -I` in namespaces of its own (no network, no other process to be seen) and in a fresh folder,
 with limits of time, memory and file size. That is no sandbox: it is for data sets' own solutions, not for a model's.
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run_plain(source: str, limit: float) -> Outcome:
-    """Runs one source for at most so many seconds."""
+    """Run one source for at most so many seconds."""
     environment = {"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
         (Path(folder) / "main.py").write_text(f"{source}\nprint('\\n' + {DONE!r})\n", encoding="utf-8")
@@ -61,13 +61,13 @@ def run_plain(source: str, limit: float) -> Outcome:
 
 
 def last_line(file: IO[bytes]) -> str:
-    """The last line of a file, as far as its last 300 bytes hold it; blank lines are not counted."""
+    """Return the last line of a file, as far as its last 300 bytes hold it; blank lines are not counted."""
     file.seek(max(0, file.seek(0, os.SEEK_END) - 300))
     return file.read().decode(errors="replace").strip().rpartition("\n")[2]
 
 
 class PlainRuns:
-    """Runs sources two at a time, each at most once in the life of the file.
+    """Plain runs, two at a time, each made at most once in the life of a file.
 
     Args:
         remembered: file with an outcome a line, added to.
@@ -86,7 +86,7 @@ class PlainRuns:
         self._known = {key: Outcome(**outcome) for key, outcome in map(json.loads, lines)}
 
     def outcomes(self, sources: list[str]) -> list[Outcome]:
-        """What came of each, in order."""
+        """Run what has not run before; return what came of each source, in order."""
         keys = [self._key(source) for source in sources]
         new = {key: source for key, source in zip(keys, sources, strict=True) if key not in self._known}
         with ThreadPoolExecutor(AT_ONCE) as threads, self._file.open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Small programs with known verdicts and their problems, for the benchmarks of the code verifier."""
+"""Small programs with known verdicts and their problems, for the scripts about the code verifier."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ class Item:
     reasons: tuple[str, ...]
 
     def is_right(self, verdict: Verdict) -> bool:
-        """Whether the verdict is one that the program may get."""
+        """Return whether the verdict is one that the program may get."""
         said = verdict.reason in self.reasons if self.reasons else True
         return said and verdict.reward == float(verdict.reason == "passed")
 
 
 def stdin_problem(tests: list[tuple[str, str]], limit: float | None = None) -> Problem:
-    """A problem of standard input and output; the limit is that of a test, in seconds."""
+    """Return a problem of standard input and output; the limit is that of a test, in seconds."""
     packed = CodeTests.pack([CodeTest(given, wanted) for given, wanted in tests])
     return Problem("stdin", "code", "", tests=packed, time_limit_seconds=limit)
 
 
 def call_problem(name: str, tests: list[tuple[list[Any], Any]], limit: float | None = None) -> Problem:
-    """A problem that calls the function of this name with arguments and compares what it returns."""
+    """Return a problem that calls the function of this name with arguments and compares what it returns."""
     packed = CodeTests.pack([CodeTest(arguments, value) for arguments, value in tests])
     return Problem("call", "code", "", tests=packed, entry_point=name, time_limit_seconds=limit)
 
 
 def sums(draw: random.Random, off: int) -> tuple[Problem, str]:
-    """Two numbers from standard input, added."""
+    """Have two numbers from standard input added."""
     pairs = [(draw.randrange(1000), draw.randrange(1000)) for _ in range(3)]
     problem = stdin_problem([(f"{a} {b}\n", f"{a + b}\n") for a, b in pairs])
     return problem, f"a, b = map(int, input().split())\nprint(a + b + {off})\n"
 
 
 def sorted_lines(draw: random.Random, off: int) -> tuple[Problem, str]:
-    """All lines of standard input, sorted."""
+    """Have all lines of standard input sorted."""
     lines = [str(draw.randrange(10, 100)) for _ in range(20)]
     problem = stdin_problem([("\n".join(lines), "\n".join(sorted(lines)))])
     return problem, f"import sys\nprint(*sorted(sys.stdin.read().split())[{off}:], sep='\\n')\n"
 
 
 def multiples(draw: random.Random, off: int) -> tuple[Problem, str]:
-    """A function of a list and a number."""
+    """Have a function of a list and a number called."""
     tests: list[tuple[list[Any], Any]] = []
     for factor in range(2, 5):
         xs = [draw.randrange(100) for _ in range(5)]
@@ -70,7 +70,7 @@ def multiples(draw: random.Random, off: int) -> tuple[Problem, str]:
 
 
 def letters(draw: random.Random, off: int) -> tuple[Problem, str]:
-    """A method of `Solution` that returns a mapping, with names that it does not import."""
+    """Have a method of `Solution` called that returns a mapping, with names that it does not import."""
     text = "".join(draw.choices("abcdef", k=12))
     counts = {letter: text.count(letter) for letter in sorted(set(text))}
     program = (
@@ -80,7 +80,7 @@ def letters(draw: random.Random, off: int) -> tuple[Problem, str]:
 
 
 def halves(draw: random.Random, off: int) -> tuple[Problem, str]:
-    """A function that a test source examines."""
+    """Have a function examined by a test source."""
     n = draw.randrange(2, 1000)
     check = (
         f"def check(candidate):\n    assert candidate({2 * n}) == {n}\n    assert candidate(0) == 0\ncheck(candidate)\n"
@@ -100,7 +100,7 @@ KINDS: tuple[Callable[[random.Random, int], tuple[Problem, str]], ...] = (
 
 
 def harmless(draw: random.Random, number: int, pause: float = 0.0) -> Item:
-    """A right or wrong program, one that raises, or one that does not compile.
+    """Return a right or wrong program, one that raises, or one that does not compile.
 
     Args:
         draw: decides which.

@@ -1,6 +1,6 @@
-"""A grader of math answers in a process of its own, which is killed and replaced when it hangs; for `math_graders.py`.
+"""A grader of math answers in a process of its own, which is killed and replaced when it hangs; for `graders.py`.
 
-The process runs `math_grader_peer.py` in the grader's interpreter. Nothing but Python is needed.
+The process runs `grader_side.py` in the grader's interpreter. Nothing but Python is needed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from perf.script import ROOT
+
 WARM_UP = (("1", "2"), (r"\frac{1}{2}", "0.5"), ("(x+1)^2", "x^2+2x+1"), (r"\{1,2\}", r"\{2,1\}"), ("[0,1)", "(0,1]"))
 NOT_JUDGED = ("timeout", "crashed")
 START_SECONDS = 120.0
@@ -32,7 +32,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Grader:
-    """Its name in the report, its interpreter, and what `math_grader_peer.py` has to load there."""
+    """Its name in the report, its interpreter, and what `grader_side.py` has to load there."""
 
     name: str
     python: str
@@ -48,7 +48,7 @@ class Process:
 
     def __init__(self, grader: Grader, limit_seconds: float, memory_mib: int) -> None:
         self._grader, self._limit = grader, limit_seconds
-        self._command = [grader.python, str(HERE / "math_grader_peer.py"), grader.source, str(memory_mib)]
+        self._command = [grader.python, "-m", "perf.math.grader_side", grader.source, str(memory_mib)]
         self._complaints = os.memfd_create("complaints")
         self._start()
 
@@ -60,7 +60,7 @@ class Process:
         os.close(self._complaints)
 
     def judge(self, gold: str, pred: str) -> Judgement:
-        """One pair; past the limit, or when the process dies, not equal."""
+        """Judge one pair; past the limit, or when the process dies, it is not equal."""
         started = time.perf_counter()
         answer = self._ask(gold, pred)
         if answer:
@@ -74,7 +74,13 @@ class Process:
     def _start(self) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            self._command, stdin=pipe, stdout=pipe, stderr=self._complaints, env=_environment(), start_new_session=True
+            self._command,
+            cwd=ROOT,
+            env=_environment(),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=self._complaints,
+            start_new_session=True,
         )
         self._inbox = b""
         greeting = self._read(START_SECONDS)
@@ -92,7 +98,7 @@ class Process:
         return self._read(self._limit)
 
     def _read(self, seconds: float) -> bytes:
-        """The next line; nothing when none comes in time or any more."""
+        """Return the next line; nothing when none comes in time or any more."""
         assert self._process.stdout
         pipe, end = self._process.stdout.fileno(), time.monotonic() + seconds
         while b"\n" not in self._inbox:
@@ -107,7 +113,7 @@ class Process:
         return line
 
     def _end(self) -> None:
-        """Kills it and what it started; graders may have time limits that are processes."""
+        """Kill it and what it started; graders may have time limits that are processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -118,6 +124,6 @@ class Process:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with our package to be found and one thread for numerical libraries."""
-    path = os.pathsep.join(filter(None, (str(HERE.parent / "src"), os.environ.get("PYTHONPATH"))))
+    """Return this process's, with our package to be found and one thread for numerical libraries."""
+    path = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,6 +1,6 @@
-r"""Serves one grader of math answers to `math_graders.py`, in whatever environment that grader needs.
+r"""Serve one grader of math answers to `graders.py`, in whatever environment that grader needs.
 
-    python benchmarks/math_grader_peer.py GRADER MEMORY_MIB
+    python -m perf.math.grader_side GRADER MEMORY_MIB
 
 GRADER is `acereason`, `math-verify:VARIANT` or the path of an adapter, a file with `grade(gold, pred) -> bool`. Reads a
 judgement a line from standard input, `{"gold": ..., "pred": ...}`, and answers `{"equal", "reason", "seconds"}`, first
@@ -36,7 +36,7 @@ DESCRIBED = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-ru
 
 
 def ours() -> Grade:
-    """This project's verifier, as a worker of the pool calls it."""
+    """Return this project's verifier, as a worker of the pool calls it."""
     from acereason.verifiers.math.verifier import MathVerifier, judge_answer
 
     MathVerifier().warm_up()
@@ -49,7 +49,7 @@ def ours() -> Grade:
 
 
 def forget() -> None:
-    """Empties our own verifier's caches, so that no judgement gains from an earlier one; peers keep theirs."""
+    """Empty our own verifier's caches, so that no judgement gains from an earlier one; peers keep theirs."""
     modules = [module for name, module in sys.modules.items() if name.startswith("acereason.verifiers")]
     for thing in [thing for module in modules for thing in vars(module).values()]:
         # What takes no arguments holds tables, not judgements.
@@ -58,7 +58,7 @@ def forget() -> None:
 
 
 def math_verify(variant: str) -> Grade:
-    """math-verify as its documentation says: `parse` of both sides, then `verify`, its own time limits included."""
+    """Return math-verify as its documentation says: `parse` of both sides, then `verify`, its own time limits included."""
     from math_verify import LatexExtractionConfig, parse, verify
 
     parsing: dict[str, Any] = {"extraction_config": [LatexExtractionConfig()]} if variant == "relations" else {}
@@ -72,7 +72,7 @@ def math_verify(variant: str) -> Grade:
 
 
 def adapted(path: str) -> Grade:
-    """The `grade` of a user's file; its folder can be imported from."""
+    """Return the `grade` of a user's file; its folder can be imported from."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec and spec.loader
     sys.path.insert(0, str(Path(path).resolve().parent))
@@ -82,14 +82,14 @@ def adapted(path: str) -> Grade:
 
 
 def load(grader: str) -> Grade:
-    """The grader that a name or path means."""
+    """Return the grader that a name or path means."""
     if grader.startswith("math-verify:"):
         return math_verify(grader.partition(":")[2])
     return ours() if grader == "acereason" else adapted(grader)
 
 
 def judge(grade: Grade, gold: str, pred: str) -> dict[str, object]:
-    """One judgement and its time; whatever is raised is its reason, math-verify's timeouts are no `Exception`."""
+    """Return one judgement and its time; what is raised is its reason: math-verify's timeouts are no `Exception`."""
     forget()
     started = time.perf_counter()
     try:
@@ -102,7 +102,7 @@ def judge(grade: Grade, gold: str, pred: str) -> dict[str, object]:
 
 
 def versions() -> str:
-    """The interpreter and the installed ones of `DESCRIBED`."""
+    """Return the versions of the interpreter and of what is installed of `DESCRIBED`."""
     found = [f"Python {platform.python_version()}"]
     for package in DESCRIBED:
         try:
@@ -113,14 +113,14 @@ def versions() -> str:
 
 
 def take_standard_output() -> BinaryIO:
-    """The pipe to whoever asks; what a grader prints from now on goes to standard error."""
+    """Return the pipe to whoever asks; what a grader prints from now on goes to standard error."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return replies
 
 
 def main() -> None:
-    """Serves until standard input ends."""
+    """Serve until standard input ends."""
     replies = take_standard_output()
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]) * 2**20,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

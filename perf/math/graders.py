@@ -1,11 +1,11 @@
-r"""Judges the same labelled pairs of answers with our math verifier and with other graders, and compares them.
+r"""Judge the same labelled pairs of answers with our math verifier and with other graders, and compare them.
 
-    python benchmarks/math_graders.py PAIRS.jsonl --peer-python .venv-mv/bin/python
-    python benchmarks/math_graders.py PAIRS.jsonl --peer NAME=PYTHON:ADAPTER.py --output judgements.jsonl
+    python -m perf.math.graders PAIRS.jsonl --peer-python .venv-mv/bin/python
+    python -m perf.math.graders PAIRS.jsonl --peer NAME=PYTHON:ADAPTER.py --output judgements.jsonl
 
 A line of PAIRS has `gold`, `pred` and `equal`; rows with one of the words percent, approx or lenient in `source`,
 `note` or `tag` are a matter of taste and are also counted apart. The peer is math-verify 0.9.0 in three variants
-(`math_grader_peer.py` says which), in an environment of its own, as it needs another antlr than we do:
+(`grader_side.py` says which), in an environment of its own, as it needs another antlr than we do:
 
     python3.11 -m venv .venv-mv
     .venv-mv/bin/pip install math-verify==0.9.0 latex2sympy2_extended==1.11.0
@@ -27,7 +27,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -35,7 +34,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from math_grader_process import NOT_JUDGED, Grader, Judgement, Process
+from perf.math.grader_process import NOT_JUDGED, Grader, Judgement, Process
+from perf.script import command_line, start
+from perf.tables import Table
 
 VARIANTS = ("dollars", "boxed", "relations")
 TASTE = re.compile(r"\b(percent|approx|lenient)\b")
@@ -43,7 +44,7 @@ Row = dict[str, Any]
 
 
 def read_pairs(path: Path) -> list[Row]:
-    """The labelled pairs.
+    """Return the labelled pairs.
 
     Raises:
         SystemExit: a line is no pair.
@@ -58,13 +59,13 @@ def read_pairs(path: Path) -> list[Row]:
 
 
 def taste(row: Row) -> str:
-    """The word that marks a row as a matter of taste, or nothing."""
+    """Return the word that marks a row as a matter of taste, or nothing."""
     found = TASTE.search(" ".join(str(row.get(key, "")) for key in ("source", "note", "tag")))
     return found[1] if found else ""
 
 
 def run_round(graders: Sequence[Grader], rows: list[Row], options: argparse.Namespace, number: int) -> list[list[Any]]:
-    """One judgement of each row by each grader, in new processes; versions are left in `options.versions`."""
+    """Return one judgement of each row by each grader, in new processes; leave versions in `options.versions`."""
     judged: list[list[Any]] = [[] for _ in graders]
     with contextlib.ExitStack() as stack:
         processes = [
@@ -80,7 +81,7 @@ def run_round(graders: Sequence[Grader], rows: list[Row], options: argparse.Name
 
 
 def over_rounds(rounds: list[list[list[Judgement]]]) -> tuple[list[list[Judgement]], list[int]]:
-    """Each grader's judgements: the verdict of the first round, the median time; and in how many verdicts changed."""
+    """Return each grader's judgements (first verdict, median time), and of how many rows the verdict changed."""
     merged, changed = [], []
     for of_grader in zip(*rounds, strict=True):
         by_row = list(zip(*of_grader, strict=True))
@@ -96,13 +97,13 @@ def show_table(
     judged: list[list[Judgement]],
     wanted: Callable[[Row], bool],
 ) -> None:
-    """One line a grader over the rows that are wanted."""
+    """Print a row for each grader, over the pairs that are wanted."""
     chosen = [index for index, row in enumerate(rows) if wanted(row)]
     if not chosen:
         return
-    print(f"\n{title}: {len(chosen)} rows, {sum(rows[index]['equal'] for index in chosen)} of them equal")
+    title = f"{title}: {len(chosen)} rows, {sum(rows[index]['equal'] for index in chosen)} of them equal"
     headings = ("accuracy", "false pos", "false neg", "killed", "mean ms", "median ms", "slowest ms")
-    print(f"{'':24}" + "".join(f"{heading:>11}" for heading in headings))
+    table = Table(title, *headings)
     for grader, judgements in zip(graders, judged, strict=True):
         some = [(judgements[index], rows[index]["equal"]) for index in chosen]
         positives = sum(judgement.equal and not equal for judgement, equal in some)
@@ -110,14 +111,12 @@ def show_table(
         killed = sum(judgement.reason in NOT_JUDGED for judgement, _ in some)
         times = [1000 * judgement.seconds for judgement, _ in some]
         accuracy = 1 - (positives + negatives) / len(some)
-        print(
-            f"{grader.name:24}{accuracy:>11.2%}{positives:>11}{negatives:>11}{killed:>11}"
-            f"{mean(times):>11.2f}{median(times):>11.3f}{max(times):>11.1f}"
-        )
+        seconds = (f"{mean(times):.2f}", f"{median(times):.3f}", f"{max(times):.1f}")
+        table.row(grader.name, f"{accuracy:.2%}", positives, negatives, killed, *seconds)
 
 
 def show_mistakes(graders: Sequence[Grader], rows: list[Row], judged: list[list[Judgement]]) -> None:
-    """Our false positives and false negatives, each with our reason and the graders that were right about it."""
+    """Print our false positives and negatives, each with our reason and the graders that were right about it."""
     for title, equal in (("false positives", False), ("false negatives", True)):
         wrong = [i for i, row in enumerate(rows) if row["equal"] == equal and judged[0][i].equal != equal]
         print(f"\nour {title}: {len(wrong)}")
@@ -129,7 +128,7 @@ def show_mistakes(graders: Sequence[Grader], rows: list[Row], judged: list[list[
 
 
 def write_judgements(path: Path, graders: Sequence[Grader], rows: list[Row], judged: list[list[Judgement]]) -> None:
-    """The rows with every grader's verdict beside them."""
+    """Write the rows with every grader's verdict beside them."""
     with path.open("w", encoding="utf-8") as file:
         for i, row in enumerate(rows):
             verdicts = {grader.name: vars(j[i]) for grader, j in zip(graders, judged, strict=True)}
@@ -137,16 +136,16 @@ def write_judgements(path: Path, graders: Sequence[Grader], rows: list[Row], jud
 
 
 def peer(text: str) -> Grader:
-    """A grader written `NAME=PYTHON:ADAPTER.py`."""
+    """Return the grader that is written `NAME=PYTHON:ADAPTER.py`."""
     match = re.fullmatch(r"([^=]+)=([^:]+):(.+)", text)
     if not match or not os.access(match[2], os.X_OK) or not Path(match[3]).is_file():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PYTHON:ADAPTER.py with an interpreter and a file")
     return Grader(match[1], match[2], match[3])
 
 
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = command_line(__doc__)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--peer-python", help="interpreter of the environment that has math-verify")
     parser.add_argument("--peer", type=peer, action="append", default=[], metavar="NAME=PYTHON:ADAPTER.py")
@@ -155,7 +154,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit-seconds", type=float, default=20.0, help="past it a grader is killed")
     parser.add_argument("--memory-mib", type=int, default=4096, help="address space of a grader")
     parser.add_argument("--output", type=Path, help="where to write all judgements")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.peer_python and not os.access(options.peer_python, os.X_OK):
         parser.error(f"--peer-python {options.peer_python} is not an interpreter; --help says how to make one")
     if min(options.rounds, options.block) < 1:
@@ -163,16 +162,33 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def main() -> None:
-    """Judges in turn and reports."""
-    options = arguments()
+def smallest(folder: Path) -> list[str]:
+    """Return the words of the smallest run, beside a grader that only compares texts."""
+    pairs: list[Row] = [
+        {"gold": "1", "pred": "1", "equal": True},
+        {"gold": r"\frac{1}{2}", "pred": "0.5", "equal": True},
+        {"gold": r"\frac{1}{2}", "pred": "0.6", "equal": False},
+        {"gold": "50", "pred": r"50\%", "equal": True, "note": "percent"},
+    ]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    (folder / "same_text.py").write_text("def grade(gold, pred):\n    return gold == pred\n")
+    same_text = f"same text={sys.executable}:{folder / 'same_text.py'}"
+    output = str(folder / "judgements.jsonl")
+    return [str(folder / "pairs.jsonl"), "--rounds", "1", "--block", "2", "--peer", same_text, "--output", output]
+
+
+def main(words: Sequence[str]) -> None:
+    """Judge in turn and report."""
+    options = arguments(words)
     graders = [Grader("ours", sys.executable, "acereason")]
     if options.peer_python:
         graders += [Grader(f"math-verify {each}", options.peer_python, f"math-verify:{each}") for each in VARIANTS]
+    else:
+        print("math-verify: missing, left out; --peer-python names an interpreter that has it")
     graders += options.peer
     rows = read_pairs(options.pairs)
     judged, changed = over_rounds([run_round(graders, rows, options, number) for number in range(options.rounds)])
-    print(f"{options.pairs.name}, rounds: {options.rounds}, {os.cpu_count()} cores, {platform.platform()}")
+    print(f"{options.pairs.name}, rounds: {options.rounds}")
     for grader, versions, count in zip(graders, options.versions, changed, strict=True):
         print(f"{grader.name}: {versions}" + (f"; {count} verdicts changed between rounds" if count else ""))
     show_table("all rows", graders, rows, judged, lambda row: True)
@@ -187,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, smallest)

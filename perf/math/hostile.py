@@ -1,4 +1,4 @@
-"""Harmless and hostile pairs of gold answers and answers, for `math_leaks.py`; needs nothing but Python."""
+"""Harmless and hostile pairs of gold answers and answers, for `leaks.py`; needs nothing but Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Item:
 
 
 def harmless(draw: random.Random) -> Item:
-    """Numbers mostly, some with structure, some that need algebra; half are equal."""
+    """Return numbers mostly, some with structure, some that need algebra; half are equal."""
     a, b, c = (draw.randrange(2, 10**4) for _ in range(3))
     equal = draw.random() < 0.5
     off = 0 if equal else 1
@@ -36,24 +36,24 @@ def harmless(draw: random.Random) -> Item:
 
 
 def deep(draw: random.Random) -> str:
-    """Radicals in radicals."""
+    """Return radicals in radicals."""
     depth = draw.randrange(20, 400)
     return r"\sqrt{2+" * depth + "x" + "}" * depth
 
 
 def noise(draw: random.Random) -> str:
-    """Any bytes at all, lone surrogates and control characters included."""
+    """Return any bytes at all, lone surrogates and control characters included."""
     return draw.randbytes(draw.randrange(1, 3000)).decode("utf-8", "surrogateescape")
 
 
 def unbalanced(draw: random.Random) -> str:
-    """Pieces of LaTeX in any order."""
+    """Return pieces of LaTeX in any order."""
     pieces = (r"\frac{", r"\left(", "}", "{", r"\sqrt[", "]", "^{", "_", r"\begin{pmatrix}", "&", r"\\", "x", "7", ",")
     return "".join(draw.choices(pieces, k=draw.randrange(2, 400)))
 
 
 def slow(draw: random.Random) -> Pair:
-    """Two expressions that take long to prove equal or different."""
+    """Return two expressions that take long to prove equal or different."""
     n = draw.randrange(30, 3000)
     nested = r"\sin(\cos(" * (n % 40) + "x" + "))" * (n % 40)
     return draw.choice(
@@ -70,7 +70,7 @@ def slow(draw: random.Random) -> Pair:
 
 
 def digits(draw: random.Random) -> str:
-    """An integer of a million digits."""
+    """Return an integer of a million digits."""
     return "".join(draw.choices("0123456789", k=100)) * 10**4
 
 
@@ -89,7 +89,7 @@ LONE: tuple[Callable[[random.Random], str], ...] = (
 
 
 def hostile(draw: random.Random) -> Item:
-    """One of all kinds, as the answer, as the gold answer or as both."""
+    """Return one of all kinds, as the answer, as the gold answer or as both."""
     kind = draw.randrange(len(LONE) + 1)
     if kind == len(LONE):
         return Item(*slow(draw), None)
@@ -98,7 +98,7 @@ def hostile(draw: random.Random) -> Item:
 
 
 def items(count: int, hostile_count: int, draw: random.Random) -> Iterator[Item]:
-    """So many items, the hostile ones at random places."""
+    """Yield so many items, the hostile ones at random places."""
     places = set(draw.sample(range(count), hostile_count))
     for place in range(count):
         yield hostile(draw) if place in places else harmless(draw)

@@ -1,6 +1,6 @@
-r"""Times a step's worth of math judgements: long responses through the verifier pool, as in training.
+r"""Time a step's worth of math judgements: long responses through the verifier pool, as in training.
 
-    python benchmarks/math_speed.py PROBLEMS.jsonl [--rows 1024] [--tokens 30000] [--workers 2]
+    python -m perf.math.speed PROBLEMS.jsonl [--rows 1024] [--tokens 30000] [--workers 2]
 
 A line of PROBLEMS has `answer`; the gold answers are drawn from them. The responses are made up: text with mathematics
 and boxes in it that fills `--tokens` at 4 characters each, thinking for the most part, then `</think>` and a solution
@@ -21,26 +21,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from acereason.problems.problem import Problem
 from acereason.verifiers.math.verifier import extract_answer
-from acereason.verifiers.pool.pool import VerifierPool
 from acereason.verifiers.verifier import Verdict
+from perf.pools import math_pool, submit_math
+from perf.script import command_line, start
+from perf.tables import Table
 
 CHARS_A_TOKEN = 4
 SOLUTION_TOKENS = 600
-TIMEOUT_SECONDS, MEMORY_MIB = 5.0, 2048
-SETTLE_SECONDS = 3.0
 SENTENCES = (
     r"Let $x_{%d}=\frac{%d}{%d}$, so that $x_{%d}^2+\sqrt{%d}\le %d$. ",
     r"Wait, if $n\equiv %d \pmod{%d}$ then $\{%d,%d\}$ is not the only set; \[\sum_{k=1}^{%d} k^2 = %d\] says more. ",
@@ -61,7 +58,7 @@ class Sample:
 
 
 def read_golds(path: Path) -> list[str]:
-    """The answers in the order of the file.
+    """Return the answers in the order of the file.
 
     Raises:
         SystemExit: there are not two different ones.
@@ -73,14 +70,14 @@ def read_golds(path: Path) -> list[str]:
 
 
 def respelled(answer: str) -> str:
-    """The same answer as another writer sets it."""
+    """Return the same answer as another writer sets it."""
     answer = re.sub(r"\\frac(?![a-z])", r"\\dfrac", answer)
     answer = re.sub(r"(?<!\\left)\((?=[^()]*\)$)", r"\\left( ", answer)
     return re.sub(r"(?<!\\right)\)$", r" \\right)", answer) if r"\left( " in answer else f" {answer} "
 
 
 def samples(golds: list[str], rows: int, draw: random.Random) -> Iterator[Sample]:
-    """Right and wrong in turn; of the right ones every other one is respelled."""
+    """Yield right and wrong ones in turn; of the right ones every other one is respelled."""
     for number in range(rows):
         gold = golds[number % len(golds)]
         if number % 2:
@@ -91,10 +88,10 @@ def samples(golds: list[str], rows: int, draw: random.Random) -> Iterator[Sample
 
 
 class Writer:
-    """Makes up text with mathematics in it, of any length."""
+    """Author of made-up text with mathematics in it, of any length."""
 
     def __init__(self, draw: random.Random) -> None:
-        """Writes the sentences that all texts are put together from."""
+        """Write the sentences that all texts are put together from."""
         self.draw = draw
         self.sentences = [
             sentence % tuple(draw.randrange(1, 1000) for _ in range(6)) for sentence in SENTENCES for _ in range(200)
@@ -102,76 +99,82 @@ class Writer:
         self.mean = sum(map(len, self.sentences)) / len(self.sentences)
 
     def text(self, tokens: int) -> str:
-        """Sentences that fill so many tokens."""
+        """Return sentences that fill so many tokens."""
         chars = tokens * CHARS_A_TOKEN
         chosen = self.draw.choices(self.sentences, k=int(1.1 * chars / self.mean) + 10)
         return "".join(chosen)[:chars].rpartition(" ")[0] + ". "
 
     def response(self, answer: str, tokens: int, thinking: bool) -> str:
-        """Thinking, if wanted, and a solution that ends with the answer in a box."""
+        """Return thinking, if wanted, and a solution that ends with the answer in a box."""
         solution = SOLUTION_TOKENS if thinking else tokens
         thought = self.text(tokens - solution) if thinking else ""
         return f"{thought}\n</think>\n\n{self.text(solution)}The answer is $\\boxed{{{answer}}}$."
 
 
-def judge(drawn: list[Sample], responses: list[str], workers: int) -> tuple[float, list[Verdict]]:
-    """Wall seconds, from the first response handed over to the last verdict, and the verdicts."""
-    with VerifierPool(workers, TIMEOUT_SECONDS, MEMORY_MIB) as pool:
+def judge(drawn: list[Sample], responses: list[str], options: argparse.Namespace) -> tuple[float, list[Verdict]]:
+    """Return wall seconds, from the first response handed over to the last verdict, and the verdicts."""
+    with math_pool(options.workers) as pool:
         pool.wait_ready()
-        time.sleep(SETTLE_SECONDS)  # the other workers started when the first did
+        time.sleep(options.settle_seconds)  # the other workers started when the first did
         started = time.perf_counter()
-        futures = [
-            pool.submit(Problem(str(number), "math", "", answer=sample.gold), response)
-            for number, (sample, response) in enumerate(zip(drawn, responses, strict=True))
-        ]
-        verdicts = [future.result() for future in futures]
+        verdicts = [each.result() for each in submit_math(pool, [sample.gold for sample in drawn], responses)]
         return time.perf_counter() - started, verdicts
 
 
-def milliseconds(seconds: list[float]) -> str:
-    """Median, 99th percentile and slowest."""
+def milliseconds(seconds: list[float]) -> list[str]:
+    """Return median, 99th percentile and slowest."""
     ordered = sorted(1000 * each for each in seconds)
     high = quantiles(ordered, n=100, method="inclusive")[98]
-    return f"median {median(ordered):.3f} ms, 99th percentile {high:.2f} ms, slowest {ordered[-1]:.1f} ms"
+    return [f"{median(ordered):.3f}", f"{high:.2f}", f"{ordered[-1]:.1f}"]
 
 
 def run_case(name: str, golds: list[str], options: argparse.Namespace, thinking: bool) -> None:
-    """Makes the responses of one case, has them judged and prints the figures."""
+    """Make the responses of one case, have them judged and print the figures."""
     draw = random.Random(options.seed)
     drawn = list(samples(golds, options.rows, draw))
     writer = Writer(draw)
     responses = [writer.response(sample.answer, options.tokens, thinking) for sample in drawn]
-    wall, verdicts = judge(drawn, responses, options.workers)
+    wall, verdicts = judge(drawn, responses, options)
     extraction = []
     for response in responses:
         started = time.perf_counter()
         extract_answer(response)
         extraction.append(time.perf_counter() - started)
+    characters = sum(map(len, responses)) / 1e6
+    title = f"{name}: {wall:.2f} s for {len(drawn)} responses, {characters:.1f} million characters"
+    table = Table(title, "median ms", "99% ms", "slowest ms", first=12)
+    table.row("judgement", *milliseconds([verdict.seconds for verdict in verdicts]))
+    table.row("extraction", *milliseconds(extraction))
     pairs = len({(sample.gold, sample.answer) for sample in drawn})
-    print(f"\n{name}: {wall:.2f} s for {len(drawn)} responses, {sum(map(len, responses)) / 1e6:.0f} million characters")
-    print(f"  judgement   {milliseconds([verdict.seconds for verdict in verdicts])}")
-    print(f"  extraction  {milliseconds(extraction)}")
-    print(f"  {pairs} different pairs; {dict(Counter(verdict.reason for verdict in verdicts))}")
+    print(f"{pairs} different pairs; {dict(Counter(verdict.reason for verdict in verdicts))}")
     for sample, verdict in zip(drawn, verdicts, strict=True):
         if sample.right != (verdict.reward == 1):
             print(f"  {sample.gold!r:.60} against {sample.answer!r:.60}, meant {sample.right}: {verdict.reason}")
 
 
-def main() -> None:
-    """Runs the three cases."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def smallest(folder: Path) -> list[str]:
+    """Return the words of the smallest run, on more answers than it has rows."""
+    path = folder / "problems.jsonl"
+    path.write_text("".join(json.dumps({"answer": rf"\frac{{{n}}}{{17}}"}) + "\n" for n in range(1, 14)))
+    return [str(path), "--rows", "12", "--tokens", str(2 * SOLUTION_TOKENS), "--settle-seconds", "0"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Run the three cases."""
+    parser = command_line(__doc__)
     parser.add_argument("problems", type=Path)
     parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--tokens", type=int, default=30000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--settle-seconds", type=float, default=3.0, help="wait for the other workers to start")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.rows < 2 or options.tokens < 2 * SOLUTION_TOKENS:
         parser.error(f"--rows must be at least 2 and --tokens at least {2 * SOLUTION_TOKENS}")
     golds = read_golds(options.problems)
     random.Random(options.seed).shuffle(golds)
     distinct = list(dict.fromkeys(golds))
-    print(f"{options.problems.name}, {options.workers} workers, {os.cpu_count()} cores, {platform.platform()}")
+    print(f"{options.problems.name}, {options.workers} workers")
     run_case("drawn", golds, options, thinking=True)
     if len(distinct) < options.rows:
         print(f"\ndistinct: only {len(distinct)} different answers, not {options.rows}; left out")
@@ -181,4 +184,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main, smallest)
