@@ -88,18 +88,9 @@ def show_steps(golds: list[str], others: list[str], verdicts: list[Verdict]) -> 
 
 def smallest(folder: Path) -> list[str]:
     """Return the words of the smallest run: answers that are read in different ways, and one that is not."""
-    answers = [
-        "17",
-        r"\frac{7}{2}",
-        "[2,5)",
-        r"x^2+2x+1",
-        r"(x+1)^2",
-        r"\int_0^1 x\,dx",
-        r"\frac{1}{2}",
-        r"\text{Tuesday}",
-        r"\begin{array}",
-        "17",
-    ]
+    numbers_and_sets = ["17", r"\frac{7}{2}", "[2,5)", "17"]
+    expressions = ["x^2+2x+1", "(x+1)^2", r"\int_0^1 x\,dx", r"\frac{1}{2}"]
+    answers = [*numbers_and_sets, *expressions, r"\text{Tuesday}", r"\begin{array}"]
     path = folder / "problems.jsonl"
     path.write_text("".join(json.dumps({"answer": answer}) + "\n" for answer in answers))
     return [str(path)]

@@ -58,7 +58,7 @@ def forget() -> None:
 
 
 def math_verify(variant: str) -> Grade:
-    """Return math-verify as its documentation says: `parse` of both sides, then `verify`, its own time limits included."""
+    """Return math-verify as it is documented: `parse` of both sides, then `verify`, its own time limits included."""
     from math_verify import LatexExtractionConfig, parse, verify
 
     parsing: dict[str, Any] = {"extraction_config": [LatexExtractionConfig()]} if variant == "relations" else {}

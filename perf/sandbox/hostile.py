@@ -1,7 +1,7 @@
-"""Hostile programs, for `code_leaks.py` and `code_kills.py`: every one tries to leave something behind or to break out.
+"""Hostile programs: every one tries to leave something behind or to break out.
 
-All have the same problem, two numbers to add, and a limit of `LIMIT_SECONDS`. Those that do their harm and then answer
-rightly may pass, as far as they are let live. Never run them outside the verifier.
+All have the same problem, two numbers to add. Those that do their harm and then answer rightly may pass, as far as they
+are let live. Never run them outside the verifier.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import random
 from dataclasses import replace
 from textwrap import indent
 
-from code_programs import Item, call_problem, stdin_problem
+from perf.code.programs import Item, call_problem, stdin_problem
 
-LIMIT_SECONDS = 0.3
 ANSWER = "\na, b = map(int, input().split())\nprint(a + b)\n"
 
 SURVIVOR = """
@@ -200,13 +199,13 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
 """The same for functions that are called."""
 
 
-def hostile(draw: random.Random, number: int, known: bool = False) -> Item:
-    """One of all kinds; with `known`, one of those whose verdict is known."""
+def hostile(draw: random.Random, number: int, limit: float, known: bool = False) -> Item:
+    """Return one of all kinds, whose test may take `limit` seconds; with `known`, one whose verdict is known."""
     kinds = [*PROGRAMS, *FUNCTIONS]
     kind = draw.choice([kind for kind in kinds if not known or (PROGRAMS | FUNCTIONS)[kind][1]])
     program, reasons = (PROGRAMS | FUNCTIONS)[kind]
     if kind in PROGRAMS:
-        problem = stdin_problem([("3 4\n", "7\n")], LIMIT_SECONDS)
+        problem = stdin_problem([("3 4\n", "7\n")], limit)
     else:
-        problem = call_problem("add", [([3, 4], 7)], LIMIT_SECONDS)
+        problem = call_problem("add", [([3, 4], 7)], limit)
     return Item(replace(problem, id=str(number)), f"# {number}\n{program}", kind, reasons)
