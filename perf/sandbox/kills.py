@@ -2,8 +2,8 @@
 
     python -m perf.sandbox.kills [--judgements 1000] [--every 0.2 0.5] [--workers 2] [--seed 0]
 
-A thread sends SIGKILL to a random worker, or to a process that programs are forked from or its keeper, every 0.2 to
-0.5 s while the batch is judged. The programs (`programs.py` of `perf/code/`, one in ten from `hostile.py`) have known
+A thread sends SIGKILL to a random worker, and in turn to a process that programs are forked from or its keeper, every
+0.2 to 0.5 s while the batch is judged. The programs (`programs.py` of `perf/code/`, one in ten from `hostile.py`) have known
 verdicts and sleep a little, so that kills hit judgements in their middle. Ends with 1 unless workers and the others
 were killed and every single program gets its known verdict.
 """
@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from perf.code.programs import Item, harmless
@@ -48,8 +49,9 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         """Kill until `stop`."""
+        turns = cycle(SORTS)
         while not self._stopped.wait(self._draw.uniform(*self._every)):
-            sort = self._draw.choice(SORTS)
+            sort = next(turns)
             chosen = workers() if sort == SORTS[0] else forking_parents()
             if chosen:
                 with contextlib.suppress(ProcessLookupError):
