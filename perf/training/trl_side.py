@@ -1,12 +1,12 @@
-"""Times TRL's GRPOTrainer, which generates with transformers, step by step on the CPU.
+"""Time TRL's GRPOTrainer, which generates with transformers, step by step on the CPU.
 
-    python benchmarks/trl_step.py POLICY PROMPTS STEPS [--micro-batch N] [--cache NAME] [--attention NAME]
+    python -m perf.training.trl_side POLICY PROMPTS WORK [--micro-batch N] [--cache NAME] [--attention NAME]
 
-POLICY is a model folder in Hugging Face format, PROMPTS a JSONL file with one prompt a line as a JSON string, at least
-16 for each of the STEPS. Runs in the peer's environment (see `step_time.py`), not in this project's. The last line
-printed is JSON: `steps` (wall seconds of each, rollouts and rewards included), `tokens` (sampled in each), `mixed`
-(share of groups with both rewards) and `with` (versions and settings). The defaults are the fastest found for this
-size of step.
+POLICY is a model folder in Hugging Face format, PROMPTS a JSONL file with one prompt a line as a JSON string, enough
+for all steps of WORK, which is JSON text (`equal_work.py`). Runs in the peer's environment (see `step_time.py`), not in
+this project's. The last line printed is JSON: `steps` (wall seconds of each, rollouts and rewards included), `tokens`
+(sampled in each), `mixed` (share of groups with both rewards) and `with` (versions and settings). The defaults are the
+fastest found for the default work.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from hash_reward import LEARNING_RATE, PROMPTS_PER_STEP, RESPONSE_TOKENS, ROLLOUTS_PER_PROMPT, hash_reward, mixed_share
 from transformers import AutoTokenizer, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
+
+from perf.training.equal_work import LEARNING_RATE, Work, hash_reward
 
 
 class StepClock(TrainerCallback):
     """Wall seconds from the start of each step to its end; TRL generates, rewards and trains in between."""
 
     def __init__(self) -> None:
-        """Starts with no step timed."""
+        """Start with no step timed."""
         self.seconds: list[float] = []
         self.started = 0.0
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self.started = time.perf_counter()
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        """Stops the clock."""
+        """Stop the clock."""
         self.seconds.append(time.perf_counter() - self.started)
 
 
@@ -48,30 +49,33 @@ class CountingReward:
 
     __name__ = "hash_reward"
 
-    def __init__(self) -> None:
-        """Starts with no step seen."""
+    def __init__(self, work: Work) -> None:
+        """Start with no step seen."""
+        self.work = work
         self.tokens: list[int] = []
         self.mixed: list[float] = []
 
     def __call__(self, completions: list[str], completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
-        """The reward of each completion."""
+        """Return the reward of each completion."""
         rewards = [hash_reward(completion) for completion in completions]
         self.tokens.append(sum(len(ids) for ids in completion_ids))
-        self.mixed.append(mixed_share(rewards))
+        self.mixed.append(self.work.mixed_share(rewards))
         return rewards
 
 
 def step_settings(options: argparse.Namespace, folder: str) -> GRPOConfig:
-    """One on-policy float32 update on each batch of rollouts, every response exactly `RESPONSE_TOKENS` long."""
-    rollouts = PROMPTS_PER_STEP * ROLLOUTS_PER_PROMPT
+    """Return settings with one on-policy float32 update on each batch of rollouts, every response of full length."""
+    work: Work = options.work
+    rollouts = work.prompts * work.rollouts
+    micro_batch = min(options.micro_batch, rollouts)
     return GRPOConfig(
         output_dir=folder,
-        max_steps=options.steps,
-        per_device_train_batch_size=options.micro_batch,
-        gradient_accumulation_steps=rollouts // options.micro_batch,
-        num_generations=ROLLOUTS_PER_PROMPT,
-        max_completion_length=RESPONSE_TOKENS,
-        generation_kwargs={"min_new_tokens": RESPONSE_TOKENS},
+        max_steps=work.steps,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=rollouts // micro_batch,
+        num_generations=work.rollouts,
+        max_completion_length=work.tokens,
+        generation_kwargs={"min_new_tokens": work.tokens},
         cache_implementation=options.cache,
         temperature=1.0,
         num_iterations=1,
@@ -92,25 +96,25 @@ def step_settings(options: argparse.Namespace, folder: str) -> GRPOConfig:
     )
 
 
-def read_prompts(path: Path, steps: int) -> list[str]:
-    """The first `steps` batches of prompts.
+def read_prompts(path: Path, work: Work) -> list[str]:
+    """Return the prompts of all steps.
 
     Raises:
         SystemExit: the file holds fewer.
     """
     prompts = [json.loads(line) for line in path.read_text().splitlines()]
-    wanted = steps * PROMPTS_PER_STEP
+    wanted = work.steps * work.prompts
     if len(prompts) < wanted:
-        raise SystemExit(f"{path} has {len(prompts)} prompts; {steps} steps take {wanted}")
+        raise SystemExit(f"{path} has {len(prompts)} prompts; {work.steps} steps take {wanted}")
     return prompts[:wanted]
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policy")
     parser.add_argument("prompts", type=Path)
-    parser.add_argument("steps", type=int)
+    parser.add_argument("work", type=Work.of_text)
     parser.add_argument("--micro-batch", type=int, default=64, help="responses of one forward and backward pass")
     parser.add_argument("--cache", default=None, help="cache_implementation of generation; TRL's own by default")
     parser.add_argument("--attention", default="sdpa", help="attn_implementation of the model")
@@ -118,10 +122,10 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Trains for the steps asked for and prints their figures."""
+    """Train for the steps asked for and print their figures."""
     options = arguments()
-    clock, reward = StepClock(), CountingReward()
-    prompts = Dataset.from_dict({"prompt": read_prompts(options.prompts, options.steps)})
+    clock, reward = StepClock(), CountingReward(options.work)
+    prompts = Dataset.from_dict({"prompt": read_prompts(options.prompts, options.work)})
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
             model=options.policy,
