@@ -70,10 +70,10 @@ def spread(values: list[float], digits: int) -> str:
     return f"{median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def beside(kept: dict[str, list[float]]) -> str:
-    """Return the first side's median as a part or a multiple of each other side's."""
+def ratios(kept: dict[str, list[float]]) -> list[str]:
+    """Return the first side's median over each other side's."""
     (_, mine), *others = kept.items()
-    return ", ".join(f"{median(mine) / median(theirs):.3f} of {name}" for name, theirs in others)
+    return [f"{median(mine) / median(theirs):.3f}" for _, theirs in others]
 
 
 def named(our_side: Side, peer: Side | None, interpreters: Side) -> dict[str, Side]:
@@ -81,10 +81,15 @@ def named(our_side: Side, peer: Side | None, interpreters: Side) -> dict[str, Si
     return {"ours": our_side} | ({"LiveCodeBench": peer} if peer else {}) | {"interpreter": interpreters}
 
 
+def headings(sides: dict[str, Side]) -> list[str]:
+    """Return the columns of all sides, and of ours compared with each other one."""
+    return [*(f"{name:>26}" for name in sides), *(f"ours / {name}" for name in sides if name != "ours")]
+
+
 def report_cost(sides: dict[str, Side], options: argparse.Namespace) -> None:
     """Print what one instance costs, in milliseconds."""
     title = f"milliseconds an instance, one at a time: median (quartiles) of {options.repeats}"
-    table = Table(title, "bare", *sides, "ours is", first=10, width=28)
+    table = Table(title, "bare", *headings(sides), first=10)
     for case in options.cases:
         judges = {name: side(case) for name, side in sides.items()}
         bare, kept = [], {name: list[float]() for name in sides}
@@ -94,13 +99,13 @@ def report_cost(sides: dict[str, Side], options: argparse.Namespace) -> None:
                 kept[name].append(1000 * timed(name, judge, [program]))
         kept = {name: values[WARM_UP:] for name, values in kept.items()}
         spreads = [spread(values, 2) for values in kept.values()]
-        table.row(case.name, f"{median(bare[WARM_UP:]):.2f}", *spreads, beside(kept))
+        table.row(case.name, f"{median(bare[WARM_UP:]):.2f}", *spreads, *ratios(kept))
 
 
 def report_throughput(sides: dict[str, Side], options: argparse.Namespace) -> None:
     """Print how many instances come back in a second."""
     title = f"instances a second, {options.workers} at a time: median (quartiles) of {options.rounds} rounds"
-    table = Table(title, *sides, "ours is", first=10, width=28)
+    table = Table(title, *headings(sides), first=10)
     for case in options.cases:
         judges = {name: side(case) for name, side in sides.items()}
         kept = {name: list[float]() for name in sides}
@@ -108,7 +113,7 @@ def report_throughput(sides: dict[str, Side], options: argparse.Namespace) -> No
             for name, judge in judges.items():
                 programs = case.texts(options.programs * (OURS_MORE if name == "ours" else 1))
                 kept[name].append(len(programs) / timed(name, judge, programs))
-        table.row(case.name, *(spread(values, 1) for values in kept.values()), beside(kept))
+        table.row(case.name, *(spread(values, 1) for values in kept.values()), *ratios(kept))
 
 
 def smallest(folder: Path) -> list[str]:

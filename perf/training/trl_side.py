@@ -66,13 +66,11 @@ class CountingReward:
 def step_settings(options: argparse.Namespace, folder: str) -> GRPOConfig:
     """Return settings with one on-policy float32 update on each batch of rollouts, every response of full length."""
     work: Work = options.work
-    rollouts = work.prompts * work.rollouts
-    micro_batch = min(options.micro_batch, rollouts)
     return GRPOConfig(
         output_dir=folder,
         max_steps=work.steps,
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=rollouts // micro_batch,
+        per_device_train_batch_size=options.micro_batch,
+        gradient_accumulation_steps=work.prompts * work.rollouts // options.micro_batch,
         num_generations=work.rollouts,
         max_completion_length=work.tokens,
         generation_kwargs={"min_new_tokens": work.tokens},
@@ -118,7 +116,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--micro-batch", type=int, default=64, help="responses of one forward and backward pass")
     parser.add_argument("--cache", default=None, help="cache_implementation of generation; TRL's own by default")
     parser.add_argument("--attention", default="sdpa", help="attn_implementation of the model")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.micro_batch = min(options.micro_batch, options.work.prompts * options.work.rollouts)
+    return options
 
 
 def main() -> None:
