@@ -1,4 +1,4 @@
-"""What two runs of the same settings must have exactly alike, for `kills.py` and `curriculum_kills.py`.
+"""What two runs of the same settings must have exactly the same, for `kills.py` and `curriculum_kills.py`.
 
 Everything in their folders but times and what hangs on them: every scalar, text and histogram of TensorBoard, record by
 record; every rollout and solve rate; the curriculum's history and every exported policy, byte by byte.
@@ -22,7 +22,7 @@ Points = list[tuple[int, bytes]]
 
 
 def curves(folder: Path) -> dict[str, Points]:
-    """Step and content of every point, text and histogram that must repeat itself by tag; those written twice twice."""
+    """Return step and content of every point, text and histogram that must repeat itself, by tag."""
     found: dict[str, Points] = {}
     for path in sorted((folder / "events").glob("events.out.tfevents.*")):
         for record in RawEventFileLoader(str(path)).Load():
@@ -34,7 +34,7 @@ def curves(folder: Path) -> dict[str, Points]:
 
 
 def files(folder: Path) -> dict[str, Any]:
-    """The files that must repeat themselves, by their path in the folder: tables of Parquet files, bytes of others."""
+    """Return the files that must repeat themselves, by path: tables of Parquet files, bytes of others."""
     paths = sorted(path for pattern in FILES for path in folder.glob(pattern) if path.is_file())
     return {str(path.relative_to(folder)): _content(path) for path in paths}
 
@@ -44,7 +44,7 @@ def _content(path: Path) -> Any:
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:
-    """What is not exactly the same in two runs' folders, in words."""
+    """Return what is not exactly the same in two runs' folders, in words."""
     mine, other = curves(ours), curves(theirs)
     found = [
         f"{tag}: {_first_difference(mine.get(tag, []), other.get(tag, []))}"[:SHOWN]
@@ -73,7 +73,7 @@ def _said(step: int, content: bytes) -> str:
 
 
 def _first_line(ours: Any, theirs: Any) -> str:
-    """Of text, the first line that differs."""
+    """Return, of text, the first line that differs."""
     try:
         pairs = list(zip(ours.decode().splitlines(), theirs.decode().splitlines(), strict=False))
     except (AttributeError, UnicodeDecodeError):

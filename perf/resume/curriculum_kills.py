@@ -1,35 +1,26 @@
-"""Kills a run with a whole curriculum in each of its stages, and compares it with one that nobody touched.
+"""Kill a run with a whole curriculum in each of its stages, and compare it with one that is left alone.
 
-    python benchmarks/curriculum_kills.py [--ranks 2] [--kills 10] [--seed 0] [KEY=VALUE ...]
-    python benchmarks/curriculum_kills.py --same-decisions
+    python -m perf.resume.curriculum_kills [--ranks 2] [--kills 10] [--seed 0] [KEY=VALUE ...]
 
 Four stages (math, longer math on hard prompts, code in the sandbox, math again) that end by steps, epochs and a
 plateau, with refilters of all three kinds, a sampling schedule, longer responses at a plateau of the evaluation, an
 entropy monitor that holds a target, warm-up, and a fresh optimizer for each stage. All processes of the run get SIGKILL
 at once: at the end of a stage while it is evaluated, exported or saved, in the middle of a refilter, while the final
-policy is exported, and at random in each stage.
-`ckpt=auto` goes on. At the end everything that `compare_runs.py` compares must be exactly that of a run that nobody
-touched; it takes place beside the other.
-
-`--same-decisions` compares a run on 1 rank with one on 2 ranks instead. There gradients are summed up in another order,
-so the policy would differ in its last bits and soon in its responses; with a learning rate of 0 both make the same
-rollouts, and the histories of their curricula must be the same, byte by byte.
+policy is exported, and at random in each stage. `ckpt=auto` resumes. At the end everything that `compare_runs.py`
+compares must be exactly that of a run that is left alone, which trains at the same time.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from kills import Moment, Run, report, run_with_kills
+from perf.resume.killing import Moment, Run, report, run_with_kills
+from perf.script import command_line, start
 
 STAGES = {"short": 3, "longer": 6, "code": 6, "longest": 4}
 """Stages, and after how many of their steps they are killed at the latest."""
@@ -69,8 +60,8 @@ callbacks.entropy.init_args={target: 0.3, baseline_steps: 2, window: 3, cooldown
 """.splitlines()
 
 
-def words(learning_rate: float) -> list[str]:
-    """The command line of the run; stages have one or two times the learning rate."""
+def curriculum(learning_rate: float) -> list[str]:
+    """Return the settings of the run; stages have one or two times the learning rate."""
     plateau = "{metric: reward/mean, patience: 3, window: 2}"
     stages = [
         "name: short, domain: math, max_response_tokens: 32, ends: {steps: 5}",
@@ -85,7 +76,7 @@ def words(learning_rate: float) -> list[str]:
 
 
 def place(run: Run) -> tuple[int, int]:
-    """Number of the run's stage and how many of its steps this process has done; (-1, 0) before it has begun."""
+    """Return the number of the run's stage and how many of its steps this process has done; (-1, 0) before it has begun."""
     history = [json.loads(line) for path in run.wrote("curriculum.jsonl") for line in path.read_text().splitlines()]
     starts = [change["step"] for change in history if change["what"] == "stage"]
     done = {path.name[:11] for path in run.wrote("rollouts/step-*.parquet")}
@@ -93,22 +84,22 @@ def place(run: Run) -> tuple[int, int]:
 
 
 def is_refiltering(run: Run) -> bool:
-    """Whether some problems have their solve rates and others are being attempted."""
+    """Return whether some problems have their solve rates and others are being attempted."""
     return bool(run.wrote("solve_rates/*-part-*")) and not run.wrote("solve_rates/step-??????.parquet")
 
 
 def waits(condition: Callable[[Run], bool]) -> Callable[[Run], None]:
-    """A function that waits for a condition of a run."""
+    """Return a function that waits for a condition of a run."""
     return lambda run: run.wait_for(lambda: condition(run))
 
 
 def is_exporting_at_last(run: Run) -> bool:
-    """Whether the run is over but for its final policy."""
+    """Return whether the run is over but for its final policy."""
     return bool(run.wrote("export.partial"))
 
 
 def at_end(number: int, doing: str) -> Callable[[Run], bool]:
-    """Whether the end of a stage is being `evaluated`, `exported` or `saved`."""
+    """Return whether the end of a stage is being `evaluated`, `exported` or `saved`."""
     name = list(STAGES)[number]
 
     def holds(run: Run) -> bool:
@@ -121,7 +112,7 @@ def at_end(number: int, doing: str) -> Callable[[Run], bool]:
 
 
 def within(number: int, draw: random.Random) -> Callable[[Run], None]:
-    """Waits for a random moment of a stage, or a later one when it is over."""
+    """Return a function that waits for a random moment of a stage, or a later one when it is over."""
     steps, seconds = draw.randint(1, list(STAGES.values())[number]), draw.random() / 5
 
     def wait(run: Run) -> None:
@@ -132,7 +123,7 @@ def within(number: int, draw: random.Random) -> Callable[[Run], None]:
 
 
 def moments(kills: int, draw: random.Random) -> list[Moment]:
-    """So many moments, each stage among them with 4 or more, in the order in which a run comes by them."""
+    """Return so many moments, each stage among them with 4 or more, in the order in which a run comes by them."""
 
     def is_in(number: int) -> Callable[[Run], bool]:
         return lambda run: place(run)[0] == number
@@ -160,54 +151,26 @@ def moments(kills: int, draw: random.Random) -> list[Moment]:
     return [moment for _, _, moment in sorted(named[:kills], key=lambda entry: entry[:2])]
 
 
-def same_decisions(root: Path, more: list[str]) -> int:
-    """Runs on 1 and on 2 ranks without learning; prints how they compare and returns the exit code."""
-    given = [*words(0.0), *more]
-    with Run(root, "one", 1, given) as one, Run(root, "two", 2, given) as two:
-        one.finish()
-        two.finish()
-    rollouts, histories = [_rollouts(run) for run in (one, two)], [_history(run) for run in (one, two)]
-    if not rollouts[0].equals(rollouts[1]):
-        print("the rollouts differ")
-    for ours, theirs in zip(*histories, strict=False):
-        if ours != theirs:
-            print(f"1 rank: {ours}\n2 ranks: {theirs}")
-            break
-    if not rollouts[0].equals(rollouts[1]) or histories[0] != histories[1]:
-        return 1
-    print(f"1 and 2 ranks decided the same: {len(histories[0])} changes after {len(rollouts[0])} equal rollouts")
-    return 0
+def smallest(folder: Path) -> list[str]:
+    """Return the words of the smallest run, with the engine that starts sooner."""
+    return ["--ranks", "1", "--kills", "4", "--seed", "6", "engine.name=transformers"]
 
 
-def _history(run: Run) -> list[str]:
-    return (run.folder / "curriculum.jsonl").read_text().splitlines()
-
-
-def _rollouts(run: Run) -> pa.Table:
-    """Of all ranks."""
-    tables = [pq.read_table(path) for path in sorted((run.folder / "rollouts").glob("*.parquet"))]
-    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in ("step", "problem", "sample")])
-
-
-def main() -> int:
-    """Runs, kills, compares."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(words: Sequence[str]) -> int:
+    """Run, kill, compare."""
+    parser = command_line(__doc__)
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--same-decisions", action="store_true")
     parser.add_argument("words", nargs="*")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        if arguments.same_decisions:
-            return same_decisions(Path(folder), arguments.words)
-        given = [*words(1e-4), *arguments.words]
-        chosen = moments(arguments.kills, random.Random(arguments.seed))
-        with Run(Path(folder), "whole", arguments.ranks, given) as whole:
-            killed = run_with_kills(Path(folder), arguments.ranks, given, chosen)
-            whole.finish()
-        return report(killed, whole, arguments.ranks)
+    options = parser.parse_args(words)
+    settings = [*curriculum(1e-4), *options.words]
+    chosen = moments(options.kills, random.Random(options.seed))
+    with tempfile.TemporaryDirectory() as folder, Run(Path(folder), "whole", options.ranks, settings) as whole:
+        killed = run_with_kills(Path(folder), options.ranks, settings, chosen)
+        whole.finish()
+        return report(killed, whole, options.ranks)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main, smallest)
