@@ -76,7 +76,7 @@ def curriculum(learning_rate: float) -> list[str]:
 
 
 def place(run: Run) -> tuple[int, int]:
-    """Return the number of the run's stage and how many of its steps this process has done; (-1, 0) before it has begun."""
+    """Return the number of the run's stage and how many of its steps this process has done; (-1, 0) before both."""
     history = [json.loads(line) for path in run.wrote("curriculum.jsonl") for line in path.read_text().splitlines()]
     starts = [change["step"] for change in history if change["what"] == "stage"]
     done = {path.name[:11] for path in run.wrote("rollouts/step-*.parquet")}
