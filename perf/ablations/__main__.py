@@ -1,8 +1,7 @@
-"""`python -m benchmarks.ablations`."""
+"""`python -m perf.ablations`."""
 
-import sys
-
-from benchmarks.ablations.run import main
+from perf.ablations.run import main, smallest
+from perf.script import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main, smallest)

@@ -75,5 +75,5 @@ class Ablation:
     columns: tuple[Column, ...]
 
     def overrides(self, arm: Arm) -> list[str]:
-        """All settings of an arm but those of every ablation, the seed and the folder."""
+        """Return all settings of an arm but those of every ablation, the seed and the folder."""
         return [*self.settings, *arm.settings]

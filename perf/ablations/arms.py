@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.ablations.ablation import Ablation, Arm, Column, Panel
+from perf.ablations.ablation import Ablation, Arm, Column, Panel
 
 START = "{start}"
 """Stands for the folder of the policy that math training left, in an arm that starts from it."""
@@ -26,12 +26,12 @@ CODE = (
 
 
 def starts_after_math(overrides: Sequence[str]) -> bool:
-    """Whether a run with these settings needs the policy that math training left."""
+    """Return whether a run with these settings needs the policy that math training left."""
     return any(START in override for override in overrides)
 
 
 def math_start(scale: float = 1.0) -> list[str]:
-    """Settings of the math training whose policy `difficulty` and `math_first` start from."""
+    """Return the settings of the math training whose policy `difficulty` and `math_first` start from."""
     return [
         *EVERY_RUN,
         "checkpoint.export=true",
@@ -41,7 +41,7 @@ def math_start(scale: float = 1.0) -> list[str]:
 
 
 def ablations(scale: float = 1.0) -> dict[str, Ablation]:
-    """Every ablation by its name, with all numbers of steps multiplied by `scale`."""
+    """Return every ablation by its name, with all numbers of steps multiplied by `scale`."""
     made = (_updates(scale), _wrong_rewards(scale), _difficulty(scale), _lengths(scale), _math_first(scale))
     return {ablation.name: ablation for ablation in made}
 

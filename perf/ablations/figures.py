@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from acereason.training.curves import Curve
-from benchmarks.ablations.ablation import Ablation, Over, Panel
+from perf.ablations.ablation import Ablation, Over, Panel
 
 Scalars = Mapping[str, Curve]
 """What a run logged: (step, value) by tag."""
@@ -42,12 +42,12 @@ class Band:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Sample standard deviation; 0 of one value."""
+    """Return the sample standard deviation; 0 of one value."""
     return stdev(values) if len(values) > 1 else 0.0
 
 
 def band(runs: Sequence[Scalars], panel: Panel) -> Band:
-    """The line of an arm from its runs, one a seed, at the steps that all of them have."""
+    """Return the line of an arm from its runs, one a seed, at the steps that all of them have."""
     curves = [smooth(run.get(panel.tag, []), panel.window) for run in runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
     _, tag, unit = AXES[panel.over]
@@ -60,19 +60,19 @@ def band(runs: Sequence[Scalars], panel: Panel) -> Band:
 
 
 def smooth(curve: Curve, window: int) -> dict[int, float]:
-    """By step, the mean of a curve's last `window` values."""
+    """Return, by step, the mean of a curve's last `window` values."""
     values = [value for _, value in curve]
     return {step: mean(values[max(0, place + 1 - window) : place + 1]) for place, (step, _) in enumerate(curve)}
 
 
 def summed(curve: Curve, unit: float) -> dict[int, float]:
-    """By step, the sum of a curve so far; 0 before the first step."""
+    """Return, by step, the sum of a curve so far; 0 before the first step."""
     sums = accumulate(value * unit for _, value in curve)
     return {0: 0.0, **dict(zip((step for step, _ in curve), sums, strict=True))}
 
 
 def draw(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]], path: Path) -> None:
-    """Draws an ablation.
+    """Draw an ablation.
 
     Args:
         ablation: what to draw.
@@ -101,7 +101,7 @@ def draw(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]], path: Path) 
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
-    """How many labels fit beside each other into a figure of so many inches."""
+    """Return how many labels fit beside each other into a figure of so many inches."""
     widest = max(map(len, labels)) * 0.075 + 0.6
     return max(1, min(len(labels), int(width / widest)))
 

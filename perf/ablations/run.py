@@ -1,17 +1,18 @@
-"""Runs the ablations of the paper at laptop scale, several at the same time, and draws one figure of each.
+"""Run the ablations of the paper at laptop scale, several at the same time, and draw one figure of each.
 
-    python -m benchmarks.ablations [NAME …] [--seeds 0,1,2] [--jobs 2] [--root FOLDER] [--steps-scale 1.0] [--docs]
+    python -m perf.ablations [NAME …] [--seeds 0,1,2] [--jobs 2] [--root FOLDER] [--steps-scale 1.0] [--docs]
+                            [KEY=VALUE …]
 
-Every run is a `train.py` of its own with a real engine, on one thread. Finished runs are skipped and begun ones go on,
-so the command may be stopped (Ctrl-C) and given again. `--steps-scale 0.1` is a quick look. A figure and a table of
-each ablation are written to the folder; `--docs` also puts them where docs/ablations.md shows them.
+Every run is a `train.py` of its own with a real engine, on one thread. Finished runs are skipped and begun ones
+resumed, so the command may be stopped (Ctrl-C) and given again. `--steps-scale 0.1` is a quick look; settings
+(KEY=VALUE) hold in every run, over those of its ablation. A figure and a table of each ablation are written to the
+folder; `--docs` also puts them where docs/ablations.md shows them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -23,12 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from acereason.training.curves import read_scalars
-from benchmarks.ablations.ablation import Ablation
-from benchmarks.ablations.arms import EVERY_RUN, START, ablations, math_start, starts_after_math
-from benchmarks.ablations.figures import Scalars, draw
-from benchmarks.ablations.tables import put, table
+from perf.ablations.ablation import Ablation
+from perf.ablations.arms import EVERY_RUN, START, ablations, math_start, starts_after_math
+from perf.ablations.figures import Scalars, draw
+from perf.ablations.tables import put, table
+from perf.script import ROOT, command_line
+from perf.trainings import SMALLEST, start_training
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "ablations.md"
 STARTS = "math"
 """Folder of the math trainings that other runs start from."""
@@ -48,14 +50,14 @@ class Run:
         return self.folder / "ablation.json"
 
     def is_finished(self) -> bool:
-        """Whether it came to its end: a run draws its curves last. A run of other settings has to go first."""
+        """Return whether it came to its end: a run draws its curves last. A run of other settings has to go first."""
         return (self.folder / "figures" / "curves.png").exists()
 
     def check(self) -> None:
-        """Makes sure that what the folder holds was made with these settings.
+        """Refuse a folder that holds a run of other settings.
 
         Raises:
-            SystemExit: it was not.
+            SystemExit: it does.
         """
         if self.asked.exists() and json.loads(self.asked.read_text()) != list(self.overrides):
             sys.exit(f"{self.folder} was made with other settings: delete it, or give another --root")
@@ -70,34 +72,25 @@ class Trainings:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def train(self, run: Run, after: Future[bool] | None) -> bool:
-        """Trains one run to its end, once the run that it starts from has come to its own; whether it did."""
+        """Train one run to its end, once the run that it starts from has come to its own; return whether it did."""
         if after is not None and not after.result():
             return False
         run.folder.mkdir(parents=True, exist_ok=True)
         run.asked.write_text(json.dumps(run.overrides, indent=1))
         words = [*run.overrides, f"run.root={run.folder.parent}", f"run.name={run.folder.name}", "ckpt=auto"]
-        threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
         with (run.folder / "log.txt").open("ab") as log:
             with self.lock:
                 if self.stopped:
                     return False
-                # A session of its own: Ctrl-C reaches this process alone, which then asks each run to leave.
-                process = subprocess.Popen(
-                    [sys.executable, "train.py", *words],
-                    cwd=ROOT,
-                    env=os.environ | threads,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+                # Ctrl-C reaches this process alone, which then asks each run to leave.
+                process = start_training(words, log, OMP_NUM_THREADS="1")
                 self.running.add(process)
             process.wait()
             self.running.discard(process)
         return run.is_finished()
 
     def stop(self) -> None:
-        """Asks every run to save and leave."""
+        """Ask every run to save and leave."""
         with self.lock:
             self.stopped = True
             for process in list(self.running):
@@ -105,8 +98,10 @@ class Trainings:
                     process.send_signal(signal.SIGTERM)
 
 
-def plan(chosen: Sequence[Ablation], seeds: Sequence[int], root: Path, scale: float) -> list[Run]:
-    """All runs, those first that others start from; seed by seed, so that the arms of a seed share the machine."""
+def plan(
+    chosen: Sequence[Ablation], seeds: Sequence[int], root: Path, scale: float, settings: Sequence[str] = ()
+) -> list[Run]:
+    """Return all runs, those first that others start from; seed by seed, so that arms of a seed share the machine."""
     starts: dict[int, Run] = {}
     runs: list[Run] = []
     for ablation in chosen:
@@ -116,15 +111,15 @@ def plan(chosen: Sequence[Ablation], seeds: Sequence[int], root: Path, scale: fl
                 start = None
                 if starts_after_math(overrides):
                     folder = root / STARTS / f"seed-{seed}"
-                    start = starts.setdefault(seed, Run(folder, (*math_start(scale), f"seed={seed}")))
+                    start = starts.setdefault(seed, Run(folder, (*math_start(scale), *settings, f"seed={seed}")))
                     overrides = [word.replace(START, str(folder / "export")) for word in overrides]
                 place = root / ablation.name / arm.name / f"seed-{seed}"
-                runs.append(Run(place, (*overrides, f"seed={seed}"), start))
+                runs.append(Run(place, (*overrides, *settings, f"seed={seed}"), start))
     return [*starts.values(), *runs]
 
 
 def train_all(runs: Sequence[Run], jobs: int, root: Path) -> list[Run]:
-    """Trains what is not finished, `jobs` at a time, and returns the runs that did not come to their end.
+    """Train what is not finished, `jobs` at a time, and return the runs that did not come to their end.
 
     Raises:
         KeyboardInterrupt: someone asked to stop; everything is saved.
@@ -148,7 +143,7 @@ def train_all(runs: Sequence[Run], jobs: int, root: Path) -> list[Run]:
 
 
 def _show(names: dict[Future[bool], Path]) -> None:
-    """A line whenever a run ends, with the time that the rest will take if it is like what is done."""
+    """Print a line whenever a run ends, with the time that the rest will take if it is like what is done."""
     began = time.monotonic()
     for number, future in enumerate(as_completed(names), 1):
         minutes = (time.monotonic() - began) / 60
@@ -158,7 +153,7 @@ def _show(names: dict[Future[bool], Path]) -> None:
 
 
 def report(ablation: Ablation, seeds: Sequence[int], root: Path, is_for_docs: bool) -> None:
-    """Draws an ablation and prints its table, from the runs that are finished; nothing while an arm has none."""
+    """Draw an ablation and print its table, from the runs that are finished; nothing while an arm has none."""
     runs: dict[str, list[Scalars]] = {}
     for arm in ablation.arms:
         folders = [root / ablation.name / arm.name / f"seed-{seed}" for seed in seeds]
@@ -176,11 +171,9 @@ def report(ablation: Ablation, seeds: Sequence[int], root: Path, is_for_docs: bo
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     known = list(ablations())
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ablations", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; all without any")
     parser.add_argument("--seeds", default="0,1,2", help="seeds of every arm")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time, each on one thread")
@@ -189,22 +182,31 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", action="store_true", help="put figures and tables into docs/, too")
     options = parser.parse_args(words)
     options.seeds = [int(seed) for seed in options.seeds.split(",")]
-    options.names = options.names or known
+    options.settings = [word for word in options.names if "=" in word]
+    options.names = [word for word in options.names if "=" not in word] or known
     if unknown := set(options.names) - set(known):
         parser.error(f"no ablation {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     return options
 
 
+def smallest(folder: Path) -> list[str]:
+    """Return the words of the smallest run: an ablation with two arms, one of which starts from another run."""
+    settings = (*SMALLEST, "problems.held_out=2", "evaluation.max_response_tokens=16")
+    words = [*("--seeds", "0", "--steps-scale", "0.02"), "--root", str(folder)]
+    return ["math_first", *settings, *words]
+
+
 def main(words: Sequence[str] | None = None) -> int:
-    """Trains, then shows; 1 when a run failed, 130 when stopped."""
+    """Train, then show; return 1 when a run failed, 130 when stopped."""
     options = arguments(words)
     every, root = ablations(options.steps_scale), options.root.resolve()
     chosen = [every[name] for name in options.names]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        failed = train_all(plan(chosen, options.seeds, root, options.steps_scale), options.jobs, root)
+        runs = plan(chosen, options.seeds, root, options.steps_scale, options.settings)
+        failed = train_all(runs, options.jobs, root)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on")
+        print("stopped; the same command resumes")
         return 130
     for ablation in chosen:
         report(ablation, options.seeds, root, options.docs)

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.ablations.ablation import Ablation, Column
-from benchmarks.ablations.figures import Scalars, spread
+from perf.ablations.ablation import Ablation, Column
+from perf.ablations.figures import Scalars, spread
 
 TEN = 10
 """Steps that the first and the last part of a curve have."""
 
 
 def value(run: Scalars, column: Column) -> float:
-    """A column's number of one run.
+    """Return a column's number of one run.
 
     Raises:
         KeyError: the run never logged its scalar.
@@ -31,13 +31,13 @@ def value(run: Scalars, column: Column) -> float:
 
 
 def cell(runs: Sequence[Scalars], column: Column) -> str:
-    """Mean ± standard deviation over runs."""
+    """Return mean ± standard deviation over runs."""
     values = [value(run, column) * column.unit for run in runs]
     return f"{mean(values):{column.form}} ± {spread(values):{column.form}}"
 
 
 def table(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]]) -> str:
-    """Markdown: a row for each arm, mean ± standard deviation over seeds.
+    """Return Markdown: a row for each arm, mean ± standard deviation over seeds.
 
     Args:
         ablation: what to show.
@@ -53,7 +53,7 @@ def table(ablation: Ablation, runs: Mapping[str, Sequence[Scalars]]) -> str:
 
 
 def put(page: Path, name: str, text: str) -> None:
-    """Writes a table between the marks `<!-- table: NAME -->` and `<!-- end -->` of a page.
+    """Write a table between the marks `<!-- table: NAME -->` and `<!-- end -->` of a page.
 
     Raises:
         ValueError: the page has no such marks.

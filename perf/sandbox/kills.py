@@ -3,9 +3,9 @@
     python -m perf.sandbox.kills [--judgements 1000] [--every 0.2 0.5] [--workers 2] [--seed 0]
 
 A thread sends SIGKILL to a random worker, and in turn to a process that programs are forked from or its keeper, every
-0.2 to 0.5 s while the batch is judged. The programs (`programs.py` of `perf/code/`, one in ten from `hostile.py`) have known
-verdicts and sleep a little, so that kills hit judgements in their middle. Ends with 1 unless workers and the others
-were killed and every single program gets its known verdict.
+0.2 to 0.5 s while the batch is judged. The programs (`programs.py` of `perf/code/`, one in ten from `hostile.py`) have
+known verdicts and sleep a little, so that kills hit judgements in their middle. Ends with 1 unless workers and the
+others were killed and every single program gets its known verdict.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ WAIT_SECONDS = 600.0
 LEFT = ("descriptors", "processes", "threads")
 GROWING = ("descriptors", "of_worker", "processes")
 MEMORY = ("parent", "worker", "forking")
+TENTHS = 10
 
 
 class Run:
@@ -62,9 +63,11 @@ class Run:
         for first in range(0, judgements, size):
             numbers = range(first, min(first + size, judgements))
             self._batch([self._item(number, number in places) for number in numbers])
-            seen.append(settled(seen[len(seen) // 10], GROWING) if seen else held())
+            seen.append(held())
             if len(seen) % 4 == 1:
                 show_held(self.table, f"{numbers[-1] + 1} judged", seen[-1])
+        if len(seen) >= TENTHS:
+            seen.append(settled(seen[len(seen) // TENTHS], GROWING))
         show_held(self.table, "end", seen[-1])
         return seen
 
@@ -84,14 +87,17 @@ class Run:
 
 
 def grown(seen: list[Held], limit: float) -> list[str]:
-    """Print by how much memory has grown since the first tenth; return what has grown too much, in words."""
-    first, last = seen[len(seen) // 10], seen[-1]
+    """Print by how much memory has grown since the first tenth; return what has grown too much, in words.
+
+    Nothing has in fewer than ten batches: the first one may be over before all workers have started.
+    """
+    first, last = seen[len(seen) // TENTHS], seen[-1]
     found = []
     for name in MEMORY:
         mib = getattr(last, name) - getattr(first, name)
         print(f"{name}: grew by {mib:.1f} MiB since the first tenth")
         found += [f"{name} grew by {mib:.0f} MiB"] * (mib > limit)
-    return found + more(first, last, GROWING)
+    return found + more(first, last, GROWING) if len(seen) >= TENTHS else []
 
 
 def found(options: argparse.Namespace) -> list[str]:
@@ -122,9 +128,8 @@ def found(options: argparse.Namespace) -> list[str]:
 
 
 def smallest(folder: Path) -> list[str]:
-    """Return the words of the smallest run; so short a one says nothing about growth."""
-    few = ("--judgements", "60", "--hostile", "12", "--batch", "20", "--limit-seconds", "1")
-    return [*few, "--growth-mib", "1024", "--not-alone"]
+    """Return the words of the smallest run."""
+    return [*("--judgements", "60", "--hostile", "12", "--batch", "20", "--limit-seconds", "1"), "--not-alone"]
 
 
 def main(words: Sequence[str]) -> int:

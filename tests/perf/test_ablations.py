@@ -9,11 +9,11 @@ from PIL import Image
 from acereason.config.compose import compose
 from acereason.curricula.user_callbacks import user_callbacks
 from acereason.planning.checks import check
-from benchmarks.ablations.ablation import Ablation, Arm, Column, Panel
-from benchmarks.ablations.arms import START, ablations, math_start
-from benchmarks.ablations.figures import Band, Scalars, band, draw, smooth, summed
-from benchmarks.ablations.run import EVERY_RUN, PAGE, STARTS, Run, main, plan
-from benchmarks.ablations.tables import put, table
+from perf.ablations.ablation import Ablation, Arm, Column, Panel
+from perf.ablations.arms import START, ablations, math_start
+from perf.ablations.figures import Band, Scalars, band, draw, smooth, summed
+from perf.ablations.run import EVERY_RUN, PAGE, STARTS, Run, main, plan
+from perf.ablations.tables import put, table
 
 ABLATIONS = ablations()
 ARMS = [(ablation, arm) for ablation in ABLATIONS.values() for arm in ablation.arms]
