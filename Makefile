@@ -31,7 +31,7 @@ train: install ## Train the laptop policy; settings go in ARGS="trainer.max_step
 
 .PHONY: ablations
 ablations: install ## Repeat the paper's ablations in small; ARGS="updates --seeds 0,1" picks some
-	@$(BIN)/python -m benchmarks.ablations $(ARGS)
+	@$(BIN)/python -m perf.ablations $(ARGS)
 
 .PHONY: test
 test: install ## Run the tests; ARGS="tests/test_grpo.py -k advantage" picks some

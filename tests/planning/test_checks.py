@@ -159,7 +159,8 @@ def test_code_rewards_are_refused_where_programs_cannot_be_isolated(root: Path) 
     said = refusal(root, *code, weak)
     assert said.startswith("code rewards need file-system, network, process isolation")
     assert "sandbox.allow_weak=true" in said
-    assert refusal(root, *code, "sandbox.without=[chroot]").startswith('sandbox.without=["chroot"]: no chroot; valid: ')
+    unknown = refusal(root, *code, "sandbox.without=[chroot]")
+    assert unknown.startswith('sandbox.without=["chroot"]: there is no chroot; valid: ')
     check(compose(["problems.domain=math", weak, "run.name=here"], project=root))
 
 

@@ -8,6 +8,7 @@ from tiny_runs import CPU
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from acereason.config.schema import ModelConfig
+from acereason.policy.attention import FlexPlan
 from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens, pack
 
@@ -17,13 +18,27 @@ RESPONSES = [
     ResponseTokens(0, 0, (5, 6, 7), (8, 9, 10, 11)),
     ResponseTokens(1, 0, (5, 6, 7), (20, 21)),
     ResponseTokens(2, 1, (30, 31), (32, 33, 34)),
+    ResponseTokens(3, 2, (40, 41, 42, 43, 44), (45, 46, 47, 48, 49, 50)),
 ]
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3"])
-def test_packed_responses_are_computed_as_if_each_stood_alone(tmp_path: Path, family: str) -> None:
+WINDOW = 3
+SLIDING = {
+    "mistral": {"sliding_window": WINDOW},
+    "qwen2": {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1},
+    "gemma3_text": {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]},
+}
+FAMILIES = [*((family, {}) for family in ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2")), *SLIDING.items()]
+
+
+@pytest.mark.parametrize(
+    ("family", "more"), FAMILIES, ids=[f"{family}{'-sliding' if more else ''}" for family, more in FAMILIES]
+)
+def test_packed_responses_are_computed_as_if_each_stood_alone(tmp_path: Path, family: str, more: dict) -> None:
     torch.manual_seed(0)
-    plain = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SIZES), attn_implementation="eager")
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    config = AutoConfig.for_model(family, **SIZES, **special, **({"sliding_window": None} | more))
+    plain = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     plain.save_pretrained(tmp_path)
     policy = PolicyModel(ModelConfig(path=str(tmp_path))).load(CPU).train()
     logprobs, _ = policy(pack(RESPONSES), 1.0)
@@ -39,3 +54,28 @@ def test_packed_responses_are_computed_as_if_each_stood_alone(tmp_path: Path, fa
     theirs = dict(plain.named_parameters())
     for name, parameter in policy.language_model.named_parameters():
         assert torch.allclose(parameter.grad, theirs[name].grad, rtol=1e-4, atol=1e-4), name
+
+
+@pytest.mark.parametrize("family", SLIDING)
+def test_a_sliding_window_changes_what_is_computed(tmp_path: Path, family: str) -> None:
+    """Or the test above would say nothing about windows."""
+    found = []
+    for more in (SLIDING[family], {"sliding_window": 128}):
+        torch.manual_seed(0)
+        config = AutoConfig.for_model(family, **SIZES, **(SLIDING[family] | more))
+        AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+        policy = PolicyModel(ModelConfig(path=str(tmp_path))).load(CPU)
+        found.append(policy(pack(RESPONSES), 1.0)[0])
+    assert (found[0] - found[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("family", SLIDING)
+def test_the_mask_for_gpus_has_the_same_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SIZES, **SLIDING[family])).save_pretrained(tmp_path)
+    policy = PolicyModel(ModelConfig(path=str(tmp_path))).load(CPU)
+    with torch.no_grad():
+        buckets, _ = policy(pack(RESPONSES), 1.0)
+        monkeypatch.setattr("acereason.policy.attention.plan_attention", FlexPlan)
+        flex, _ = policy(pack(RESPONSES), 1.0)
+    assert (buckets - flex).abs().max() < 1e-4

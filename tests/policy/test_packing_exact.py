@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from acereason.config.schema import GRPOConfig, ModelConfig, Normalisation
-from acereason.policy.attention import block_mask
+from acereason.policy.attention import FlexPlan
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens, micro_batches, pack
@@ -135,7 +135,7 @@ def test_gpu_mask_gives_the_same_logprobs_as_the_cpu_buckets(
     packed = pack(random_responses(groups=3, rollouts=4))
     with torch.no_grad():
         buckets, _ = model(packed, 1.0)
-        monkeypatch.setattr("acereason.policy.attention.plan_attention", block_mask)
+        monkeypatch.setattr("acereason.policy.attention.plan_attention", FlexPlan)
         flex, _ = model(packed, 1.0)
     assert (buckets - flex).abs().max() < 1e-4
 

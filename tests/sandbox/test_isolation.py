@@ -8,11 +8,11 @@ import pytest
 from zones import run
 
 from acereason.config.schema import SandboxConfig
+from acereason.config.schema.rollouts import SANDBOX_LAYERS
 from acereason.errors import UserError
 from acereason.sandbox import isolation as module
 from acereason.sandbox import landlock, seccomp
 from acereason.sandbox.isolation import (
-    LAYERS,
     NONE,
     ROOT,
     USER,
@@ -60,7 +60,7 @@ def test_layers_are_left_out_by_their_names() -> None:
     assert not found("seccomp", **weak).seccomp
     assert not found("user_namespace", **weak).user_namespace
     assert found("namespaces").mode == NONE
-    assert set(LAYERS) == {"user_namespace", "namespaces", "landlock", "seccomp", "cgroup"}
+    assert set(SANDBOX_LAYERS) == {"user_namespace", "namespaces", "landlock", "seccomp", "cgroup"}
     assert zone_settings(SandboxConfig(without=["cgroup"]), everything)["cgroup"] is False
 
 
@@ -127,7 +127,10 @@ def test_a_machine_on_which_no_program_runs_is_refused(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"without": ["selinux"]}, 'sandbox.without=["selinux"]: no selinux; valid: user_namespace, namespaces'),
+        (
+            {"without": ["selinux"]},
+            'sandbox.without=["selinux"]: there is no selinux; valid: user_namespace, namespaces',
+        ),
         ({"packages": ["no_such_package"]}, "sandbox.packages: no_such_package is not installed"),
         ({"time_limit_seconds": 0.0}, "sandbox.time_limit_seconds=0.0: must be a number above 0"),
         ({"time_limit_seconds": float("nan")}, "sandbox.time_limit_seconds=nan: must be a finite number above 0"),

@@ -84,7 +84,7 @@ def _problem(value: Any, hint: Any, rule: Rule) -> str:
         return "must be text, and not empty"
     for item in value if rule.choices else ():
         if item not in rule.choices:
-            return f"no {item}; {nearest(str(item), rule.choices)}"
+            return f"there is no {item}; {nearest(str(item), rule.choices)}"
     return ""
 
 

@@ -6,8 +6,8 @@ into buckets of responses of similar length, and each bucket is one dense attent
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -31,11 +31,19 @@ class Bucket:
         queries: `[rows, q]`, index in the packed row of each query; padding repeats index 0.
         keys: `[rows, k]`, the same for keys and values.
         mask: `[rows, 1, q, k]`, True where a query may attend; None for plain causal attention.
+        distances: `[rows, q, 1]` and `[rows, 1, k]`, positions of queries and keys, for sliding windows.
     """
 
     queries: Tensor
     keys: Tensor
     mask: Tensor | None
+    distances: tuple[Tensor, Tensor]
+
+    def windowed(self, window: int) -> Tensor:
+        """Return the mask of a layer whose queries see `window` tokens: themselves and those right before them."""
+        queries, keys = self.distances
+        mask = self.mask if self.mask is not None else _causal(queries.shape[1])
+        return mask & (queries - keys < window)[:, None]
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,15 @@ class BucketPlan:
 
     buckets: list[Bucket]
     inverse: Tensor
+    windows: dict[int, list[Tensor]] = field(default_factory=dict)
+
+    def masks(self, window: int | None) -> Sequence[Tensor | None]:
+        """Return the mask of each bucket; those of a sliding window are computed once for all layers that have it."""
+        if window is None:
+            return [bucket.mask for bucket in self.buckets]
+        if window not in self.windows:
+            self.windows[window] = [bucket.windowed(window) for bucket in self.buckets]
+        return self.windows[window]
 
 
 def bucket_plan(batch: PackedBatch) -> BucketPlan:
@@ -55,12 +72,13 @@ def bucket_plan(batch: PackedBatch) -> BucketPlan:
     buckets, places = [], []
     for rows in _chunks(sorted(prompts, key=lambda s: s[1] - s[0])):
         spans_of = [torch.arange(start, end) for start, end, _, _ in rows]
-        buckets.append(Bucket(_padded(spans_of), _padded(spans_of), None))
+        prompt = _padded(spans_of)
+        buckets.append(Bucket(prompt, prompt, None, _positions(batch, prompt, prompt)))
         places.append(_padded(spans_of, -1))
     for rows in _chunks(responses):
         own = [torch.arange(start, end) for start, end, _, _ in rows]
         context = [torch.arange(*prompt_of[segment]) for _, _, segment, _ in rows]
-        buckets.append(_response_bucket(own, context))
+        buckets.append(_response_bucket(batch, own, context))
         places.append(_padded(own, -1))
     flat = torch.cat([place.flatten() for place in places])
     inverse = torch.empty(len(batch.input_ids), dtype=torch.long)
@@ -87,46 +105,77 @@ def _padded(rows: list[Tensor], value: int = 0) -> Tensor:
     return pad_sequence(rows, batch_first=True, padding_value=value)
 
 
-def _response_bucket(own: list[Tensor], context: list[Tensor]) -> Bucket:
+def _causal(length: int) -> Tensor:
+    return torch.ones(length, length, dtype=torch.bool).tril()
+
+
+def _positions(batch: PackedBatch, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    return batch.positions[queries][:, :, None], batch.positions[keys][:, None, :]
+
+
+def _response_bucket(batch: PackedBatch, own: list[Tensor], context: list[Tensor]) -> Bucket:
     """Make a bucket of responses; its keys are the prompt, padded to the longest one, then the response itself."""
     prompt, response = _padded(context), _padded(own)
     real = torch.arange(prompt.shape[1]) < torch.tensor([len(c) for c in context])[:, None]
     length = response.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool).tril().expand(len(own), -1, -1)
+    causal = _causal(length).expand(len(own), -1, -1)
     mask = torch.cat([real[:, None, :].expand(-1, length, -1), causal], dim=2)
-    return Bucket(response, torch.cat([prompt, response], dim=1), mask[:, None])
+    keys = torch.cat([prompt, response], dim=1)
+    return Bucket(response, keys, mask[:, None], _positions(batch, response, keys))
 
 
-def _bucketed(query: Tensor, key: Tensor, value: Tensor, scaling: float, plan: BucketPlan) -> Tensor:
+def _bucketed(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, plan: BucketPlan, window: int | None
+) -> Tensor:
     """Attend bucket by bucket: `query [tokens, heads, d]`, `key`, `value [tokens, kv heads, d]` to `query`'s shape."""
     repeats = query.shape[1] // key.shape[1]
     outputs = []
-    for bucket in plan.buckets:
+    for bucket, mask in zip(plan.buckets, plan.masks(window), strict=True):
         q = query[bucket.queries].transpose(1, 2)
         k = key[bucket.keys].repeat_interleave(repeats, dim=2).transpose(1, 2)
         v = value[bucket.keys].repeat_interleave(repeats, dim=2).transpose(1, 2)
-        out = scaled_dot_product_attention(q, k, v, attn_mask=bucket.mask, is_causal=bucket.mask is None, scale=scaling)
+        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)[plan.inverse]
 
 
-def block_mask(batch: PackedBatch) -> Any:
-    """Make flex attention's mask of a packed row: a token's own prompt and own response, nothing later."""
+def block_mask(batch: PackedBatch, window: int | None = None) -> Any:
+    """Make flex attention's mask of a packed row: a token's own prompt and own response, nothing later.
+
+    Args:
+        batch: the row.
+        window: tokens that a query of a layer with a sliding window sees, itself included.
+    """
     from torch.nn.attention.flex_attention import create_block_mask
 
     segments, responses, positions = batch.segments, batch.responses, batch.positions
 
     def may_attend(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         own = (responses[k] == PROMPT) | (responses[k] == responses[q])
-        return (segments[q] == segments[k]) & own & (positions[k] <= positions[q])
+        seen = (segments[q] == segments[k]) & own & (positions[k] <= positions[q])
+        return seen if window is None else seen & (positions[q] - positions[k] < window)
 
     tokens = len(batch.input_ids)
     return create_block_mask(may_attend, None, None, tokens, tokens, device=batch.input_ids.device)
 
 
-def plan_attention(batch: PackedBatch) -> Any:
+@dataclass(frozen=True)
+class FlexPlan:
+    """The block masks of a packed row for flex attention, one for each width of window."""
+
+    batch: PackedBatch
+    masks: dict[int | None, Any] = field(default_factory=dict)
+
+    def mask(self, window: int | None) -> Any:
+        """Return the mask of layers with this window, computed once for all of them."""
+        if window not in self.masks:
+            self.masks[window] = block_mask(self.batch, window)
+        return self.masks[window]
+
+
+def plan_attention(batch: PackedBatch) -> BucketPlan | FlexPlan:
     """Compute what the attention function needs for this micro-batch, once for all layers."""
-    return bucket_plan(batch) if batch.input_ids.device.type == "cpu" else block_mask(batch)
+    return bucket_plan(batch) if batch.input_ids.device.type == "cpu" else FlexPlan(batch)
 
 
 @cache
@@ -143,15 +192,19 @@ def packed_attention(
     value: Tensor,
     attention_mask: Any,
     scaling: float,
-    packing_plan: Any,
+    packing_plan: BucketPlan | FlexPlan,
+    sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attend, with Hugging Face's signature: `query [1, heads, tokens, d]` to `[1, tokens, heads, d]`."""
+    """Attend, with Hugging Face's signature: `query [1, heads, tokens, d]` to `[1, tokens, heads, d]`.
+
+    `sliding_window` is that of the layer, tokens: a query sees itself and the tokens right before it, so many in all.
+    """
     if isinstance(packing_plan, BucketPlan):
         query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-        return _bucketed(query, key, value, scaling, packing_plan)[None], None
+        return _bucketed(query, key, value, scaling, packing_plan, sliding_window)[None], None
     attend = _compiled_flex_attention() if query.is_cuda else _flex_attention_eager()
-    out = attend(query, key, value, block_mask=packing_plan, scale=scaling, enable_gqa=True)
+    out = attend(query, key, value, block_mask=packing_plan.mask(sliding_window), scale=scaling, enable_gqa=True)
     return out.transpose(1, 2), None
 
 

@@ -59,9 +59,9 @@ class PolicyModel(nn.Module):
         if compute_dtype == DType.float32:
             policy = MixedPrecisionPolicy()
         else:
-            policy = MixedPrecisionPolicy(
-                param_dtype=getattr(torch, compute_dtype.value), reduce_dtype=torch.float32, output_dtype=torch.float32
-            )
+            # No output_dtype: the last norm would return float32 to a head in `compute_dtype`, and checkpointed layers
+            # would keep float32 inputs. Log-probs leave the head in float32 anyway.
+            policy = MixedPrecisionPolicy(param_dtype=getattr(torch, compute_dtype.value), reduce_dtype=torch.float32)
         for layer in self.language_model.model.layers:
             fully_shard(layer, mesh=mesh, mp_policy=policy)
         fully_shard(self, mesh=mesh, mp_policy=policy)

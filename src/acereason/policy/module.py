@@ -87,7 +87,8 @@ class PolicyModule(LightningModule):
         sharing = self.config.trainer.shard_ranks or world
         if sharing == world:
             return self.device_mesh["data_parallel"]
-        return init_device_mesh(self.device.type, (world // sharing, sharing), mesh_dim_names=("replicate", "shard"))
+        kind = self.device_mesh.device_type  # `self.device` is still the CPU here, whatever the run trains on
+        return init_device_mesh(kind, (world // sharing, sharing), mesh_dim_names=("replicate", "shard"))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW on the float32 shards."""

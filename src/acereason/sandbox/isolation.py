@@ -13,13 +13,10 @@ from typing import Any
 
 from acereason.config.checks import check_settings
 from acereason.config.schema import SandboxConfig
-from acereason.config.schema.rollouts import SANDBOX_LAYERS
 from acereason.errors import UserError
 from acereason.sandbox import kernel, landlock, program, seccomp, zygote
 from acereason.sandbox.zone import START_SECONDS, NoZone, Zone, ZoneLost
 
-LAYERS = SANDBOX_LAYERS
-"""What `sandbox.without` may name."""
 NAMESPACES = {
     "mount": kernel.CLONE_NEWNS,
     "pid": kernel.CLONE_NEWPID,

@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 from pages import page
 
 from acereason.config.schema import SandboxConfig
+from acereason.config.schema.rollouts import SANDBOX_LAYERS
 from acereason.errors import UserError
 from acereason.evaluation.verify.answer_rows import read_rows
 from acereason.sandbox import prelude, probe_programs, program, report, zone
-from acereason.sandbox.isolation import LAYERS
 from acereason.verifiers.code import test_run
 from acereason.verifiers.code.compare import same_output, same_value
 from acereason.verifiers.code.extraction import find_program
@@ -140,4 +140,4 @@ def test_the_output_of_the_sandbox_command_has_the_rows_that_it_has() -> None:
 
 def test_the_layers_that_can_be_left_out_are_named() -> None:
     paragraph = next(text for text in SANDBOX.split("\n\n") if text.startswith("The names for `sandbox.without`"))
-    assert tuple(spans(paragraph)[1:]) == LAYERS
+    assert tuple(spans(paragraph)[1:]) == SANDBOX_LAYERS

@@ -1,4 +1,4 @@
-"""Runs a program against the tests of its problem, in any form.
+"""The run of a program against the tests of its problem, in any form.
 
 Expected outputs stay in this process (`io_tests.py`), or in an examiner's zone, where tests come as source
 (`source_tests.py`); they are never where programs run.

@@ -1,4 +1,4 @@
-r"""Notations that look like sums and products: times of day, dates, numbers in another base."""
+"""Times of day, dates and numbers in another base, which look like ratios, quotients and products."""
 
 from __future__ import annotations
 

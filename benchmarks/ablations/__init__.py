@@ -1,1 +1,0 @@
-"""The paper's ablations at laptop scale: `python -m benchmarks.ablations`, results in docs/why/ablations.md."""

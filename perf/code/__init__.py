@@ -1,0 +1,1 @@
+"""Code verifier: its verdicts beside plain CPython's, its speed beside other harnesses."""

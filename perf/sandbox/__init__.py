@@ -1,0 +1,1 @@
+"""Sandbox: hostile programs, what they leave behind, and kills of the processes that run them."""

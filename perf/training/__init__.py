@@ -1,0 +1,1 @@
+"""Training: time of a step, memory, long runs, waiting for verdicts, sharing of work."""
