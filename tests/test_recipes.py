@@ -65,7 +65,7 @@ def test_a_plan_says_which_sandbox_is_missing() -> None:
     [no_isolation, no_file] = check(composed("acereason_7b", "sandbox.without=[namespaces,landlock,seccomp]"))
     assert no_isolation.startswith("code rewards need file-system, network, process isolation")
     assert no_file.startswith("more_problems.code.path=")
-    with pytest.raises(UserError, match="there is no"):
+    with pytest.raises(UserError, match="no chroot; valid: user_namespace"):
         check(composed("acereason_7b", "sandbox.without=[chroot]"))
 
 
