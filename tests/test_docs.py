@@ -103,7 +103,7 @@ def test_a_setting_that_does_not_exist_is_found() -> None:
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS], ids=by_name)
 def test_files_exist(page: Path) -> None:
-    places = r"(?:src|callbacks|conf|models|scripts|tests|benchmarks|requirements|docs)/\S+|[a-z_/]+\.py"
+    places = r"(?:src|callbacks|conf|models|scripts|tests|perf|requirements|docs)/\S+|[a-z_/]+\.py"
     for span in code_spans(page):
         if re.fullmatch(places, span) and not re.search(r"[A-Z…*]", span) and span != "models/mine":
             assert any((folder / span).exists() for folder in (ROOT, SOURCE)), f"{page.name}: {span}"
