@@ -30,6 +30,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -62,6 +63,11 @@ def taste(row: Row) -> str:
     """Return the word that marks a row as a matter of taste, or nothing."""
     found = TASTE.search(" ".join(str(row.get(key, "")) for key in ("source", "note", "tag")))
     return found[1] if found else ""
+
+
+def is_marked(row: Row, word: str) -> bool:
+    """Return whether a row is marked with this word."""
+    return taste(row) == word
 
 
 def run_round(graders: Sequence[Grader], rows: list[Row], options: argparse.Namespace, number: int) -> list[list[Any]]:
@@ -192,11 +198,11 @@ def main(words: Sequence[str]) -> None:
     for grader, versions, count in zip(graders, options.versions, changed, strict=True):
         print(f"{grader.name}: {versions}" + (f"; {count} verdicts changed between rounds" if count else ""))
     show_table("all rows", graders, rows, judged, lambda row: True)
-    words = sorted({taste(row) for row in rows} - {""})
-    if words:
+    marks = sorted({taste(row) for row in rows} - {""})
+    if marks:
         show_table("rows that are no matter of taste", graders, rows, judged, lambda row: not taste(row))
-    for word in words:
-        show_table(f"rows marked {word}", graders, rows, judged, lambda row, word=word: taste(row) == word)
+    for word in marks:
+        show_table(f"rows marked {word}", graders, rows, judged, partial(is_marked, word=word))
     show_mistakes(graders, rows, judged)
     if options.output:
         write_judgements(options.output, graders, rows, judged)

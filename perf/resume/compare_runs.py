@@ -15,7 +15,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 NOT_COMPARED = ("time/", "throughput/")
-FILES = ("curriculum.jsonl", "rollouts/*", "solve_rates/*", "export/*", "stages/*/*")
+FILES = ("curriculum.jsonl", "rollouts/*", "solve_rates/*", "refilter/*", "evaluations/*", "export/*", "stages/*/*")
+TIMES = ("seconds",)
+"""Columns that hold times."""
 SHOWN = 500
 
 Points = list[tuple[int, bytes]]
@@ -40,7 +42,10 @@ def files(folder: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> Any:
-    return pq.read_table(path) if path.suffix == ".parquet" else path.read_bytes()
+    if path.suffix != ".parquet":
+        return path.read_bytes()
+    table = pq.read_table(path)
+    return table.drop_columns([name for name in TIMES if name in table.column_names])
 
 
 def differences(ours: Path, theirs: Path) -> list[str]:

@@ -85,7 +85,7 @@ def place(run: Run) -> tuple[int, int]:
 
 def is_refiltering(run: Run) -> bool:
     """Return whether some problems have their solve rates and others are being attempted."""
-    return bool(run.wrote("solve_rates/*-part-*")) and not run.wrote("solve_rates/step-??????.parquet")
+    return bool(run.wrote("refilter/*-rank-*")) and not run.wrote("solve_rates/step-??????.parquet")
 
 
 def waits(condition: Callable[[Run], bool]) -> Callable[[Run], None]:

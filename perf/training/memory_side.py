@@ -18,6 +18,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, AutoTokenizer
 
 from acereason.config.compose import compose
@@ -138,8 +139,8 @@ def measure_rank(folder: Path, figures: list[str]) -> None:
 
 def local(parameter: torch.Tensor) -> torch.Tensor:
     """Return this rank's shard of a sharded parameter."""
-    shard: torch.Tensor = parameter.to_local()  # type: ignore[operator]
-    return shard
+    assert isinstance(parameter, DTensor)
+    return parameter.to_local()
 
 
 def save(model: PolicyModel, checkpoint: Path) -> None:

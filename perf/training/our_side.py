@@ -54,7 +54,7 @@ class FullLengthData(RolloutDataModule):
     def setup(self, stage: str) -> None:
         """Start the engine and have it sample past the end token."""
         super().setup(stage)
-        engine: Any = self.engine
+        engine: Any = self.engines.engine
         generate = engine.generate
         engine.generate = lambda requests, sampling, *rest: generate(
             requests, replace(sampling, ignore_eos=True), *rest
@@ -82,7 +82,10 @@ class StepClock(Callback):
         self.started = now
         self.tokens.append(sum(len(rollout.generation.token_ids) for rollout in batch.rollouts))
         self.mixed.append(self.work.mixed_share(batch.rewards.flatten().tolist()))
-        self.phases.append(batch.seconds)
+        times = {
+            name.removeprefix("time/"): value for name, value in module.metrics.items() if name.startswith("time/")
+        }
+        self.phases.append(times)
 
 
 def settings(policy: str, work: Work) -> Config:
