@@ -85,7 +85,7 @@ class StepClock(Callback):
         times = {
             name.removeprefix("time/"): value for name, value in module.metrics.items() if name.startswith("time/")
         }
-        self.phases.append(times)
+        self.phases.append({tag.removeprefix("time/"): value for tag, value in times.items()})
 
 
 def settings(policy: str, work: Work) -> Config:
