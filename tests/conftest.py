@@ -15,7 +15,7 @@ from acereason.verifiers.pool.pool import VerifierPool
 
 WHOLE_RUNS = (
     *("test_curriculum_kills", "test_kills", "test_deaths", "test_many_ranks", "test_train_run", "test_train_code"),
-    *("test_curriculum_writer", "test_curriculum_page", "test_recipes", "test_gone_launcher", "test_training_scripts"),
+    *("test_history", "test_curriculum_page", "test_recipes", "test_gone_launcher", "test_training_scripts"),
 )
 """Files whose tests start `train.py`, most of them on several ranks."""
 

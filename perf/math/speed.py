@@ -156,7 +156,7 @@ def smallest(folder: Path) -> list[str]:
     """Return the words of the smallest run, on more answers than it has rows."""
     path = folder / "problems.jsonl"
     path.write_text("".join(json.dumps({"answer": rf"\frac{{{n}}}{{17}}"}) + "\n" for n in range(1, 14)))
-    return [str(path), "--rows", "12", "--tokens", str(2 * SOLUTION_TOKENS), "--settle-seconds", "0"]
+    return [str(path), "--rows", "12", "--tokens", str(2 * SOLUTION_TOKENS), "--settle-seconds", "0", "--workers", "1"]
 
 
 def main(words: Sequence[str]) -> None:
