@@ -34,7 +34,7 @@ ablations: install ## Repeat the paper's ablations in small; ARGS="updates --see
 	@$(BIN)/python -m perf.ablations $(ARGS)
 
 .PHONY: test
-test: install ## Run the tests; ARGS="tests/test_grpo.py -k advantage" picks some
+test: install ## Run the tests; ARGS="tests/test_grpo.py -k loss" picks some
 	@$(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint

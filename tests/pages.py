@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 INDEX, CONTRIBUTING, CHANGELOG = ROOT / "docs" / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [ROOT / "README.md", CONTRIBUTING, *DOCS]
+PAGES = [ROOT / "README.md", CONTRIBUTING, ROOT / "perf" / "README.md", *DOCS]
 FENCE = re.compile(r"^( *)(`{3,})(\w*)\n(.*?)^\1\2$", re.DOTALL | re.MULTILINE)
 
 

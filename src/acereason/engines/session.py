@@ -155,13 +155,15 @@ def _sequence_length(config: Config, longest_response: int, prompts: Sequence[Pr
 
 
 def _start_engine(config: Config, max_model_len: int, device: torch.device, ranks: EngineRanks) -> Engine:
-    if config.engine.name == EngineName.transformers:
-        from acereason.engines.transformers_engine import TransformersEngine
+    match config.engine.name:
+        case EngineName.transformers:
+            from acereason.engines.transformers_engine import TransformersEngine
 
-        return TransformersEngine(config.model.path, config.engine, device)
-    from acereason.engines.vllm_engine import VLLMEngine
+            return TransformersEngine(config.model.path, config.engine, device)
+        case EngineName.vllm:
+            from acereason.engines.vllm_engine import VLLMEngine
 
-    return VLLMEngine(config.model.path, config.engine, max_model_len, device, ranks.summed)
+            return VLLMEngine(config.model.path, config.engine, max_model_len, device, ranks.summed)
 
 
 def model_context(path: str) -> int:

@@ -22,4 +22,8 @@ def verifier_for(domain: str, sandbox: str = "") -> Verifier:
         sandbox: `Sandbox.to_json()`, needed to judge code; not to find programs in responses.
     """
     check_domain(domain)
-    return CodeVerifier(sandbox) if domain == "code" else MathVerifier()
+    if domain == "code":
+        return CodeVerifier(sandbox)
+    if domain == "math":
+        return MathVerifier()
+    raise UserError(f"problems.domain={domain}: has no verifier; add one to acereason/verifiers/domains.py")
