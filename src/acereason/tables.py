@@ -7,7 +7,7 @@ something else sampled them; training appends those of `TRAINING`. A file descri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,10 +88,16 @@ def write_table(path: Path, columns: Mapping[str, Column], rows: Iterable[Mappin
         pq.write_table(pa.Table.from_pylist(list(rows), schema), beside)
 
 
-def read_rows(path: Path, key: str) -> list[dict[str, Any]] | None:
-    """Return the rows of a file that was written with `key`; None if it is missing, torn, or of another key."""
+def read_rows(path: Path, key: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]] | None:
+    """Return the rows of a file that was written with `key`; None if it is missing, torn, or of another key.
+
+    Args:
+        path: the file.
+        key: what decided the rows.
+        columns: those that are needed; all if None.
+    """
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, columns=list(columns) if columns else None)
     except (OSError, pa.ArrowException):
         return None
     if (table.schema.metadata or {}).get(KEY) != key.encode():

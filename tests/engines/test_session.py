@@ -96,3 +96,20 @@ def test_prompts_that_leave_no_room_are_refused_before_an_engine_starts(tmp_path
     ):
         pass
     assert pool.closed
+
+
+def test_ranks_that_nobody_started_and_no_problems_are_refused(tmp_path: Path) -> None:
+    alone = tiny_config(tmp_path, "trainer.devices=2")
+    with (
+        pytest.raises(UserError, match=r"trainer.devices=2: 2 ranks, but nobody started them; use torchrun"),
+        open_session(alone, problems(2)),
+    ):
+        pass
+    with pytest.raises(UserError, match="no problems"), open_session(tiny_config(tmp_path), []):
+        pass
+
+
+def test_settings_out_of_bounds_are_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "engine.tensor_parallel_size=2")
+    with pytest.raises(UserError, match=r"engine.tensor_parallel_size=2"), open_session(config, problems(2)):
+        pass

@@ -134,6 +134,19 @@ def test_attempts_that_are_on_disk_are_not_made_again(tmp_path: Path) -> None:
     assert (tmp_path / TABLE).stat().st_mtime_ns == before.st_mtime_ns
 
 
+def test_the_table_has_the_problems_that_were_asked_whatever_was_asked_before(tmp_path: Path) -> None:
+    run(Attempts().engines, tmp_path)
+    fewer = Attempts()
+    attempt(fewer.engines, PROMPTS[:2], N, SAMPLING, KEY, tmp_path / TABLE)
+    assert not fewer.asked
+    attempt(Attempts().engines, PROMPTS[:2], N, SAMPLING, KEY, tmp_path / "fresh.parquet")
+    assert pq.read_table(tmp_path / "fresh.parquet").num_rows == 2 * N
+    more = Attempts()
+    attempt(more.engines, PROMPTS[:3], N, SAMPLING, KEY, tmp_path / "fresh.parquet")
+    assert len(more.asked) == N
+    assert pq.read_table(tmp_path / "fresh.parquet")["problem"].to_pylist() == [i for i in IDS[:3] for _ in range(N)]
+
+
 def test_journals_that_a_kill_left_beside_the_table_are_removed(tmp_path: Path) -> None:
     run(Attempts().engines, tmp_path)
     table = (tmp_path / TABLE).read_bytes()
@@ -234,9 +247,10 @@ def test_a_resumed_run_keeps_the_attempts_of_its_own_policy_and_earlier_ones(
 
 SCRIPT = """
 import json, sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 import torch.distributed as dist
+import test_attempts
 from test_attempts import IDS, PROMPTS, Attempts, run
 from acereason.curricula.hard_prompts import EpochRates
 from acereason.distributed.collectives import gather, share
@@ -249,6 +263,8 @@ import torch
 store = next(dist.rendezvous("env://"))[0]
 dist.init_process_group("cpu:gloo")
 rank = dist.get_rank()
+if rank:  # as where a model's files have other times on another node's disk
+    test_attempts.KEY = replace(test_attempts.KEY, decided_by="other times of files")
 ranks = EngineRanks()
 
 def on_all_ranks(stop_after=None):

@@ -31,7 +31,7 @@ def stopped() -> Iterator[Lifeline]:
             0,
             0,
             "stopped by SIGTERM after 0 rollout steps: no checkpoint yet; ckpt=auto with the same run.name starts "
-            "again and keeps the solve rates measured so far\n",
+            "again and keeps the responses judged so far\n",
         ),
         (3, 1, ""),
     ],

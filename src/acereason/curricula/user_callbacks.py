@@ -154,7 +154,10 @@ def _check_arguments(setting: str, entry: CallbackConfig, cls: type[Callback]) -
     Raises:
         UserError: it has no such argument, or needs one that is missing.
     """
-    signature = inspect.signature(cls)
+    try:
+        signature = inspect.signature(cls)
+    except ValueError:  # a class that tells nothing about its arguments, such as a compiled one
+        return
     try:
         signature.bind(**entry.init_args)
     except TypeError as error:

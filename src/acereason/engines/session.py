@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from acereason.config.checks import check_settings
 from acereason.config.schema import Config, EngineName
 from acereason.distributed.collectives import rank_and_world
-from acereason.distributed.environment import read_rank_info, resolve_ranks
+from acereason.distributed.environment import RankInfo, read_rank_info, resolve_ranks
 from acereason.distributed.group import join, leave, on_cuda
 from acereason.distributed.lifeline import Lifeline
 from acereason.engines.decided_by import decided_by
@@ -23,6 +24,7 @@ from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.engines.prompt import Prompt, check_lengths, make_prompt
 from acereason.engines.queue import EngineRanks, Store, WorkQueue
 from acereason.engines.shared import SharedEngines
+from acereason.errors import UserError
 from acereason.problems.problem import Problem
 from acereason.verifiers.pool.pool import VerifierPool
 
@@ -88,13 +90,15 @@ def open_session(
         problems: that may be asked; the engine is sized for the longest of their prompts.
         longest_response: longest response that will be asked for, tokens, if longer than those of the settings.
         device: of the engine; if None, this rank's GPU or, without one, the CPU.
-        store: of the process group, for the queue of work that engines share; None if this function is to join a group.
+        store: of the process group, for the queue of work that engines share; None joins a group if there is none yet.
         stop_requested: returns whether this rank was asked to stop.
         engine, pool: used instead of new ones; the session closes them as well.
 
     Raises:
         UserError: a setting, file or model cannot work, or a prompt leaves no room for the response.
     """
+    if not problems:
+        raise UserError("no problems: a session needs at least one, whose prompt the engine is sized for")
     with ExitStack() as stack:
         if store is None:
             store = stack.enter_context(_process_group(config))
@@ -122,19 +126,41 @@ def open_session(
 
 @contextmanager
 def _process_group(config: Config) -> Iterator[Store | None]:
-    """Join the process group if several ranks have not joined one yet; yield its store, or None if there is no need."""
+    """Join the process group if several ranks were started and have not joined one yet; yield its store.
+
+    Yields:
+        None for one rank, or if there is a group already.
+
+    Raises:
+        UserError: the settings cannot work, ask for other ranks than were started, or ranks want to meet a second time.
+    """
     rank_info = read_rank_info()
-    if rank_and_world() != (0, 1) or rank_info.world_size == 1:
+    if rank_and_world() != (0, 1):
         yield None
         return
     resolve_ranks(config, rank_info)
+    if config.trainer.ranks != rank_info.world_size:
+        asked = f"trainer.devices={config.trainer.devices}: {config.trainer.ranks} ranks"
+        raise UserError(f"{asked}, but nobody started them; use torchrun --nproc-per-node {config.trainer.ranks}")
+    check_settings(config)
+    if rank_info.world_size == 1:
+        yield None
+        return
+    if _met:
+        raise UserError("several ranks can open one session in a process: what they met by is not made anew")
+    _met.append(rank_info)
     lifeline = Lifeline(launched=bool(rank_info.launcher))
-    store = join(config, rank_info, lifeline)
     try:
-        yield store
-    finally:
-        leave()
-        lifeline.close()
+        yield join(config, rank_info, lifeline)
+    except BaseException as error:
+        lifeline.fail(f"rank {rank_info.rank} failed: {type(error).__name__}: {error}", 1)
+        raise
+    leave()
+    lifeline.close()
+
+
+_met: list[RankInfo] = []
+"""Where this process has met other ranks already: keys of the first meeting would mislead a second one."""
 
 
 def _device(config: Config) -> torch.device:

@@ -38,12 +38,15 @@ class AttemptFiles:
         """True if the table is missing, or journals are left."""
         return not self.table.exists() or bool(self._journals())
 
-    def find(self) -> list[dict[str, Any]]:
+    def find(self, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return the rows that exist already, in any order; for rank 0, which removes journals of another key.
 
         Rows that a kill cut short are left out.
+
+        Args:
+            columns: those of the table that are needed, all if None; rows from journals have all of them.
         """
-        found = read_rows(self.table, self.key) or []
+        found = read_rows(self.table, self.key, columns) or []
         for path in self._journals():
             journal = _read_journal(path, self.key)
             if journal is None:
@@ -76,14 +79,13 @@ class AttemptFiles:
             problems: ids in the order of the table.
             journals: of all ranks; a network disk may list those of other nodes late.
         """
-        rows = {(row["problem"], row["sample"]): row for row in self.find()}
-        for path in journals:
-            for row in _read_journal(path, self.key) or ():
-                rows[row["problem"], row["sample"]] = row
+        listed, found = set(self._journals()), self.find()
+        for path in set(journals) - listed:
+            found += _read_journal(path, self.key) or []
         place = {problem: number for number, problem in enumerate(problems)}
-        ordered = sorted(rows, key=lambda key: (place.get(key[0], len(place)), key))
-        write_table(self.table, RESPONSES, [rows[key] for key in ordered], self.key)
-        for path in {*self._journals(), *journals}:
+        rows = {(place[row["problem"]], row["sample"]): row for row in found if row["problem"] in place}
+        write_table(self.table, RESPONSES, [rows[key] for key in sorted(rows)], self.key)
+        for path in listed.union(journals):
             path.unlink(missing_ok=True)
 
     def _kept(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from acereason.evaluation.attempt_files import AttemptFiles
 from acereason.problems.problem import Domain, Problem
 from acereason.seeds import derived_seed
 
+SCORES = ("problem", "sample", "reward", "tokens", "truncated")
+"""Columns that a run needs of what it finds on disk."""
 HANDS_PER_CHUNK = 4
 Response = tuple[float, int, bool]
 """Reward, length in tokens, and whether the length limit ended the response."""
@@ -127,7 +129,9 @@ def attempt(
         StopRequested: a rank was asked to stop; judged responses stay on disk.
     """
     rank, _ = rank_and_world()
-    files = AttemptFiles(table, key.digest(n, sampling), keep_texts) if table else None
+    # Rank 0's key for all: it may tell the files of a model by their times, which differ between the disks of nodes.
+    digest = gather(key.digest(n, sampling))[0]
+    files = AttemptFiles(table, digest, keep_texts) if table else None
     job = SamplingJob(prompts, n, sampling, key.seed_of)
     done = _known(job, gather(_found(files) if files and rank == 0 else {})[0])
     expected = [(lengths or {}).get(prompt.problem.id, inf) for prompt in prompts]
@@ -175,7 +179,7 @@ def _response(rollout: Rollout) -> Response:
 
 
 def _found(files: AttemptFiles) -> dict[tuple[str, int], Response]:
-    return {(row["problem"], row["sample"]): _row_response(row) for row in files.find()}
+    return {(row["problem"], row["sample"]): _row_response(row) for row in files.find(SCORES)}
 
 
 def _row_response(row: dict[str, Any]) -> Response:

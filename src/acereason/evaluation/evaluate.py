@@ -120,7 +120,9 @@ def evaluate(
     Raises:
         StopRequested: a rank was asked to stop; judged responses stay on disk.
     """
-    return HeldOutResults.of(attempt(engines, prompts, samples, sampling, key, table, keep_texts=keep_texts))
+    return HeldOutResults.of(
+        attempt(engines, prompts, samples, sampling, key, table, keep_texts=keep_texts, chunk=len(prompts))
+    )
 
 
 def evaluation_key(seed: int, decided_by: str = "") -> AttemptKey:

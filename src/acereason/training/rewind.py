@@ -55,7 +55,7 @@ def _cut_files(folder: Path, step: int) -> None:
         path.unlink()
     for path in folder.glob("step-*"):
         match = re.fullmatch(r"step-(\d+)(-rank-\d+(-\d+)?|-part-\d+)?", path.stem)
-        if match and int(match[1]) >= step:
+        if match and (int(match[1]) >= step or "-part-" in path.stem):  # parts are of an older version
             path.unlink()
 
 

@@ -53,4 +53,4 @@ def say_goodbye(step: int, rank: int, lifeline: Lifeline) -> None:
 def _how_to_resume(step: int) -> str:
     if step:
         return "checkpoint saved; resume with ckpt=last"
-    return "no checkpoint yet; ckpt=auto with the same run.name starts again and keeps the solve rates measured so far"
+    return "no checkpoint yet; ckpt=auto with the same run.name starts again and keeps the responses judged so far"
