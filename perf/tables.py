@@ -22,5 +22,5 @@ class Table:
 
     def row(self, name: str, *cells: object) -> None:
         """Print a row: its name, and a cell for each heading, aligned to the right."""
-        aligned = (f"{cell!s:>{width}}" for cell, width in zip(cells, self._widths, strict=True))
-        print(f"{name:{self._first}}{''.join(aligned)}", flush=True)
+        aligned = (f"  {cell!s:>{width - 2}}" for cell, width in zip(cells, self._widths, strict=True))
+        print(f"{name:{self._first}}{''.join(aligned)}".rstrip(), flush=True)

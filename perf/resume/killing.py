@@ -93,7 +93,7 @@ def run_with_kills(root: Path, ranks: int, words: Sequence[str], chosen: Sequenc
     Raises:
         SystemExit: a moment has not come, or had passed when it was noticed.
     """
-    table = Table(f"{len(chosen)} kills", "in step", "checkpoints left", first=56, width=30)
+    table = Table(f"{len(chosen)} kills", "in step", "checkpoints left", first=56)
     for moment in chosen:
         with Run(root, "killed", ranks, words) as run:
             moment.wait(run)
