@@ -13,6 +13,8 @@ WITH_A_MODEL = ("perf.training.", "perf.resume.", "perf.ablations")
 """Scripts that start engines or ranks: they run among the whole runs."""
 SIDE = "_side"
 """End of the name of a program that a script starts in a process of its own, with words that only the script knows."""
+PATIENCE_SECONDS = 1200
+"""For a busy machine: a script that trains on two ranks takes a minute on an idle one."""
 RULE = re.compile(r"─+|\|( -+:? \|)+")
 
 
@@ -34,7 +36,7 @@ def smoke(script: str, *words: str) -> str:
     """Run a script at its smallest size; return what it printed."""
     command = [sys.executable, "-m", script, "--smoke", *words]
     env = fresh_environment(PYTHONPATH=str(ROOT / "src"))
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=290)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"Python 3\.\d+\.\d+, .*torch .* cores, load .*\nsmallest run: ", done.stdout)
     return done.stdout

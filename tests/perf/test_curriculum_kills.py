@@ -1,6 +1,9 @@
 """A curriculum that is killed in each stage ends as if it had not been."""
 
-from perf_scripts import smoke, tables
+import pytest
+from perf_scripts import PATIENCE_SECONDS, smoke, tables
+
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
 
 
 def test_killed_in_each_stage_in_a_refilter_and_at_the_end_of_one_a_curriculum_ends_as_if_it_had_not_been() -> None:

@@ -1,7 +1,9 @@
 """A run that is killed, all its processes at once, goes on with the numbers of the run that nobody touched."""
 
 import pytest
-from perf_scripts import smoke, tables
+from perf_scripts import PATIENCE_SECONDS, smoke, tables
+
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

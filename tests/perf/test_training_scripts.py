@@ -1,7 +1,9 @@
 """Scripts that train, or start engines, at their smallest size."""
 
 import pytest
-from perf_scripts import ROOT, WITH_A_MODEL, scripts, smoke, tables
+from perf_scripts import PATIENCE_SECONDS, ROOT, WITH_A_MODEL, scripts, smoke, tables
+
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
 
 BY_THEMSELVES = {
     "perf.resume.kills": "tests/perf/test_kills.py",
