@@ -187,7 +187,7 @@ def test_without_the_sync_the_log_probs_differ(tmp_path: Path) -> None:
         "from lightning.pytorch import Callback\n\n\n"
         "class ForgetSync(Callback):\n"
         "    def on_train_start(self, trainer, module):\n"
-        "        trainer.datamodule.engine.sync = lambda weights: None\n"
+        "        trainer.datamodule.engines.engine.sync = lambda weights: None\n"
     )
     succeed(
         *TINY,
@@ -218,6 +218,7 @@ def test_several_updates_a_batch_with_kl_and_entropy(tmp_path: Path) -> None:
     assert values(folder, "policy/lr") == pytest.approx([0.25e-4, 0.75e-4, 1e-4])
 
 
+MULTIPLE = "must be a multiple of trainer.devices × trainer.num_nodes"
 BAD = [
     (["trainer.max_step=3"], ["trainer.max_step", "trainer.max_steps"]),
     (["trainer.max_steps=many"], ["trainer.max_steps", "many"]),
@@ -229,8 +230,14 @@ BAD = [
     (["curriculum.max_response_tokens=5000"], ["max_response_tokens", "5000", "4096"]),
     (["curriculum.max_response_tokens=4080"], ["4080", "4096"]),
     (["callbacks.x.class_path=callbacks.nothing.Nothing"], ["callbacks.nothing"]),
-    (["trainer.devices=2", "curriculum.prompts_per_step=5"], ["curriculum.prompts_per_step=5", "2 ranks"]),
-    (["trainer.devices=4", "curriculum.prompts_per_step=2"], ["curriculum.prompts_per_step=2", "4 ranks"]),
+    (
+        ["trainer.devices=2", "curriculum.prompts_per_step=5"],
+        ["curriculum.prompts_per_step=5", "a multiple of trainer.devices × trainer.num_nodes = 2"],
+    ),
+    (
+        ["trainer.devices=4", "curriculum.prompts_per_step=2"],
+        ["curriculum.prompts_per_step=2", "a multiple of trainer.devices × trainer.num_nodes = 4"],
+    ),
     (["trainer.devices=3", "curriculum.prompts_per_step=6", "trainer.shard_ranks=2"], ["trainer.shard_ranks=2"]),
     (["trainer.devices=2", "trainer.port={port}"], ["trainer.port={port}", "in use"]),
     (["trainer.port={port}"], ["{port}", "in use"]),

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perf.resume.compare_runs import TIMES
 from perf.resume.curriculum_kills import curriculum
 from perf.resume.killing import Run
 from perf.script import command_line, start
@@ -64,7 +65,7 @@ def main(words: Sequence[str]) -> int:
         with Run(Path(root), "one", 1, settings) as one, Run(Path(root), "two", 2, settings) as two:
             one.finish()
             two.finish()
-        return compare(one, two, ["logprobs"] if TRANSFORMERS in settings else [])
+        return compare(one, two, [*TIMES, *(["logprobs"] if TRANSFORMERS in settings else [])])
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Outer:
     [
         (Outer(height=4), "inner.width=6: must be a multiple of height × depth = 4"),
         (Outer(depth=4), "depth=4: must be a divisor of inner.width = 6"),
-        (Outer(inner=Inner(layers=["a", "c"])), 'inner.layers=["a", "c"]: no c; valid: a, b'),
+        (Outer(inner=Inner(layers=["a", "c"])), 'inner.layers=["a", "c"]: there is no c; valid: a, b'),
         (Outer(inner=Inner(width=0)), "inner.width=0: must be a whole number from 1"),
     ],
 )
