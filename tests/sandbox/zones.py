@@ -42,11 +42,11 @@ def zone_of(isolation: Isolation, **settings: Any) -> Iterator[Zone]:
 
 
 def begin(zone: Zone, source: str, stdin: bytes = b"", seconds: float = SECONDS) -> RunningProgram:
-    """A program that has been told to run."""
+    """A program that has been told to run; one that does not compile may have ended before it could be told."""
     zone.prepare(program.job("stdin", source))
     running = zone.start(seconds, int(seconds) + 1)
     running.set_input(stdin)
-    assert running.send(b"", seconds)
+    running.send(b"", seconds)
     return running
 
 

@@ -109,7 +109,10 @@ def _run_keeper(settings: dict[str, Any]) -> None:
         os.write(answers[1], b"m")
     kernel.close_range(JOB)
     kernel.drop_capabilities()
+    if mode == "none":  # the kernel ends no namespace here: a program of a zygote that was killed is the keeper's
+        kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     os.waitpid(pid, 0)
+    _end_children()
     os._exit(0)
 
 
