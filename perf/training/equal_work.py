@@ -19,18 +19,26 @@ class Work:
         steps: warm-up included.
         prompts: of a step.
         rollouts: of a prompt.
-        tokens: of every response.
+        tokens: of every response, or of the longest where lengths are natural.
+        natural: whether responses end where the policy ends them.
     """
 
     steps: int
     prompts: int
     rollouts: int
     tokens: int
+    natural: bool = False
 
     @property
     def step_tokens(self) -> int:
-        """Response tokens of a step."""
+        """Response tokens of a step; the most there can be where lengths are natural."""
         return self.prompts * self.rollouts * self.tokens
+
+    def is_done(self, tokens: list[int]) -> bool:
+        """Return whether steps of so many response tokens are this work."""
+        if self.natural:
+            return len(tokens) == self.steps and all(0 < count <= self.step_tokens for count in tokens)
+        return tokens == [self.step_tokens] * self.steps
 
     def text(self) -> str:
         """Write it for a command line."""

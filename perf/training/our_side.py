@@ -124,7 +124,8 @@ def train(policy: str, work: Work) -> StepClock:
             enable_model_summary=False,
             default_root_dir=folder,
         )
-        trainer.fit(PolicyModule(config, curriculum), FullLengthData(config, curriculum, problems, [], pool=pool))
+        data = RolloutDataModule if work.natural else FullLengthData
+        trainer.fit(PolicyModule(config, curriculum), data(config, curriculum, problems, [], pool=pool))
     return clock
 
 

@@ -2,11 +2,12 @@
 
     python -m perf.training.step_time --peer-python .venv-trl/bin/python
 
-Both sides get the same policy, prompts, reward rule, learning rate and, unless told otherwise, 16 prompts x 16 rollouts
-x 64 tokens in every step (`equal_work.py`); end-of-sequence is ignored so that every response has the same length, and
-rewards are a coin so that no group drops out. Each side is a process of its own, and they take turns (ours, TRL, ours,
-TRL ...) so that a slow spell of the machine hits both. The first steps of each process are warm-up and dropped. Without
-`--peer-python` only our side runs.
+Both sides get the same policy, prompts, reward rule, learning rate and, unless told otherwise, 16 prompts x 16
+rollouts x 64 tokens in every step (`equal_work.py`); end-of-sequence is ignored so that every response has the same
+length, and rewards are a coin so that no group drops out. With `--natural` responses end where the policy ends them:
+both sides sample from the same policy, so their lengths agree on average, and tokens a step are printed. Each side is
+a process of its own, and they take turns (ours, TRL, ours, TRL ...) so that a slow spell of the machine hits both.
+The first steps of each process are warm-up and dropped. Without `--peer-python` only our side runs.
 
 The peer needs an environment of its own, as its transformers is newer than ours:
 
@@ -28,7 +29,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from transformers import AutoTokenizer
@@ -52,9 +53,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Run:
-    """What one process reported, warm-up dropped: seconds a step, lowest share of mixed groups, its own description."""
+    """What one process reported, warm-up dropped.
+
+    Attributes:
+        seconds: of each step.
+        tokens: sampled in each step.
+        mixed: lowest share of mixed groups.
+        made_with: its own description.
+    """
 
     seconds: list[float]
+    tokens: list[int]
     mixed: float
     made_with: str
 
@@ -91,7 +100,7 @@ def check_equal_work(side: Side, figures: dict[str, Any], work: Work) -> None:
     missing = {"steps", "tokens", "mixed"} - figures.keys()
     if missing:
         raise SystemExit(f"{side.name} printed no {sorted(missing)}; see the docstring of trl_side.py")
-    if len(figures["steps"]) != work.steps or figures["tokens"] != [work.step_tokens] * work.steps:
+    if len(figures["steps"]) != work.steps or not work.is_done(figures["tokens"]):
         raise SystemExit(
             f"{side.name} did not sample {work.step_tokens} tokens in each of {work.steps} steps: {figures}"
         )
@@ -110,7 +119,8 @@ def run_side(side: Side, work: Work, warmup: int) -> Run:
         raise SystemExit(f"{side.name} ended with code {done.returncode}: {' '.join(command)}\n{tail}")
     figures = last_json_line(side, done.stdout)
     check_equal_work(side, figures, work)
-    return Run(figures["steps"][warmup:], min(figures["mixed"]), str(figures.get("with", "")))
+    with_what = str(figures.get("with", ""))
+    return Run(figures["steps"][warmup:], figures["tokens"][warmup:], min(figures["mixed"]), with_what)
 
 
 def described(seconds: list[float]) -> list[str]:
@@ -120,19 +130,22 @@ def described(seconds: list[float]) -> list[str]:
 
 def take_turns(sides: Sequence[Side], work: Work, options: argparse.Namespace) -> list[list[Run]]:
     """Run the sides in turn and print each as it ends; return each side's runs."""
-    size = f"{work.prompts} prompts x {work.rollouts} rollouts x {work.tokens} tokens"
+    length = f"up to {work.tokens}" if work.natural else work.tokens
+    size = f"{work.prompts} prompts x {work.rollouts} rollouts x {length} tokens"
     title = f"seconds of a step of {size}: {options.steps} steps after {options.warmup} of warm-up"
-    table = Table(title, "median", "fastest", "slowest", "mixed groups", "load before")
+    table = Table(title, "median", "fastest", "slowest", "tokens a step", "mixed groups", "load before")
     runs: list[list[Run]] = [[] for _ in sides]
     for number in range(1, options.rounds + 1):
         for side, of_side in zip(sides, runs, strict=True):
             load = os.getloadavg()[0]
             of_side.append(run_side(side, work, options.warmup))
-            row = *described(of_side[-1].seconds), f"{of_side[-1].mixed:.0%}", f"{load:.1f}"
+            run = of_side[-1]
+            row = *described(run.seconds), f"{mean(run.tokens):,.0f}", f"{run.mixed:.0%}", f"{load:.1f}"
             table.row(f"round {number}, {side.name}", *row)
     for side, of_side in zip(sides, runs, strict=True):
         pooled = described([second for run in of_side for second in run.seconds])
-        table.row(f"all rounds, {side.name}", *pooled, f"{min(run.mixed for run in of_side):.0%}", "")
+        tokens = f"{mean(count for run in of_side for count in run.tokens):,.0f}"
+        table.row(f"all rounds, {side.name}", *pooled, tokens, f"{min(run.mixed for run in of_side):.0%}", "")
     for side, of_side in zip(sides, runs, strict=True):
         print(f"{side.name}: {of_side[0].made_with}")
     return runs
@@ -161,6 +174,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=16, help="prompts of a step")
     parser.add_argument("--rollouts", type=int, default=16, help="rollouts of a prompt")
     parser.add_argument("--tokens", type=int, default=64, help="tokens of a response")
+    parser.add_argument("--natural", action="store_true", help="let responses end before --tokens")
     options = parser.parse_args(words)
     if min(options.rounds, options.steps) < 1 or options.warmup < 0:
         parser.error("--rounds and --steps must be at least 1, --warmup at least 0")
@@ -183,7 +197,7 @@ def smallest(folder: Path) -> list[str]:
 def main(words: Sequence[str]) -> None:
     """Run both sides in turn and report."""
     options = arguments(words)
-    work = Work(options.warmup + options.steps, options.prompts, options.rollouts, options.tokens)
+    work = Work(options.warmup + options.steps, options.prompts, options.rollouts, options.tokens, options.natural)
     sides = [Side("ours", (sys.executable, "-m", "perf.training.our_side", options.policy))]
     with tempfile.TemporaryDirectory() as folder:
         if options.peer_python:

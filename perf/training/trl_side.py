@@ -64,7 +64,7 @@ class CountingReward:
 
 
 def step_settings(options: argparse.Namespace, folder: str) -> GRPOConfig:
-    """Return settings with one on-policy float32 update on each batch of rollouts, every response of full length."""
+    """Return settings with one on-policy float32 update on each batch of rollouts."""
     work: Work = options.work
     return GRPOConfig(
         output_dir=folder,
@@ -73,7 +73,7 @@ def step_settings(options: argparse.Namespace, folder: str) -> GRPOConfig:
         gradient_accumulation_steps=work.prompts * work.rollouts // options.micro_batch,
         num_generations=work.rollouts,
         max_completion_length=work.tokens,
-        generation_kwargs={"min_new_tokens": work.tokens},
+        generation_kwargs=None if work.natural else {"min_new_tokens": work.tokens},
         cache_implementation=options.cache,
         temperature=1.0,
         num_iterations=1,

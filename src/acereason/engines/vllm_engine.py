@@ -74,6 +74,9 @@ class VLLMEngine:
         max_model_len: longest prompt and response together, tokens.
         device: of the policy.
         summed: adds a CPU tensor up over the ranks of the engine.
+
+    Attributes:
+        llm: vLLM's own entry point to the engine.
     """
 
     def __init__(
@@ -112,10 +115,11 @@ class VLLMEngine:
         else:
             options |= {"gpu_memory_utilization": config.gpu_memory_utilization, "enable_sleep_mode": True}
         shared_memory = _name_shared_memory() if config.tensor_parallel_size > 1 and device.type == "cpu" else None
-        self._llm = LLM(**(options | config.options))
+        self.llm = LLM(**(options | config.options))
         if shared_memory:
             _unlink_shared_memory(shared_memory)
-        self._engine = self._llm.llm_engine
+        self._engine = self.llm.llm_engine
+        self._core = self._engine.engine_core
         self._dtype = getattr(torch, config.dtype.value)
         self._max_num_seqs = config.max_num_seqs
         self._summed = summed
@@ -131,25 +135,25 @@ class VLLMEngine:
     ) -> Iterator[Generation]:
         """See `Engine.generate`. Closing the iterator early aborts the requests that are still running."""
         self._wake()
-        waiting, numbers = iter(requests), dict[str, int]()
+        waiting, running = iter(requests), dict[str, _Response]()
         room = min(concurrency or self._max_num_seqs, self._max_num_seqs)
         try:
             while not should_stop():
-                while len(numbers) < room and (request := next(waiting, None)) is not None:
-                    numbers[self._add(request, sampling)] = request.id
-                if not numbers:
+                while len(running) < room and (request := next(waiting, None)) is not None:
+                    running[self._add(request, sampling)] = _Response(request.id)
+                if not running:
                     return
-                for output in self._engine.step():
-                    if output.finished:
-                        yield _generation(numbers.pop(output.request_id), output.outputs[0])
+                # vLLM's own `step` would also make, for each token of each response, what only servers need of it.
+                for output in self._core.get_output().outputs:
+                    if running[output.request_id].extend(output):
+                        yield running.pop(output.request_id).generation(output.finish_reason)
         finally:
-            if numbers:
-                self._engine.abort_request(list(numbers))
+            if running:
+                self._core.abort_requests(list(running))
 
     def _add(self, request: Request, sampling: Sampling) -> str:
         """Add a request to vLLM; return its name there."""
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
 
         name = str(self._requests_made)
         self._requests_made += 1
@@ -160,12 +164,12 @@ class VLLMEngine:
             ignore_eos=sampling.ignore_eos,
             seed=request.seed,
             logprobs=0,
-            flat_logprobs=True,
             detokenize=False,
             skip_clone=True,
-            output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        self._engine.add_request(name, {"prompt_token_ids": list(request.prompt_ids)}, parameters)
+        prompt = {"type": "token", "prompt_token_ids": list(request.prompt_ids)}
+        tasks = self._engine.get_supported_tasks()
+        self._core.add_request(self._engine.input_processor.process_inputs(name, prompt, parameters, tasks))
         return name
 
     def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
@@ -177,34 +181,56 @@ class VLLMEngine:
             WeightMismatchError: the engine does not have the weights it was sent.
         """
         if self._asleep:
-            self._llm.wake_up(tags=["weights"])
-        sync_weights(self._llm, weights, self._dtype, self._summed)
+            self.llm.wake_up(tags=["weights"])
+        sync_weights(self.llm, weights, self._dtype, self._summed)
         if self._asleep:
             torch.cuda.empty_cache()
-            self._llm.wake_up(tags=["kv_cache"])
+            self.llm.wake_up(tags=["kv_cache"])
             self._asleep = False
-        if not self._llm.reset_prefix_cache():
+        if not self.llm.reset_prefix_cache():
             raise RuntimeError("vLLM kept its prefix cache across a weight sync; requests were still running")
 
     def sleep(self) -> None:
         """See `Engine.sleep`: weights go to host memory, the cache is dropped. On the CPU this does nothing."""
         if self._can_sleep and not self._asleep:
-            self._llm.sleep(level=1)
+            self.llm.sleep(level=1)
             self._asleep = True
 
     def _wake(self) -> None:
         if self._asleep:
-            self._llm.wake_up()
+            self.llm.wake_up()
             self._asleep = False
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._engine.engine_core.shutdown()
+        self._core.shutdown()
 
 
-def _generation(request_id: int, completion: Any) -> Generation:
-    logprobs = tuple(completion.logprobs.logprobs)
-    ids = tuple(completion.token_ids)
-    if len(logprobs) != len(ids):
-        raise RuntimeError(f"vLLM returned {len(logprobs)} log-probs for {len(ids)} tokens")
-    return Generation(request_id, ids, logprobs, completion.finish_reason == "length")
+class _Response:
+    """The tokens of a response, and their log-probs, as vLLM samples them."""
+
+    def __init__(self, request_id: int) -> None:
+        self._request_id = request_id
+        self._ids: list[int] = []
+        self._logprobs: list[float] = []
+
+    def extend(self, output: Any) -> bool:
+        """Take what one step sampled; return whether the response is finished."""
+        self._ids += output.new_token_ids
+        if output.new_logprobs is not None:
+            self._logprobs += output.new_logprobs.logprobs[:, 0].tolist()
+        return output.finish_reason is not None
+
+    def generation(self, reason: Any) -> Generation:
+        """Return the whole response.
+
+        Raises:
+            RuntimeError: vLLM did not end it by its end token or its length.
+        """
+        from vllm.v1.engine import FinishReason
+
+        if reason not in (FinishReason.STOP, FinishReason.LENGTH):
+            raise RuntimeError(f"vLLM ended a response by itself: {reason}")
+        if len(self._logprobs) != len(self._ids):
+            raise RuntimeError(f"vLLM returned {len(self._logprobs)} log-probs for {len(self._ids)} tokens")
+        return Generation(self._request_id, tuple(self._ids), tuple(self._logprobs), reason == FinishReason.LENGTH)
