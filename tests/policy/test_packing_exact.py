@@ -151,3 +151,20 @@ def test_a_prompt_is_stored_once_for_its_group() -> None:
 
 def test_a_loaded_model_has_float32_weights(model: PolicyModel) -> None:
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_log_probs_in_bfloat16_are_not_those_of_rounded_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acereason.policy.head.BLOCK", 2**16)  # the head is widened in many blocks
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(64, 256, generator=draw).bfloat16()
+    weight = (0.3 * torch.randn(4000, 256, generator=draw)).bfloat16()
+    targets = torch.randint(4000, (64,), generator=draw)
+
+    def chosen(logits: torch.Tensor) -> torch.Tensor:
+        return torch.log_softmax(logits.double(), -1).gather(1, targets[:, None])[:, 0]
+
+    truth = chosen(hidden.double() @ weight.double().t())
+    rounded = (chosen(hidden @ weight.t()) - truth).abs().mean()
+    ours = (chunked_logprobs(hidden, weight, targets, 1.0, 24)[0] - truth).abs().mean()
+    assert rounded > 5e-3
+    assert ours < rounded / 1000
