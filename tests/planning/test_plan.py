@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from acereason.config.compose import compose
 from acereason.config.schema import Config
-from acereason.planning.memory import Shape, activation_bytes, engine_memory, training_memory
+from acereason.planning.memory import Shape, activation_bytes, engine_memory, mask_bytes, training_memory
 from acereason.planning.plan import plan_lines
 
 QWEN_7B = {
@@ -183,7 +183,7 @@ def test_what_fits_is_not_said_not_to(qwen_7b: Path) -> None:
 def test_a_response_longer_than_a_micro_batch_is_one_by_itself(qwen_7b: Path) -> None:
     longer = config_of(qwen_7b, "model.micro_batch_tokens=4096")
     memory = training_memory(longer, SHAPE_7B, longest_response=8192)
-    assert memory.activations == activation_bytes(longer, SHAPE_7B, 8192)
+    assert memory.activations == activation_bytes(longer, SHAPE_7B, 8192) + mask_bytes(8192)
     said = "a response of 8,192 tokens is a micro-batch by itself: model.micro_batch_tokens=4096"
     assert said in "\n".join(plan_lines(longer))
     assert "by itself" not in plan_of(qwen_7b, "model.micro_batch_tokens=8193")

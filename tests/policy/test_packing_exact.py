@@ -10,8 +10,8 @@ from acereason.config.schema import GRPOConfig, ModelConfig, Normalisation
 from acereason.policy.attention import FlexPlan
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.model import PolicyModel
-from acereason.policy.packing import ResponseTokens, micro_batches, pack
-from acereason.policy.update import Responses, accumulate_gradients
+from acereason.policy.packing import ResponseTokens, pack
+from acereason.policy.update import Responses, accumulate_gradients, plan
 
 MODEL = "models/laptop"
 CPU = torch.device("cpu")
@@ -72,7 +72,7 @@ def test_packed_logprobs_and_gradients_equal_plain_rows(model: PolicyModel, temp
 def test_split_into_micro_batches_gives_the_same_gradient(model: PolicyModel) -> None:
     sequences = random_responses(groups=4, rollouts=6)
     whole = [sequences]
-    split = micro_batches(sequences, 150)
+    split = plan(Responses(sequences, torch.ones(24), torch.ones(24), [], torch.ones(24, dtype=torch.bool)), 150)
     assert len(split) > 5
     assert relative(_loss_gradient(model, sequences, split), _loss_gradient(model, sequences, whole)) <= 1e-5
 
@@ -151,3 +151,20 @@ def test_a_prompt_is_stored_once_for_its_group() -> None:
 
 def test_a_loaded_model_has_float32_weights(model: PolicyModel) -> None:
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_log_probs_in_bfloat16_are_not_those_of_rounded_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acereason.policy.head.BLOCK", 2**16)  # the head is widened in many blocks
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(64, 256, generator=draw).bfloat16()
+    weight = (0.3 * torch.randn(4000, 256, generator=draw)).bfloat16()
+    targets = torch.randint(4000, (64,), generator=draw)
+
+    def chosen(logits: torch.Tensor) -> torch.Tensor:
+        return torch.log_softmax(logits.double(), -1).gather(1, targets[:, None])[:, 0]
+
+    truth = chosen(hidden.double() @ weight.double().t())
+    rounded = (chosen(hidden @ weight.t()) - truth).abs().mean()
+    ours = (chunked_logprobs(hidden, weight, targets, 1.0, 24)[0] - truth).abs().mean()
+    assert rounded > 5e-3
+    assert ours < rounded / 1000

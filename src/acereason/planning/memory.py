@@ -88,7 +88,7 @@ class TrainingMemory:
         gathered: in the compute type, what FSDP has gathered: the root, the current layer and the next one.
         gathered_gradients: of one layer, in the compute type and in float32, in which they are summed over ranks.
             Those of the root come when activations and the head's chunk are freed.
-        activations: of one micro-batch, see `activation_bytes`.
+        activations: of one micro-batch and its mask, see `activation_bytes` and `mask_bytes`.
         head: a chunk's logits and the head's gradient, in float32 and in the compute type if that is another.
     """
 
@@ -121,6 +121,7 @@ def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> 
     """
     model, shard = config.model, shape.parameters * 4 / (config.trainer.shard_ranks or config.trainer.ranks)
     copies = 2 if config.grpo.kl_coefficient else 1
+    tokens = max(model.micro_batch_tokens, longest_response)
     size = BYTES[model.compute_dtype]
     head_size = 4 if size == 4 else 4 + size
     return TrainingMemory(
@@ -129,7 +130,7 @@ def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> 
         gradients=shard,
         gathered=size * (shape.root + min(2, shape.layers) * shape.layer),
         gathered_gradients=(size + 4) * shape.layer,
-        activations=activation_bytes(config, shape, max(config.model.micro_batch_tokens, longest_response)),
+        activations=activation_bytes(config, shape, tokens) + mask_bytes(tokens),
         head=head_size * shape.vocabulary * (model.head_chunk_tokens + shape.width),
     )
 
@@ -149,6 +150,16 @@ def activation_bytes(config: Config, shape: Shape, tokens: int) -> float:
     if config.model.activation_checkpointing:
         return tokens * (shape.layers * size * shape.width + layer)
     return tokens * shape.layers * layer
+
+
+def mask_bytes(tokens: int, windows: int = 1) -> float:
+    """Return the bytes of flex attention's masks of a row, as many as there are widths of sliding windows.
+
+    A mask keeps four lists of blocks, of four bytes a pair of blocks of 128 tokens. While it is made, twelve grids of
+    that size and sixteen numbers of eight bytes a token come on top.
+    """
+    pairs = (-(-tokens // 128)) ** 2
+    return 16 * pairs * windows + 48 * pairs + 128 * tokens
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface
 
+from acereason.policy.block_mask import block_mask
 from acereason.policy.packing import PROMPT, PackedBatch
 
 NAME = "acereason_packed"
@@ -137,26 +138,6 @@ def _bucketed(
         out = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)[plan.inverse]
-
-
-def block_mask(batch: PackedBatch, window: int | None = None) -> Any:
-    """Make flex attention's mask of a packed row: a token's own prompt and own response, nothing later.
-
-    Args:
-        batch: the row.
-        window: tokens that a query of a layer with a sliding window sees, itself included.
-    """
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    segments, responses, positions = batch.segments, batch.responses, batch.positions
-
-    def may_attend(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        own = (responses[k] == PROMPT) | (responses[k] == responses[q])
-        seen = (segments[q] == segments[k]) & own & (positions[k] <= positions[q])
-        return seen if window is None else seen & (positions[q] - positions[k] < window)
-
-    tokens = len(batch.input_ids)
-    return create_block_mask(may_attend, None, None, tokens, tokens, device=batch.input_ids.device)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,25 @@ BLOCK = 2**24
 """Largest number of elements of the temporaries beside a chunk's logits."""
 
 
+def _logits(hidden: Tensor, weight: Tensor) -> Tensor:
+    """Return float32 `[chunk, vocabulary]` logits, never rounded to a narrower type.
+
+    Products are added up in float32 whatever the type of the factors; a result in bfloat16 would throw 16 bits away.
+    """
+    if hidden.dtype not in (torch.bfloat16, torch.float16):
+        return (hidden @ weight.t()).float()
+    if hidden.is_cuda:
+        return torch.mm(hidden, weight.t(), out_dtype=torch.float32)
+    logits, wide = hidden.new_empty(len(hidden), len(weight), dtype=torch.float32), hidden.float()
+    size = max(1, BLOCK // weight.shape[1])
+    for first in range(0, len(weight), size):  # no such product on the CPU: a block of the head at a time is widened
+        logits[:, first : first + size] = wide @ weight[first : first + size].float().t()
+    return logits
+
+
 def _chunk_log_softmax(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
     """Return float32 `[chunk, vocabulary]` log-probs."""
-    logits = (hidden @ weight.t()).float()
+    logits = _logits(hidden, weight)
     for rows in logits.split(max(1, BLOCK // len(weight))):  # logsumexp copies its input
         rows.div_(temperature).sub_(torch.logsumexp(rows, dim=-1, keepdim=True))
     return logits
