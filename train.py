@@ -12,6 +12,7 @@ import sys
 from acereason.config.compose import compose
 from acereason.config.help import print_help
 from acereason.curricula.user_callbacks import user_callbacks
+from acereason.distributed.allocator import limit_pinned_memory
 from acereason.distributed.environment import RankInfo, resolve_ranks
 from acereason.distributed.launcher import start_ranks
 from acereason.distributed.lifeline import Lifeline
@@ -27,6 +28,7 @@ def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
     words = sys.argv[1:]
     config = compose(words)
     resolve_ranks(config, rank_info)
+    limit_pinned_memory(config)
     missing = check(config)
     check_resume(config)
     callbacks = user_callbacks(config)
