@@ -35,12 +35,13 @@ def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
     if config.validate_only:
         print_plan(config, callbacks, missing)
         return 0
-    problems, held_out = load_sources(config)
+    # Ranks that a launcher started load later and together: one of each node downloads what is on the hub.
+    problems = load_sources(config) if rank_info.world_size == 1 else None
     if config.trainer.ranks > rank_info.world_size:
         return start_ranks(config, words)
     from acereason.training.train import train
 
-    train(config, callbacks, problems, held_out, rank_info, lifeline)
+    train(config, callbacks, problems, rank_info, lifeline)
     return 0
 
 
