@@ -8,7 +8,7 @@ from acereason.config.schema import Config
 
 EXACT_ABOVE_MIB = 16
 """Pinned allocations above this size are exact, if weights are offloaded."""
-_NAMES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+_NAMES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")  # torch takes the first that is set
 
 
 def limit_pinned_memory(config: Config) -> None:
@@ -18,7 +18,8 @@ def limit_pinned_memory(config: Config) -> None:
     ends that, and frees such blocks instead of keeping them for later. `pinned_max_round_threshold_mb` alone would keep
     them, and torch takes a kept block for any other between the same two powers of two: also for a larger one.
     """
-    given = next((os.environ[name] for name in _NAMES if os.environ.get(name)), "")
+    name = next((name for name in _NAMES if os.environ.get(name)), _NAMES[-1])
+    given = os.environ.get(name, "")
     if config.model.cpu_offload and "pinned_max" not in given:
         exact = f"pinned_max_cached_size_mb:{EXACT_ABOVE_MIB}"
-        os.environ["PYTORCH_ALLOC_CONF"] = f"{given},{exact}" if given else exact
+        os.environ[name] = f"{given},{exact}" if given else exact
