@@ -183,7 +183,8 @@ def test_an_offloaded_policy_is_in_host_memory(qwen_7b: Path) -> None:
     host = host_memory(config_of(qwen_7b, *settings), SHAPE_7B)
     assert host.optimizer == 2 * 7_615_616_512  # 8 bytes a parameter, on 4 ranks
     assert host.weights == host.gradients == pytest.approx(7_615_616_512, rel=0.04)  # below 16 MiB they are rounded up
-    assert f"a node: {4 * host.policy / 2**30:.2f} GiB for weights, gradients and optimizer" in plan_of(qwen_7b, *settings)
+    line = f"a node: {4 * host.policy / 2**30:.2f} GiB for weights, gradients and optimizer"
+    assert line in plan_of(qwen_7b, *settings)
     cpu = (*settings[:1], "trainer.accelerator=cpu", "trainer.devices=4")
     assert training_memory(config_of(qwen_7b, *cpu), SHAPE_7B).weights == 7_615_616_512
 

@@ -1,6 +1,6 @@
 """A rank of `test_shared_problems.py`: model and problems from a hub.
 
-    torchrun ... two_ranks_of_a_hub.py
+torchrun ... two_ranks_of_a_hub.py
 """
 
 import json

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import torch
+import torch.distributed as dist
 from torch.distributed import ProcessGroup
 
 from acereason.config.schema import TrainerConfig
@@ -23,7 +24,8 @@ def set_timeouts(group: ProcessGroup, trainer: TrainerConfig) -> None:
         group._get_backend(device)._set_default_timeout(timedelta(minutes=minutes))
 
 
-def timeout(group: ProcessGroup, device: torch.device = CPU) -> timedelta:
-    """Return how long collectives of tensors on `device` wait."""
+def timeout(group: ProcessGroup | None, device: torch.device = CPU) -> timedelta:
+    """Return how long collectives of tensors on `device` wait; None is the group of all ranks."""
+    group = group or dist.distributed_c10d._get_default_group()
     found: timedelta = group._get_backend(device).options._timeout
     return found

@@ -55,9 +55,7 @@ class Fingerprint:
             self._sums[fused_name] = self._sums[fused_name] + sums if fused_name in self._sums else sums
             yield name, tensor
 
-    def check(
-        self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor], dropped: bool = False
-    ) -> int:
+    def check(self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor], dropped: bool = False) -> int:
         """Compare with the sums of an engine; return the number of tensors compared.
 
         Args:

@@ -46,7 +46,7 @@ class EngineRanks:
             for first in range(0, world, tensor_parallel_size):
                 members = list(range(first, first + tensor_parallel_size))
                 # Every rank has to make every group. They wait as long as the group of all ranks.
-                group = dist.new_group(members, backend="gloo", timeout=timeout(dist.group.WORLD))
+                group = dist.new_group(members, backend="gloo", timeout=timeout(None))
                 if rank in members:
                     self._group = group
 

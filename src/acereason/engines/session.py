@@ -180,9 +180,7 @@ def _sequence_length(config: Config, folder: Path, longest_response: int, prompt
     return min(context, max(len(prompt.ids) for prompt in prompts) + longest_response)
 
 
-def _start_engine(
-    config: Config, folder: Path, max_model_len: int, device: torch.device, ranks: EngineRanks
-) -> Engine:
+def _start_engine(config: Config, folder: Path, max_model_len: int, device: torch.device, ranks: EngineRanks) -> Engine:
     match config.engine.name:
         case EngineName.transformers:
             from acereason.engines.transformers_engine import TransformersEngine

@@ -86,7 +86,7 @@ def engine_tensors(shape: Shape, ranks: int) -> Iterator[float]:
 
 
 def gpu_allocations(sizes: Iterable[float]) -> list[float]:
-    """Return the sizes of the GPU allocations that hold tensors of these sizes, as torch's caching allocator packs them."""
+    """Return the sizes of the GPU allocations that hold tensors of these sizes; torch's allocator packs small ones."""
     found = list(sizes)
     small, medium = ([size for size in found if low <= size < high] for low, high in ((0, SMALL), (SMALL, MEDIUM)))
     shared = [2 * MIB] * -(-int(sum(small)) // (2 * MIB))

@@ -147,7 +147,7 @@ def downloaded_before() -> Iterator[None]:
     import datasets
     import huggingface_hub
 
-    settings = (datasets.config, huggingface_hub.constants)
+    settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     before = [module.HF_HUB_OFFLINE for module in settings], datasets.logging.get_verbosity()
     datasets.logging.set_verbosity_error()  # it warns that the cache may be old
     for module in settings:

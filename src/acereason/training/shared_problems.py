@@ -34,8 +34,8 @@ def load_together(config: Config) -> Problems:
     if len(set(found)) > 1:
         other = next(rank for rank, digest in enumerate(found) if digest != found[0])
         raise UserError(
-            f"problems.path={config.problems.path}: ranks 0 and {other} have read different problems; give all nodes the "
-            "same files, and the same version of a hub data set (or a folder: hub:FOLDER)"
+            f"problems.path={config.problems.path}: ranks 0 and {other} have read different problems; give all nodes "
+            "the same files, and the same version of a hub data set (or a folder: hub:FOLDER)"
         )
     return problems
 
