@@ -12,6 +12,7 @@ import sys
 from acereason.config.compose import compose
 from acereason.config.help import print_help
 from acereason.curricula.user_callbacks import user_callbacks
+from acereason.distributed.allocator import limit_pinned_memory
 from acereason.distributed.environment import RankInfo, resolve_ranks
 from acereason.distributed.launcher import start_ranks
 from acereason.distributed.lifeline import Lifeline
@@ -27,18 +28,20 @@ def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
     words = sys.argv[1:]
     config = compose(words)
     resolve_ranks(config, rank_info)
+    limit_pinned_memory(config)
     missing = check(config)
     check_resume(config)
     callbacks = user_callbacks(config)
     if config.validate_only:
         print_plan(config, callbacks, missing)
         return 0
-    problems, held_out = load_sources(config)
+    # Ranks that a launcher started load later and together: one of each node downloads what is on the hub.
+    problems = load_sources(config) if rank_info.world_size == 1 else None
     if config.trainer.ranks > rank_info.world_size:
         return start_ranks(config, words)
     from acereason.training.train import train
 
-    train(config, callbacks, problems, held_out, rank_info, lifeline)
+    train(config, callbacks, problems, rank_info, lifeline)
     return 0
 
 

@@ -51,6 +51,28 @@ def test_every_recipe_is_planned_on_every_cluster(recipe: str, cluster: str) -> 
 def test_one_gpu_has_room_for_the_smallest_of_the_family() -> None:
     small = "model.path=deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
     assert "DOES NOT FIT" not in plan_of("acereason_7b", "one_gpu", small)
+    assert "1,777,088,000 parameters" in plan_of("one_gpu_1_5b", "one_gpu")
+
+
+def test_one_gpu_has_room_for_7b_at_8k_only_if_it_is_offloaded() -> None:
+    large = "model.path=deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"
+    assert "DOES NOT FIT training" in plan_of("one_gpu_1_5b", "one_gpu", large)
+    text = plan_of("one_gpu_1_5b", "one_gpu", large, "model.cpu_offload=true")
+    assert "DOES NOT FIT" not in text and "up to 8,192 tokens" in text
+    # 16 bytes a parameter; tensors below 16 MiB are rounded up to powers of two.
+    assert "a node: 113.59 GiB for weights, gradients and optimizer; 56.85 GiB is pinned" in text
+
+
+@pytest.mark.parametrize(
+    ("sleep", "host"),
+    [
+        ("drop", "host memory  no weights: sleeping engines drop theirs"),
+        ("keep", "host memory  a node: 196.02 GiB for sleeping engines of 110.05 GiB; 196.02 GiB is pinned"),
+    ],
+)
+def test_14b_fits_8_gpus_and_the_plan_says_what_is_pinned(sleep: str, host: str) -> None:
+    text = plan_of("acereason_14b", "h100_1x8", f"engine.sleep={sleep}")
+    assert "DOES NOT FIT" not in text and host in text.splitlines()
 
 
 def test_what_only_training_needs_is_refused_by_training() -> None:

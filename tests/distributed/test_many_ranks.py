@@ -9,16 +9,30 @@ import pytest
 from fresh_process import fresh_environment
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 import torch, torch.distributed as dist
 from acereason.distributed.collectives import exchange, gather, rank_and_world
 from acereason.engines.queue import POLL_STEPS, EngineRanks, WorkQueue
+from acereason.config.schema import TrainerConfig
+from acereason.distributed.timeouts import set_timeouts, timeout
+from acereason.policy.mesh import sharding_mesh
 store = next(dist.rendezvous("env://"))[0]
-dist.init_process_group("cpu:gloo")
+# As on GPUs, one backend for the tensors of each kind of device; a second gloo stands in for NCCL.
+dist.Backend.register_backend("second", dist.ProcessGroupGloo, devices=["cuda"])
+dist.init_process_group("cpu:gloo,cuda:second")
+trainer = TrainerConfig(timeout_minutes=300, nccl_timeout_minutes=7, shard_ranks=2)
+set_timeouts(dist.group.WORLD, trainer)
+everyone = dist.init_device_mesh("cpu", (4, 1), mesh_dim_names=("data_parallel", "tensor_parallel"))
+copies = sharding_mesh(everyone, trainer).get_all_groups()
 rank, world = rank_and_world()
 ranks = EngineRanks(2)
 single = EngineRanks()
 facts = {
+    "timeouts": [
+        [group.size(), *(timeout(group, torch.device(kind)).total_seconds() / 60 for kind in ("cpu", "cuda"))]
+        for group in (dist.group.WORLD, *copies)
+    ],
+    "engine timeout": timeout(ranks._group).total_seconds() / 60,
     "gather": gather({"rank": rank}),
     "exchange": exchange([f"{rank}->{to}" * (rank * to) for to in range(world)]),
     "engine": [ranks.engine, ranks.engines, ranks.leads],
@@ -30,8 +44,9 @@ facts = {
 }
 rows = gather(facts)
 if rank == 0:
-    print(json.dumps(rows))
+    print(json.dumps(rows), flush=True)
 dist.destroy_process_group()
+os._exit(0)  # threads of gloo are taken down in either order at exit
 """
 
 
@@ -50,6 +65,12 @@ def test_objects_arrive_in_the_order_of_ranks(facts: list[dict]) -> None:
     for rank, found in enumerate(facts):
         assert found["gather"] == [{"rank": r} for r in range(4)]
         assert found["exchange"] == [f"{r}->{rank}" * (r * rank) for r in range(4)]
+
+
+def test_gpus_wait_minutes_and_phases_hours_also_in_the_groups_of_copies_and_engines(facts: list[dict]) -> None:
+    for found in facts:
+        assert found["timeouts"] == [[4, 300, 7], [2, 300, 7], [2, 300, 7]]
+        assert found["engine timeout"] == 300
 
 
 def test_two_ranks_are_one_engine_and_the_first_speaks_for_it(facts: list[dict]) -> None:

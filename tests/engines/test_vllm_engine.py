@@ -16,6 +16,7 @@ from acereason.problems.laptop import laptop_problems
 from acereason.engines.prompt import make_prompt
 from acereason.engines.engine import Request, Sampling
 from acereason.engines.vllm_engine import VLLMEngine
+from acereason.engines.vllm_weights import sync_weights
 
 path = "models/laptop"
 tokenizer = AutoTokenizer.from_pretrained(path)
@@ -54,7 +55,15 @@ torch.manual_seed(0)
 for parameter in model.parameters():
     parameter.add_(torch.randn_like(parameter) * 0.02)
 stale = policy_gap(whole, 1.0, model)
+# As after a sleep on a GPU that dropped all weights: no tensor of the engine may be left out.
+sync_weights(engine._llm, model.named_parameters(), torch.float32, torch.clone, dropped=True)
 engine.sync((name, tensor) for name, tensor in model.named_parameters())
+engine._asleep = True
+try:
+    sample(requests[:1], Sampling(8))
+except RuntimeError as error:
+    facts["asleep"] = str(error)
+engine._asleep = False
 facts["gap_before_sync"], facts["gap_after_sync"] = stale, policy_gap(sample(requests, Sampling(64)), 1.0, model)
 print(json.dumps(facts))
 """
@@ -73,6 +82,10 @@ def test_a_seed_gives_the_same_tokens_and_log_probs_whatever_the_batch(facts: di
     assert facts["alone"]
     assert facts["shuffled"]
     assert facts["seeds_matter"]
+
+
+def test_an_engine_that_dropped_its_weights_does_not_generate_before_a_sync(facts: dict) -> None:
+    assert facts["asleep"].startswith("the engine dropped its weights when it went to sleep: sync it before")
 
 
 def test_a_response_is_truncated_when_it_reaches_the_limit_without_an_end(facts: dict) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from acereason.config.compose import compose
 from acereason.config.schema import Config
+from acereason.planning.host_memory import gpu_allocations, host_memory, pinned
 from acereason.planning.memory import Shape, activation_bytes, engine_memory, mask_bytes, training_memory
 from acereason.planning.plan import plan_lines
 
@@ -141,7 +142,7 @@ def test_engines_on_the_cpu_hold_so_many_tokens(qwen_7b: Path) -> None:
     assert "generating 120.48 GiB (on the CPU the engine does not sleep)" in text
 
 
-def test_engines_on_gpus_sleep_in_host_memory(qwen_7b: Path) -> None:
+def test_engines_on_gpus_sleep(qwen_7b: Path) -> None:
     text = plan_of(
         qwen_7b,
         *("engine.name=vllm", "engine.dtype=bfloat16", "engine.tensor_parallel_size=2", "trainer.accelerator=cuda"),
@@ -150,8 +151,42 @@ def test_engines_on_gpus_sleep_in_host_memory(qwen_7b: Path) -> None:
     assert "engines      8 of 2 rank(s), vllm, responses from one queue" in text
     # 7,615,616,512 × 2 bytes / 2 ranks = 7.09 GiB; 28 × 2 × 2 heads × 128 × 2 bytes = 28 KiB, × 8,192 = 224 MiB.
     assert "weights 7.09 GiB, KV cache the rest, 28.0 KiB a token, 224.0 MiB a longest response" in text
-    assert "a node: 56.74 GiB pinned" in text  # 8 × 7.09
+    assert "host memory  no weights: sleeping engines drop theirs" in text
     assert "generating 5.32 GiB and the engine's 60%" in text  # 1.77 weights + 3.55 optimizer
+
+
+def test_a_sleeping_engine_that_keeps_its_weights_pins_powers_of_two(qwen_7b: Path) -> None:
+    settings = ("engine.name=vllm", "engine.dtype=bfloat16", "engine.sleep=keep", "trainer.accelerator=cuda")
+    text = plan_of(qwen_7b, *settings, "trainer.devices=8")
+    # A layer's fused weights are on the GPU 32, 26, 260 and 130 MiB, in pinned memory 32, 32, 512 and 256 MiB. With
+    # embeddings and head, 1,040 and so 2,048 MiB each, and one block of 2 MiB for norms and biases it is 27,394 MiB.
+    mib = 28 * (32 + 32 + 512 + 256) + 2 * 2048 + 2
+    assert host_memory(config_of(qwen_7b, *settings), SHAPE_7B).engine == mib * 2**20
+    assert f"a node: {8 * mib / 1024:.2f} GiB for sleeping engines of 113.48 GiB" in text
+
+
+def test_small_tensors_share_blocks_and_large_ones_are_rounded_to_2_mib() -> None:
+    mib = 2**20
+    assert gpu_allocations([0.5 * mib] * 5) == [2 * mib] * 2
+    assert gpu_allocations([6 * mib] * 4) == [20 * mib] * 2  # three fit into 20 MiB
+    assert gpu_allocations([10 * mib, 31.5 * mib]) == [10 * mib, 32 * mib]
+    assert [pinned(size * mib) / mib for size in (2, 20, 260)] == [2, 32, 512]
+    assert [pinned(size * mib, exact_above_mib=16) / mib for size in (2, 9, 20, 260)] == [2, 16, 20, 260]
+
+
+def test_an_offloaded_policy_is_in_host_memory(qwen_7b: Path) -> None:
+    settings = ("model.cpu_offload=true", "trainer.accelerator=cuda", "engine.name=vllm", "trainer.devices=4")
+    found = training_memory(config_of(qwen_7b, *settings), SHAPE_7B)
+    assert (found.weights, found.gradients, found.optimizer) == (0, 0, 0)
+    # Two layers on their way to the GPU and a gradient on its way back, a quarter of each.
+    assert found.staged == 3 * 4 * 233_057_792 / 4
+    host = host_memory(config_of(qwen_7b, *settings), SHAPE_7B)
+    assert host.optimizer == 2 * 7_615_616_512  # 8 bytes a parameter, on 4 ranks
+    assert host.weights == host.gradients == pytest.approx(7_615_616_512, rel=0.04)  # below 16 MiB they are rounded up
+    line = f"a node: {4 * host.policy / 2**30:.2f} GiB for weights, gradients and optimizer"
+    assert line in plan_of(qwen_7b, *settings)
+    cpu = (*settings[:1], "trainer.accelerator=cpu", "trainer.devices=4")
+    assert training_memory(config_of(qwen_7b, *cpu), SHAPE_7B).weights == 7_615_616_512
 
 
 def test_more_ranks_than_key_heads_share_them(qwen_7b: Path) -> None:

@@ -42,7 +42,10 @@ def facts(path: str, copies: int) -> dict[str, object]:
     library = AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float32)
     expected = dict(library.named_parameters())
     loaded = {name: p.full_tensor().clone() for name, p in model.language_model.named_parameters()}
-    gathered = all(torch.equal(whole(p), loaded[name]) for name, p in model.language_model.named_parameters())
+    gathered = all(
+        torch.equal(whole(p), loaded[name]) and torch.equal(whole(p.detach().bfloat16()), loaded[name].bfloat16())
+        for name, p in model.language_model.named_parameters()
+    )
     rows = {p.to_local().shape[0] for _, p in model.named_parameters() if p.shape[0] > 1}
 
     plain = PolicyModel(config).load("cpu")

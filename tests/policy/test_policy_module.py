@@ -150,6 +150,26 @@ def first_log_probs(weights: dict[str, Tensor], prompt: tuple[int, ...]) -> Tens
         return torch.log_softmax(model(torch.tensor([prompt])).logits[0, -1], -1)
 
 
+class TypeEngine(ScriptedEngine):
+    """Notes the types of the weights that it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(two_answers)
+        self.types: set[torch.dtype] = set()
+
+    def sync(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        self.types |= {tensor.dtype for _, tensor in weights}
+
+
+def test_weights_travel_to_the_engine_in_its_own_type(tmp_path: Path) -> None:
+    engine = TypeEngine()
+    run = fit(tiny_config(tmp_path, "trainer.max_steps=1", "engine.dtype=bfloat16"), engine=engine)
+    assert engine.types == {torch.bfloat16}
+    # Rounding first and gathering then gives what gathering first gives.
+    sent = dict(run.policy.weights(torch.bfloat16))
+    assert same(sent, {name: tensor.bfloat16() for name, tensor in run.weights().items()})
+
+
 class BrokenEngine(ScriptedEngine):
     """Gives log-probs that are nan in some of its calls; importance weights carry them into the gradient."""
 

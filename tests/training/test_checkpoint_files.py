@@ -28,6 +28,7 @@ from acereason.training.checkpoint_files import (
 MODEL = json.loads(Path("models/laptop/config.json").read_text())
 FREE = {
     *("recipe", "ckpt", "ckpt_changes", "validate_only", "model.path", "model.activation_checkpointing"),
+    *("model.cpu_offload", "engine.sleep"),
     *("model.micro_batch_tokens", "model.head_chunk_tokens", "rewards.workers", "evaluation.every_n_steps"),
     *("engine.max_num_seqs", "engine.tensor_parallel_size", "engine.work", "engine.kv_cache_gib"),
     *("engine.gpu_memory_utilization", "engine.max_model_len", "engine.options"),

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from acereason.config.schema import Accelerator, Config
 from acereason.distributed.environment import RankInfo, claim_alone
 from acereason.distributed.lifeline import Lifeline
+from acereason.distributed.timeouts import set_timeouts
 from acereason.errors import UserError
 
 MEET_MINUTES = 10.0
@@ -36,6 +37,7 @@ def join(config: Config, rank_info: RankInfo, lifeline: Lifeline) -> dist.Store:
         world_size=rank_info.world_size,
         timeout=timedelta(minutes=config.trainer.timeout_minutes),
     )
+    set_timeouts(dist.distributed_c10d._get_default_group(), config.trainer)
     _tie(lifeline, store, rank_info)
     return dist.PrefixStore("queue", store)
 

@@ -82,7 +82,7 @@ class Engine(Protocol):
         ...
 
     def sleep(self) -> None:
-        """Free the device memory until the engine is next used."""
+        """Free the device memory until the next sync; the engine may lose its weights by it."""
         ...
 
     def close(self) -> None:

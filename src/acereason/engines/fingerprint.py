@@ -55,19 +55,25 @@ class Fingerprint:
             self._sums[fused_name] = self._sums[fused_name] + sums if fused_name in self._sums else sums
             yield name, tensor
 
-    def check(self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor]) -> int:
+    def check(self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor], dropped: bool = False) -> int:
         """Compare with the sums of an engine; return the number of tensors compared.
 
         Args:
             engine: its sums by (fused) name.
             summed: adds a tensor up over the ranks of the engine.
+            dropped: whether the engine had lost its weights, so that one which was not sent holds anything.
 
         Raises:
-            WeightMismatchError: a tensor differs; the message names the first.
+            WeightMismatchError: a tensor differs, or was dropped and not sent; the message names the first.
         """
         expected = dict(self._sums)
         if HEAD not in expected and EMBEDDINGS in expected:
             expected[HEAD] = expected[EMBEDDINGS]
+        if dropped and (unsent := sorted(engine.keys() - expected.keys())):
+            raise WeightMismatchError(
+                f"the engine's {unsent[0]} is not among the policy's weights, so the sync did not restore it after the "
+                "engine slept; set engine.sleep=keep"
+            )
         names = sorted(expected.keys() & engine.keys())
         values = torch.tensor([engine[n].value / engine[n].replicas for n in names], dtype=torch.float64)
         for name, found in zip(names, summed(values).tolist(), strict=True):

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 
 from acereason.distributed.collectives import rank_and_world
+from acereason.distributed.timeouts import timeout
 
 POLL_STEPS = 32
 
@@ -44,7 +45,8 @@ class EngineRanks:
         if tensor_parallel_size > 1:
             for first in range(0, world, tensor_parallel_size):
                 members = list(range(first, first + tensor_parallel_size))
-                group = dist.new_group(members, backend="gloo")  # every rank has to make every group
+                # Every rank has to make every group. They wait as long as the group of all ranks.
+                group = dist.new_group(members, backend="gloo", timeout=timeout(None))
                 if rank in members:
                     self._group = group
 

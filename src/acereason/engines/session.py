@@ -103,7 +103,7 @@ def open_session(
         if store is None:
             store = stack.enter_context(_process_group(config))
         folder = model_folder_of_all_ranks(config.model.path)
-        tokenizer = AutoTokenizer.from_pretrained(config.model.path)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
         prompts = {problem.id: make_prompt(problem, tokenizer) for problem in problems}
         if pool is None:
             rewards, domains = config.rewards, tuple(dict.fromkeys(problem.domain for problem in problems))
@@ -113,8 +113,8 @@ def open_session(
         ranks, longest = EngineRanks(config.engine.tensor_parallel_size), inf
         if engine is None:
             wanted = max(longest_response, config.curriculum.max_response_tokens, config.evaluation.max_response_tokens)
-            length = _sequence_length(config, wanted, list(prompts.values()))
-            engine = _start_engine(config, length, device or _device(config), ranks)
+            length = _sequence_length(config, folder, wanted, list(prompts.values()))
+            engine = _start_engine(config, folder, length, device or _device(config), ranks)
             longest = length - max(len(prompt.ids) for prompt in prompts.values())
         stack.callback(engine.close)
         queue, settings = WorkQueue(ranks, store), config.engine
@@ -167,31 +167,31 @@ def _device(config: Config) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if on_cuda(config) else torch.device("cpu")
 
 
-def _sequence_length(config: Config, longest_response: int, prompts: Sequence[Prompt]) -> int:
+def _sequence_length(config: Config, folder: Path, longest_response: int, prompts: Sequence[Prompt]) -> int:
     """Return the longest sequence that the engine has to hold, tokens.
 
     Raises:
         UserError: the longest prompt and response do not fit into the context.
     """
-    context = config.engine.max_model_len or model_context(config.model.path)
+    context = config.engine.max_model_len or model_context(folder)
     check_lengths(prompts, longest_response, context)
     if config.engine.name == EngineName.transformers or config.engine.max_model_len:
         return context
     return min(context, max(len(prompt.ids) for prompt in prompts) + longest_response)
 
 
-def _start_engine(config: Config, max_model_len: int, device: torch.device, ranks: EngineRanks) -> Engine:
+def _start_engine(config: Config, folder: Path, max_model_len: int, device: torch.device, ranks: EngineRanks) -> Engine:
     match config.engine.name:
         case EngineName.transformers:
             from acereason.engines.transformers_engine import TransformersEngine
 
-            return TransformersEngine(config.model.path, config.engine, device)
+            return TransformersEngine(str(folder), config.engine, device)
         case EngineName.vllm:
             from acereason.engines.vllm_engine import VLLMEngine
 
-            return VLLMEngine(config.model.path, config.engine, max_model_len, device, ranks.summed)
+            return VLLMEngine(str(folder), config.engine, max_model_len, device, ranks.summed)
 
 
-def model_context(path: str) -> int:
-    """Return the longest sequence, prompt and response, that a model's positions allow."""
-    return int(AutoConfig.from_pretrained(path).max_position_embeddings)
+def model_context(folder: Path) -> int:
+    """Return the longest sequence, prompt and response, that the positions of a folder's model allow."""
+    return int(AutoConfig.from_pretrained(folder).max_position_embeddings)

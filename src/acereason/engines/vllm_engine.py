@@ -15,7 +15,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from torch import Tensor
 
-from acereason.config.schema import EngineConfig
+from acereason.config.schema import EngineConfig, Sleep
 from acereason.distributed.collectives import gather
 from acereason.engines.engine import Generation, Request, Sampling, never
 from acereason.engines.vllm_weights import sync_weights
@@ -124,6 +124,7 @@ class VLLMEngine:
         self._max_num_seqs = config.max_num_seqs
         self._summed = summed
         self._can_sleep, self._asleep = device.type == "cuda", False
+        self._keeps_weights = config.sleep is Sleep.keep
         self._requests_made = 0
 
     def generate(
@@ -182,7 +183,8 @@ class VLLMEngine:
         """
         if self._asleep:
             self.llm.wake_up(tags=["weights"])
-        sync_weights(self.llm, weights, self._dtype, self._summed)
+        dropped = self._asleep and not self._keeps_weights
+        sync_weights(self.llm, weights, self._dtype, self._summed, dropped)
         if self._asleep:
             torch.cuda.empty_cache()
             self.llm.wake_up(tags=["kv_cache"])
@@ -191,13 +193,18 @@ class VLLMEngine:
             raise RuntimeError("vLLM kept its prefix cache across a weight sync; requests were still running")
 
     def sleep(self) -> None:
-        """See `Engine.sleep`: weights go to host memory, the cache is dropped. On the CPU this does nothing."""
+        """See `Engine.sleep`: the cache is dropped, weights as `engine.sleep` says. On the CPU this does nothing."""
         if self._can_sleep and not self._asleep:
-            self.llm.sleep(level=1)
+            self.llm.sleep(level=1 if self._keeps_weights else 2)
             self._asleep = True
 
     def _wake(self) -> None:
         if self._asleep:
+            if not self._keeps_weights:
+                raise RuntimeError(
+                    "the engine dropped its weights when it went to sleep: sync it before it generates, or set "
+                    "engine.sleep=keep"
+                )
             self.llm.wake_up()
             self._asleep = False
 

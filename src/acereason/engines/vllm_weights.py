@@ -12,7 +12,11 @@ from acereason.engines.fingerprint import EMBEDDINGS, HEAD, EngineSum, Fingerpri
 
 
 def sync_weights(
-    llm: Any, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype, summed: Callable[[Tensor], Tensor]
+    llm: Any,
+    weights: Iterable[tuple[str, Tensor]],
+    dtype: torch.dtype,
+    summed: Callable[[Tensor], Tensor],
+    dropped: bool = False,
 ) -> None:
     """Give an engine new weights, one tensor at a time; little more than one is held beside the engine's own.
 
@@ -21,6 +25,7 @@ def sync_weights(
         weights: (Hugging Face name, whole tensor).
         dtype: the engine's.
         summed: adds a CPU tensor up over the ranks of the engine.
+        dropped: whether the engine has lost its weights in its sleep.
 
     Raises:
         WeightMismatchError: the engine does not have the weights it was sent.
@@ -30,7 +35,7 @@ def sync_weights(
     others = _without(fingerprint.watch(weights, dtype), in_place)
     llm.collective_rpc("reload_weights", kwargs={"weights_iterator": others})
     llm.apply_model(_repack_head)
-    fingerprint.check(llm.apply_model(_weight_sums)[0], summed)
+    fingerprint.check(llm.apply_model(_weight_sums)[0], summed, dropped)
 
 
 def _fused_names(model: Any) -> dict[str, str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from acereason.config.known_models import KNOWN_MODELS
-from acereason.config.schema import Config, DType
+from acereason.config.schema import Accelerator, Config, DType
 
+NVIDIA_DRIVER = Path("/dev/nvidiactl")
 BYTES = {DType.float32: 4, DType.bfloat16: 2}
 
 
@@ -82,9 +83,10 @@ class TrainingMemory:
     """Estimated bytes on one rank while the policy trains; buffers of collectives and fragmentation come on top.
 
     Attributes:
-        weights: float32 shards, of the reference policy as well where there is one.
-        optimizer: float32 shards of the two moments.
-        gradients: float32 shards; ranks sum theirs after every micro-batch.
+        weights: float32 shards, of the reference policy as well where there is one; 0 if offloaded.
+        optimizer: float32 shards of the two moments; 0 if offloaded.
+        gradients: float32 shards; ranks sum theirs after every micro-batch; 0 if offloaded.
+        staged: float32 shards of two layers and of a layer's gradient between host and GPU; 0 unless offloaded.
         gathered: in the compute type, what FSDP has gathered: the root, the current layer and the next one.
         gathered_gradients: of one layer, in the compute type and in float32, in which they are summed over ranks.
             Those of the root come when activations and the head's chunk are freed.
@@ -95,6 +97,7 @@ class TrainingMemory:
     weights: float
     optimizer: float
     gradients: float
+    staged: float
     gathered: float
     gathered_gradients: float
     activations: float
@@ -119,7 +122,9 @@ def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> 
         shape: of the policy.
         longest_response: tokens; a response longer than a micro-batch is a micro-batch of its own.
     """
-    model, shard = config.model, shape.parameters * 4 / (config.trainer.shard_ranks or config.trainer.ranks)
+    model, ranks = config.model, config.trainer.shard_ranks or config.trainer.ranks
+    offloads = model.cpu_offload and on_gpu(config)
+    shard = 0.0 if offloads else shape.parameters * 4 / ranks
     copies = 2 if config.grpo.kl_coefficient else 1
     tokens = max(model.micro_batch_tokens, longest_response)
     size = BYTES[model.compute_dtype]
@@ -128,11 +133,18 @@ def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> 
         weights=copies * shard,
         optimizer=2 * shard,
         gradients=shard,
+        staged=4 * (min(2, shape.layers) + 1) * shape.layer / ranks if offloads else 0.0,
         gathered=size * (shape.root + min(2, shape.layers) * shape.layer),
         gathered_gradients=(size + 4) * shape.layer,
         activations=activation_bytes(config, shape, tokens) + mask_bytes(tokens),
         head=head_size * shape.vocabulary * (model.head_chunk_tokens + shape.width),
     )
+
+
+def on_gpu(config: Config) -> bool:
+    """Return whether the run is planned for GPUs: by the settings, or because this machine has one."""
+    chosen = config.trainer.accelerator
+    return chosen == Accelerator.cuda or (chosen == Accelerator.auto and NVIDIA_DRIVER.exists())
 
 
 def activation_bytes(config: Config, shape: Shape, tokens: int) -> float:

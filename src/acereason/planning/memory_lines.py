@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from acereason.config.schema import Accelerator, Config, EngineName
-from acereason.planning.memory import EngineMemory, Shape, TrainingMemory, engine_memory, training_memory
+from acereason.config.schema import Config, EngineName
+from acereason.planning.host_memory import HostMemory, host_memory
+from acereason.planning.memory import EngineMemory, Shape, TrainingMemory, engine_memory, on_gpu, training_memory
 
 GIB = 2**30
 INDENT = " " * 13
-NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
 def memory_lines(config: Config, shape: Shape, longest: int, largest_step: int) -> list[str]:
@@ -25,25 +23,23 @@ def memory_lines(config: Config, shape: Shape, longest: int, largest_step: int) 
     longest_held = max(longest, config.evaluation.max_response_tokens)
     lines = [
         f"memory       a rank, responses of {longest:,} tokens: weights {_size(training.weights)}, "
-        f"gradients {_size(training.gradients)}, optimizer {_size(training.optimizer)}",
+        f"gradients {_size(training.gradients)}, optimizer {_size(training.optimizer)}"
+        + (f", in transit {_size(training.staged)}" if training.staged else ""),
         f"{INDENT}gathered layers {_size(training.gathered)}, gathered gradients "
         f"{_size(training.gathered_gradients)}, activations {_size(training.activations)}, head {_size(training.head)}",
     ]
     if longest >= config.model.micro_batch_tokens:
         limit = f"model.micro_batch_tokens={config.model.micro_batch_tokens}"
         lines.append(f"{INDENT}a response of {longest:,} tokens is a micro-batch by itself: {limit}")
-    if not _on_gpu(config):
+    if not on_gpu(config):
         return lines + _cpu_lines(config, training, engine, longest_held)
+    host = _host_line(config, engine, host_memory(config, shape))
     if config.engine.name == EngineName.transformers:
-        return lines + _transformers_lines(training, engine)
+        return [*lines, *_transformers_lines(training, engine), host]
     if not config.trainer.device_memory_gib:
-        return lines + _unknown_gpu_lines(config, training, engine, longest_held)
-    return lines + _gpu_lines(config, training, engine, longest_held, largest_step)
-
-
-def _on_gpu(config: Config) -> bool:
-    chosen = config.trainer.accelerator
-    return chosen == Accelerator.cuda or (chosen == Accelerator.auto and NVIDIA_DRIVER.exists())
+        return [*lines, *_unknown_gpu_lines(config, training, engine, longest_held), host]
+    found = _gpu_lines(config, training, engine, longest_held, largest_step)
+    return [*lines, *found, host, *_misfits(config, training, engine, longest_held)]
 
 
 def _size(count: float) -> str:
@@ -80,9 +76,17 @@ def _transformers_lines(training: TrainingMemory, engine: EngineMemory) -> list[
     ]
 
 
-def _host_line(config: Config, engine: EngineMemory) -> str:
-    pinned = engine.weights * max(config.trainer.devices, 1)
-    return f"host memory  a node: {_size(pinned)} pinned, for sleeping engines"
+def _host_line(config: Config, engine: EngineMemory, host: HostMemory) -> str:
+    """Return the host memory of a node in words; of pinned memory as much as torch takes, however it rounds."""
+    ranks = max(config.trainer.devices, 1)
+    parts = []
+    if config.model.cpu_offload:
+        parts.append(f"{_size(ranks * host.policy)} for weights, gradients and optimizer")
+    if host.engine:
+        parts.append(f"{_size(ranks * host.engine)} for sleeping engines of {_size(ranks * engine.weights)}")
+    if not parts:
+        return "host memory  no weights: sleeping engines drop theirs"
+    return f"host memory  a node: {', '.join(parts)}; {_size(ranks * host.pinned)} is pinned"
 
 
 def _unknown_gpu_lines(config: Config, training: TrainingMemory, engine: EngineMemory, longest: int) -> list[str]:
@@ -92,7 +96,6 @@ def _unknown_gpu_lines(config: Config, training: TrainingMemory, engine: EngineM
         f"{_size(engine.kv_token)} a token, {_size(longest * engine.kv_token)} a longest response",
         f"in all       training {_size(training.total)} (the engine sleeps), "
         f"generating {_size(training.kept)} and the engine's {part:.0%}",
-        _host_line(config, engine),
     ]
 
 
@@ -103,20 +106,24 @@ def _gpu_lines(
     device = gib * GIB
     cache, generating = part * device - engine.weights, training.kept + part * device
     share = -(-largest_step * config.engine.tensor_parallel_size // config.trainer.ranks)
-    lines = [
+    return [
         f"{INDENT}engine {part:.0%} of {gib:g} GiB: weights {_size(engine.weights)}, the rest buffers and KV cache:",
         f"{INDENT}at most {_size(max(cache, 0))}, {_held(cache, engine, longest)}; an even share of a step is {share}",
         f"in all       training {_size(training.total)} (the engine sleeps), generating {_size(generating)}, "
         f"of {gib:g} GiB",
-        _host_line(config, engine),
     ]
+
+
+def _misfits(config: Config, training: TrainingMemory, engine: EngineMemory, longest: int) -> list[str]:
+    """Return what does not fit on the GPU, and what to do about it."""
+    device = config.trainer.device_memory_gib * GIB
+    engines = config.engine.gpu_memory_utilization * device
     found = {
-        "training: shard over more ranks, model.activation_checkpointing=true, a smaller model.micro_batch_tokens": (
-            training.total > device
-        ),
-        "generating: lower engine.gpu_memory_utilization": generating > device,
+        "training: shard over more ranks, model.activation_checkpointing=true, a smaller model.micro_batch_tokens, "
+        "or model.cpu_offload=true": training.total > device,
+        "generating: lower engine.gpu_memory_utilization": training.kept + engines > device,
         "one longest response in the KV cache: raise engine.gpu_memory_utilization or engine.tensor_parallel_size": (
-            cache < longest * engine.kv_token
+            engines - engine.weights < longest * engine.kv_token
         ),
     }
-    return lines + [f"DOES NOT FIT {text}" for text, holds in found.items() if holds]
+    return [f"DOES NOT FIT {text}" for text, holds in found.items() if holds]

@@ -148,15 +148,16 @@ def _no_weights(folder: Path) -> str:
 
 
 @torch.no_grad()
-def fill(model: nn.Module, folder: Path, device: torch.device) -> None:
+def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch.device | None = None) -> None:
     """Load the weights of a model on the meta device: this rank's rows of sharded parameters, all rows of others.
 
-    Parameters keep their identity, tied ones included; buffers move to `device`.
+    Parameters keep their identity, tied ones included.
 
     Args:
         model: a `skeleton` of the same folder, sharded (FSDP2) or not.
         folder: the model's folder.
         device: where the weights go.
+        buffers_to: where buffers go, if not there.
 
     Raises:
         UserError: a file is broken, or a weight is missing or has another shape.
@@ -167,8 +168,9 @@ def fill(model: nn.Module, folder: Path, device: torch.device) -> None:
         named[id(parameter)].append(name)
     for parameter in list(model.parameters()):
         _fill_parameter(parameter, named[id(parameter)], files, device)
+    buffers_to = buffers_to or device
     for name, buffer in list(model.named_buffers()):
-        value = buffer.to(device) if not buffer.is_meta else torch.empty_like(buffer, device=device)
+        value = buffer.to(buffers_to) if not buffer.is_meta else torch.empty_like(buffer, device=buffers_to)
         if buffer.is_meta:
             files.read_rows(_present(files, [name])[0], buffer.shape, 0, value)
         _set_buffer(model, name, value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from acereason.config.schema import DType, ModelConfig
@@ -35,6 +37,7 @@ class PolicyModel(nn.Module):
         self.language_model = skeleton(self.folder)
         self.cost = Cost.of(self.language_model)
         self.head_chunk_tokens = config.head_chunk_tokens
+        self.cpu_offload = config.cpu_offload
         if config.activation_checkpointing:
             self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -55,6 +58,8 @@ class PolicyModel(nn.Module):
     def shard(self, mesh: DeviceMesh, compute_dtype: DType) -> None:
         """Shard every layer and then the root (FSDP2): float32 shards, `compute_dtype` arithmetic.
 
+        With `model.cpu_offload` shards and their gradients are in host memory, pinned if the ranks compute on GPUs.
+
         Args:
             mesh: the ranks that share one copy, or for HSDP (copies, ranks of each copy).
             compute_dtype: type of activations and matrix products.
@@ -65,18 +70,27 @@ class PolicyModel(nn.Module):
             # No output_dtype: the last norm would return float32 to a head in `compute_dtype`, and checkpointed layers
             # would keep float32 inputs. Log-probs leave the head in float32 anyway.
             policy = MixedPrecisionPolicy(param_dtype=getattr(torch, compute_dtype.value), reduce_dtype=torch.float32)
+        pinned = mesh.device_type == "cuda"
+        offload = CPUOffloadPolicy(pin_memory=pinned) if self.cpu_offload else OffloadPolicy()
         for layer in self.language_model.model.layers:
-            fully_shard(layer, mesh=mesh, mp_policy=policy)
-        fully_shard(self, mesh=mesh, mp_policy=policy)
+            fully_shard(layer, mesh=mesh, mp_policy=policy, offload_policy=offload)
+        fully_shard(self, mesh=mesh, mp_policy=policy, offload_policy=offload)
 
     def load(self, device: torch.device | str) -> PolicyModel:
         """Load this rank's shard of the weights, or all weights if not sharded, onto `device`; return itself.
 
+        With `model.cpu_offload` only buffers go there, and weights stay in host memory.
+
         Raises:
             UserError: weights are missing, or a file is broken.
         """
-        fill(self.language_model, self.folder, torch.device(device))
+        device = torch.device(device)
+        fill(self.language_model, self.folder, torch.device("cpu") if self.cpu_offload else device, device)
         return self
+
+    def _apply(self, *arguments: Any, **named: Any) -> PolicyModel:
+        """Leave everything where `load` put it if weights are offloaded: Lightning moves its module to the GPU."""
+        return self if self.cpu_offload else super()._apply(*arguments, **named)
 
     def release(self) -> None:
         """Free the layers that a forward pass without a backward pass has left gathered on this rank."""

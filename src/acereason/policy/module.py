@@ -10,12 +10,12 @@ import torch
 from lightning.fabric.utilities.throughput import get_available_flops
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from acereason import grpo
 from acereason.config.schema import Config
 from acereason.distributed.collectives import gather
+from acereason.policy.mesh import sharding_mesh
 from acereason.policy.model import PolicyModel, whole
 from acereason.policy.update import (
     GradientStats,
@@ -75,19 +75,11 @@ class PolicyModule(LightningModule):
             self.reference = self._sharded_model().requires_grad_(False)
 
     def _sharded_model(self) -> PolicyModel:
-        model = PolicyModel(self.config.model)
-        model.shard(self._mesh(), self.config.model.compute_dtype)
-        return model.load(self.device).train()
-
-    def _mesh(self) -> DeviceMesh:
-        """Return the mesh of all ranks, or of copies of the policy times the ranks that share each copy."""
         assert self.device_mesh is not None
-        world = self.trainer.world_size
-        sharing = self.config.trainer.shard_ranks or world
-        if sharing == world:
-            return self.device_mesh["data_parallel"]
-        kind = self.device_mesh.device_type  # `self.device` is still the CPU here, whatever the run trains on
-        return init_device_mesh(kind, (world // sharing, sharing), mesh_dim_names=("replicate", "shard"))
+        model = PolicyModel(self.config.model)
+        model.shard(sharding_mesh(self.device_mesh, self.config.trainer), self.config.model.compute_dtype)
+        # Lightning moves the module to its device only later: `self.device` is the CPU here.
+        return model.load(self.trainer.strategy.root_device).train()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW on the float32 shards."""
@@ -112,12 +104,12 @@ class PolicyModule(LightningModule):
         """Yield (Hugging Face name, whole tensor), one at a time. A collective: every rank has to iterate over all.
 
         Args:
-            dtype: type that tensors are cast to before they are sent.
+            dtype: type that each rank casts its rows to before they are gathered, so bfloat16 halves the traffic.
         """
         assert self.model is not None
+        gather(None)  # ranks that come here hours apart wait for each other on the CPU; NCCL gives up after minutes
         for name, parameter in self.model.named_parameters():
-            tensor = parameter.detach().to(dtype)
-            yield name.removeprefix(PREFIX), whole(tensor)
+            yield name.removeprefix(PREFIX), whole(parameter.detach().to(self.device, dtype))
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
         """Take `grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -138,6 +139,25 @@ def _hub_rows(path: str, split: str) -> tuple[str, Iterator[Row]]:
             f"{_first_line(error)}; check the names and the network, or give a local file"
         ) from error
     return Path(name).name, (Row(dict(values), n, f"{path} row {n}") for n, values in enumerate(rows, 1))
+
+
+@contextmanager
+def downloaded_before() -> Iterator[None]:
+    """Read hub data sets from this machine's cache, without asking the hub: another process has just loaded them."""
+    import datasets
+    import huggingface_hub
+
+    settings: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    before = [module.HF_HUB_OFFLINE for module in settings], datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity_error()  # it warns that the cache may be old
+    for module in settings:
+        module.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for module, value in zip(settings, before[0], strict=True):
+            module.HF_HUB_OFFLINE = value
+        datasets.logging.set_verbosity(before[1])
 
 
 def _first_line(error: Exception) -> str:

@@ -49,8 +49,8 @@ class StepNumbers(Dataset[int]):
 class Policy(Protocol):
     """The part of the policy that the data module needs."""
 
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield (Hugging Face name, whole tensor); a collective: every rank has to iterate over all."""
+    def weights(self, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+        """Yield (Hugging Face name, whole tensor of `dtype`); a collective: every rank has to iterate over all."""
         ...
 
 
@@ -171,6 +171,7 @@ class RolloutDataModule(LightningDataModule):
         )
         collected = self.engines.collect(job, [self.lengths.get(problem_id, inf) for problem_id in ids])
         self.engines.engine.sleep()
+        self._synced_step = None  # a sleeping engine may drop its weights
         self.lengths |= dict(zip(ids, collected.lengths, strict=True))
         rewards = torch.tensor([[float(rollout.verdict.reward) for rollout in group] for group in collected.groups])
         if self.config.rewards.shuffle:
@@ -232,7 +233,7 @@ class RolloutDataModule(LightningDataModule):
     def sync_engine(self) -> None:
         """Give the engine the policy's weights, unless it already has those of this step."""
         if self._synced_step != self.curriculum.step:
-            self.engines.engine.sync(self._policy.weights())
+            self.engines.engine.sync(self._policy.weights(getattr(torch, self.config.engine.dtype.value)))
             self._synced_step = self.curriculum.step
 
     @property

@@ -50,12 +50,13 @@ def export_weights(
     """
     folder = folder.resolve()
     _check_replaceable(folder)
-    model = skeleton(model_folder(base))
+    base_folder = model_folder(base)
+    model = skeleton(base_folder)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_weights(_checked(weights, model, base), partial, dtype, max_shard_bytes)
-    _write_the_rest(model, base, partial, dtype)
+    _write_the_rest(model, base_folder, partial, dtype)
     _put_in_place(partial, folder)
 
 
@@ -115,7 +116,7 @@ def _write_weights(
     (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n")
 
 
-def _write_the_rest(model: Any, base: str, folder: Path, dtype: torch.dtype) -> None:
+def _write_the_rest(model: Any, base: Path, folder: Path, dtype: torch.dtype) -> None:
     """Write the configuration, generation settings, and the tokenizer with its chat template."""
     config = model.config
     config.dtype = dtype

@@ -41,9 +41,9 @@ class StageExport(Callback):
 
 def write_policy(trainer: Trainer, module: PolicyModule, folder: Path) -> None:
     """Gather each weight on all ranks and write it on rank 0."""
-    weights = module.weights()
+    dtype = getattr(torch, module.config.checkpoint.export_dtype.value)
+    weights = module.weights(dtype)
     if trainer.is_global_zero:
-        dtype = getattr(torch, module.config.checkpoint.export_dtype.value)
         export_weights(weights, module.config.model.path, folder, dtype)
     for _ in weights:  # the other ranks take part; rank 0 takes what the export left
         pass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from lightning.pytorch import Callback, seed_everything
 
 from acereason.config.schema import Config
@@ -15,7 +13,6 @@ from acereason.distributed.lifeline import Lifeline
 from acereason.errors import StopRequested
 from acereason.planning.plan import print_plan
 from acereason.policy.module import PolicyModule
-from acereason.problems.problem import Problem
 from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.data import RolloutDataModule
 from acereason.training.build import build_trainer, make_deterministic, quiet, write_run_files
@@ -24,24 +21,23 @@ from acereason.training.curves import print_report, write_curves
 from acereason.training.export_callbacks import FinalExport
 from acereason.training.held_out import HeldOutEvaluation
 from acereason.training.rewind import cut_back
+from acereason.training.shared_problems import Problems, load_together
 from acereason.training.stopping import Leave, say_goodbye
 
 
 def train(
     config: Config,
     callbacks: list[Callback],
-    problems: Mapping[str, list[Problem]],
-    held_out: list[Problem],
+    problems: Problems | None,
     rank_info: RankInfo,
     lifeline: Lifeline,
 ) -> None:
-    """Train on `problems` with these settings and write everything to the run's folder.
+    """Train with these settings and write everything to the run's folder.
 
     Args:
         config: settings.
         callbacks: the user's, made from the settings.
-        problems: training problems by the names of their sources.
-        held_out: problems for evaluation.
+        problems: training problems by the names of their sources, and held-out ones; None: loaded here, with all ranks.
         rank_info: the rank of this process among all.
         lifeline: of this process.
 
@@ -51,6 +47,7 @@ def train(
     quiet()
     lifeline.install_handlers()
     store = join(config, rank_info, lifeline)
+    sources, held_out = problems or load_together(config)
     config.run.name, config.ckpt = gather((config.run.name, config.ckpt))[0]  # a name may hold the time
     folder = config.run.folder
     checkpoint = gather(find_checkpoint(config.ckpt, folder / "checkpoints"))[0]
@@ -70,7 +67,7 @@ def train(
     data = RolloutDataModule(
         config,
         curriculum,
-        problems,
+        sources,
         held_out,
         store=store,
         stop_requested=lambda: lifeline.stop_requested,

@@ -17,6 +17,7 @@ from acereason.config.schema.choices import DType as DType
 from acereason.config.schema.choices import EngineName as EngineName
 from acereason.config.schema.choices import Normalisation as Normalisation
 from acereason.config.schema.choices import Scheduling as Scheduling
+from acereason.config.schema.choices import Sleep as Sleep
 from acereason.config.schema.policy import CurriculumConfig, GRPOConfig, ModelConfig, OptimizerConfig
 from acereason.config.schema.problems import ProblemsConfig
 from acereason.config.schema.rollouts import EngineConfig, EvaluationConfig, RewardsConfig, SandboxConfig

@@ -35,6 +35,13 @@ class Scheduling(StrEnum):
     fixed = "fixed"
 
 
+class Sleep(StrEnum):
+    """What becomes of an engine's weights on the GPU while the policy trains."""
+
+    drop = "drop"
+    keep = "keep"
+
+
 class DType(StrEnum):
     """A floating-point type."""
 

@@ -20,6 +20,8 @@ class ModelConfig:
     """Type of activations and matrix products; master weights and optimizer state are always float32."""
     activation_checkpointing: bool = False
     """Recompute each layer in the backward pass instead of keeping its activations."""
+    cpu_offload: bool = False
+    """Keep weights, gradients and moments in host memory and update them there; a GPU holds what a layer needs."""
     micro_batch_tokens: int = setting(16384, ge=1)
     """Tokens (prompt and response) of one forward and backward pass on one rank."""
     head_chunk_tokens: int = setting(1024, ge=1)

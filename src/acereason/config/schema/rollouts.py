@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from acereason.config.schema.choices import DType, EngineName, Scheduling
+from acereason.config.schema.choices import DType, EngineName, Scheduling, Sleep
 from acereason.config.schema.run import RANKS
 from acereason.config.setting import setting
 
@@ -31,6 +31,8 @@ class EngineConfig:
     """CPU only: size of the key-value cache, GiB."""
     gpu_memory_utilization: float = setting(0.6, gt=0, le=1)
     """GPU only: share of the device's memory that the engine may use."""
+    sleep: Sleep = Sleep.drop
+    """GPU only, while the policy trains: `drop` the weights, the next sync sends all; `keep` them in pinned memory."""
     max_model_len: int = setting(0, ge=0)
     """Longest sequence, prompt and response, the engine can hold; 0 takes what the longest stage needs."""
     options: dict[str, Any] = setting({})

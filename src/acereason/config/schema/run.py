@@ -46,7 +46,9 @@ class TrainerConfig:
     shard_ranks: int = setting(0, ge=0, divides=RANKS)
     """Neighbouring ranks that hold one copy of the policy between them; 0 is all ranks, fewer replicate it (HSDP)."""
     timeout_minutes: float = setting(240.0, gt=0)
-    """How long a rank waits for the others in a collective; longer than the longest rollout."""
+    """How long a rank waits for the others where the phases of a step meet; longer than the longest rollout."""
+    nccl_timeout_minutes: float = setting(20.0, gt=0)
+    """How long a GPU waits for the others in a collective of NCCL, for which ranks have met just before."""
     port: int = setting(0, ge=0, le=65535)
     """Port on which ranks find each other when this program starts them itself; 0 takes a free one."""
     accelerator: Accelerator = Accelerator.auto
