@@ -164,8 +164,8 @@ def test_enum_names_are_their_values() -> None:
         ("problems.levels=[3]", "problems.levels=[3]: expected 2 whole numbers, such as [3,8]"),
         ("problems.levels=[3,x]", 'problems.levels=[3, "x"]: expected 2 whole numbers, such as [3,8]'),
         (
-            "model.compute_dtype=float16",
-            "model.compute_dtype=float16: expected one of float32, bfloat16; did you mean bfloat16?",
+            "model.compute_dtype=float64",
+            "model.compute_dtype=float64: expected one of float32, bfloat16, float16; did you mean float16?",
         ),
         ("grpo.normalisation=tokens", "grpo.normalisation=tokens: expected one of batch, group, sequence"),
         ("trainer.max_steps=${seeed}", "trainer.max_steps=${seeed}: Interpolation key 'seeed' not found"),

@@ -31,6 +31,7 @@ FREE = {
     *("model.micro_batch_tokens", "model.head_chunk_tokens", "rewards.workers", "evaluation.every_n_steps"),
     *("engine.max_num_seqs", "engine.tensor_parallel_size", "engine.work", "engine.kv_cache_gib"),
     *("engine.gpu_memory_utilization", "engine.max_model_len", "engine.options"),
+    *("engine.batch_invariant", "rollout.max_gap"),
     *("sandbox.stop_at_first_failure", "sandbox.failing_first", "sandbox.allow_weak", "sandbox.without"),
 }
 """Settings that change the numbers by rounding at most, or how many there are; so does every setting of run, trainer,

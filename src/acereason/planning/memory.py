@@ -10,7 +10,7 @@ from typing import Any
 from acereason.config.known_models import KNOWN_MODELS
 from acereason.config.schema import Config, DType
 
-BYTES = {DType.float32: 4, DType.bfloat16: 2}
+BYTES = {DType.float32: 4, DType.bfloat16: 2, DType.float16: 2}
 
 
 @dataclass(frozen=True)
