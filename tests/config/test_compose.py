@@ -140,6 +140,11 @@ def test_enum_names_are_their_values() -> None:
     [
         ("trainer.max_step=1", "trainer.max_step=1: no such setting; did you mean trainer.max_steps?"),
         ("trainr.max_step=1", "trainr.max_step=1: no such setting; did you mean trainer.max_steps?"),
+        (
+            "grpo.importance_cap=2",
+            "grpo.importance_cap=2: no longer a setting; set grpo.correction=token_cap and grpo.correction_high to the "
+            "cap, or leave it out if it is 0",
+        ),
         ("max_steps=1", "max_steps=1: no such setting; did you mean trainer.max_steps?"),
         ("trainer.learning_rate=1", "trainer.learning_rate=1: no such setting; did you mean curriculum.learning_rate?"),
         ("evaluaton.top_p=1", "evaluaton.top_p=1: no such setting; did you mean evaluation.top_p?"),

@@ -173,6 +173,19 @@ def test_settings_that_decide_the_numbers_must_be_the_same_or_be_changed_on_purp
     assert changed == ["seed", "problems.levels", "curriculum.learning_rate", "grpo.clip_low"]
 
 
+@pytest.mark.parametrize(("cap", "words"), [(0.0, []), (3.0, ["grpo.correction=token_cap", "grpo.correction_high=3"])])
+def test_a_checkpoint_from_before_the_corrections_fits_what_its_cap_means_now(
+    tmp_path: Path, cap: float, words: list[str]
+) -> None:
+    path = checkpoint(tmp_path, 3)
+    saved = (path / "config.yaml").read_text().splitlines()
+    lines = [line if "  correction: " not in line else f"  importance_cap: {cap}" for line in saved]
+    (path / "config.yaml").write_text("\n".join(line for line in lines if "  correction_" not in line))
+    assert check_fits(compose(words), path) == []
+    with pytest.raises(UserError, match=r"grpo\.correction"):
+        check_fits(compose(["grpo.correction=token_mask"]), path)
+
+
 def test_callbacks_decide_the_numbers_too(tmp_path: Path) -> None:
     had = compose([])
     had.callbacks = {"stop": CallbackConfig("a.Stop", {"reward": 0.9}), "gone": CallbackConfig("a.Gone")}
