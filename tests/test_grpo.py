@@ -290,8 +290,8 @@ def test_sampled_entropy_is_unbiased_in_value_and_in_gradient() -> None:
     torch.testing.assert_close(gradient, expected)
 
 
-# Two responses of three and two tokens. The policy gives the tokens 0.8, 0.1, 0.5 and 0.3, 0.6, the engine 0.2, 0.2, 0.5
-# and 0.6, 0.4: ratios 4, 1/2, 1 and 1/2, 3/2. Products 2 and 3/4, geometric means 2^(1/3) = 1.2599 and √(3/4) = 0.8660.
+# Two responses of three and two tokens. The policy gives the tokens 0.8, 0.1, 0.5 and 0.3, 0.6, the engine 0.2, 0.2,
+# 0.5 and 0.6, 0.4: ratios 4, 1/2, 1 and 1/2, 3/2. Products 2 and 3/4, geometric means 2^(1/3) = 1.26 and √(3/4) = 0.87.
 POLICY, ENGINE = doubles(0.8, 0.1, 0.5, 0.3, 0.6).log(), doubles(0.2, 0.2, 0.5, 0.6, 0.4).log()
 RESPONSE_IDS = torch.tensor([0, 0, 0, 1, 1])
 

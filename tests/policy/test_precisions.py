@@ -1,4 +1,4 @@
-"""Whole steps in bfloat16 and float16: they run, learn what float32 learns but for rounding, and keep float32 weights."""
+"""Whole steps in 16 bits: they run, learn what float32 learns but for rounding, and keep float32 weights."""
 
 import math
 from pathlib import Path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 REMOVED = {
-    "grpo.importance_cap": "set grpo.correction=token_cap and grpo.correction_high to the cap, or leave it out if it is 0"
+    "grpo.importance_cap": "set grpo.correction=token_cap and grpo.correction_high to the cap, or leave it out if it "
+    "is 0",
 }
 """What to do instead of each, for messages."""
 

@@ -12,9 +12,9 @@ STEADY_UPDATES = 50
 class LossScale:
     """A power of two by which the loss is multiplied before, and its gradient divided after, the backward pass.
 
-    Powers of two change no digit. After an overflow the gradients of the same rollouts are computed again with a smaller
-    one, instead of leaving the update out as dynamic loss scaling usually does: rollouts take longer than gradients.
-    `torch.amp.GradScaler` looks for overflows on each rank alone, which does not fit shards.
+    Powers of two change no digit. After an overflow the gradients of the same rollouts are computed again with a
+    smaller one, instead of leaving the update out as dynamic loss scaling usually does: rollouts take longer than
+    gradients. `torch.amp.GradScaler` looks for overflows on each rank alone, which does not fit shards.
 
     Args:
         compute_dtype: of activations and gradients; the factor stays 1 unless it is float16.
