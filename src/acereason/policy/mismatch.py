@@ -55,14 +55,14 @@ class Mismatch:
         """
         low, high = config.correction_bounds
         gaps, ratios = log_ratios.abs(), log_ratios.clamp(-grpo.MAX_LOG_RATIO, grpo.MAX_LOG_RATIO).exp()
-        measured = torch.stack(
-            [
-                *(gaps.double().sum(), gaps.max(), ratios.double().sum(), ratios.min(), ratios.max()),
-                *(compared.min(), compared.max(), ((compared < low) | (compared > high)).sum()),
-            ]
-        )
-        *values, changed = measured.tolist()
-        return cls(len(gaps), *values, int(changed))
+        measured = [
+            *(gaps.double().sum(), gaps.max(), ratios.double().sum(), ratios.min(), ratios.max()),
+            *(compared.min(), compared.max(), ((compared < low) | (compared > high)).sum()),
+        ]
+        values = torch.stack(measured).tolist()  # one transfer from a GPU
+        names = ("gap_sum", "gap_max", "ratio_sum", "ratio_min", "ratio_max", "compared_min", "compared_max")
+        found = dict(zip(names, values[:-1], strict=True))
+        return cls(tokens=len(gaps), changed=int(values[-1]), **found)
 
     def __add__(self, other: Mismatch) -> Mismatch:
         """Return the mismatch of both sets of tokens together."""
