@@ -204,7 +204,7 @@ def fit(
     curriculum = Curriculum.from_config(config)
     policy = PolicyModule(config, curriculum)
     engine = engine or transformers_engine(dtype=config.engine.dtype)
-    if isinstance(engine, ScriptedEngine):
+    if isinstance(getattr(engine, "engine", engine), ScriptedEngine):
         config.rollout.max_gap = math.inf  # its log-probs are made up
     longest = longest_response(config, own)
     sources = {"problems": problems(8)}
