@@ -19,10 +19,13 @@ from acereason.config.schema import EngineConfig, Sleep
 from acereason.distributed.collectives import gather
 from acereason.engines.engine import Generation, Request, Sampling, never
 from acereason.engines.vllm_weights import sync_weights
+from acereason.errors import UserError
 
 
-def _set_environment() -> None:
+def _set_environment(batch_invariant: bool) -> None:
     """Set what vLLM reads from the environment at import; variables that are set already, as by torchrun, stay."""
+    if batch_invariant:
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -64,9 +67,10 @@ def _unlink_shared_memory(name: str) -> None:
 class VLLMEngine:
     """A vLLM engine that shares its process, and its device, with the policy.
 
-    Each request has its own seed, so that a response depends on nothing but the weights, its prompt and its seed: not
-    on the batch, nor on what was generated before. The ranks of a tensor-parallel engine run the same requests in step;
-    all of them make the same calls.
+    Each request has its own seed, so that on the CPU, and on GPUs with `engine.batch_invariant`, a response depends on
+    nothing but the weights, its prompt and its seed: not on the batch, nor on what was generated before. Other kernels
+    of GPUs round differently in other batches. The ranks of a tensor-parallel engine run the same requests in step; all
+    of them make the same calls.
 
     Args:
         model_path: folder or hub name of the initial policy.
@@ -77,6 +81,9 @@ class VLLMEngine:
 
     Attributes:
         llm: vLLM's own entry point to the engine.
+
+    Raises:
+        UserError: `engine.batch_invariant` is set on the CPU.
     """
 
     def __init__(
@@ -87,7 +94,10 @@ class VLLMEngine:
         device: torch.device,
         summed: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        _set_environment()
+        if config.batch_invariant and device.type == "cpu":
+            message = "the kernels of the CPU are batch-invariant without it, and vLLM has others for GPUs alone"
+            raise UserError(f"engine.batch_invariant=true: {message}; leave it out")
+        _set_environment(config.batch_invariant)
         from vllm import LLM
 
         options: dict[str, Any] = {
