@@ -65,8 +65,9 @@ def shares(world: int) -> dict[str, list[int]]:
 def gradient(model: PolicyModel, batch: RolloutBatch, config: GRPOConfig, spread: bool) -> dict[str, torch.Tensor]:
     responses = responses_of(batch, range(GROUPS), config)
     if spread:
-        responses = spread_over_ranks(responses)
-    batches = plan(responses, MAX_TOKENS)
+        responses, batches = spread_over_ranks(responses, MAX_TOKENS, model.cost)
+    else:
+        batches = plan(responses, MAX_TOKENS)
     accumulate_gradients(
         model,
         responses,

@@ -10,8 +10,8 @@ from acereason.config.schema import GRPOConfig, ModelConfig, Normalisation
 from acereason.policy.attention import FlexPlan
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.model import PolicyModel
-from acereason.policy.packing import ResponseTokens, micro_batches, pack
-from acereason.policy.update import Responses, accumulate_gradients
+from acereason.policy.packing import ResponseTokens, pack
+from acereason.policy.update import Responses, accumulate_gradients, plan
 
 MODEL = "models/laptop"
 CPU = torch.device("cpu")
@@ -72,7 +72,7 @@ def test_packed_logprobs_and_gradients_equal_plain_rows(model: PolicyModel, temp
 def test_split_into_micro_batches_gives_the_same_gradient(model: PolicyModel) -> None:
     sequences = random_responses(groups=4, rollouts=6)
     whole = [sequences]
-    split = micro_batches(sequences, 150)
+    split = plan(Responses(sequences, torch.ones(24), torch.ones(24), [], torch.ones(24, dtype=torch.bool)), 150)
     assert len(split) > 5
     assert relative(_loss_gradient(model, sequences, split), _loss_gradient(model, sequences, whole)) <= 1e-5
 

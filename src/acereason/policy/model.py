@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor
 from acereason.config.schema import DType, ModelConfig
 from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.policy import attention
+from acereason.policy.cost import Cost
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.loading import fill, skeleton
 from acereason.policy.packing import PackedBatch
@@ -25,12 +26,14 @@ class PolicyModel(nn.Module):
     Attributes:
         language_model: the `transformers` model, float32.
         folder: the folder of its files.
+        cost: what its tokens cost to compute.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.folder = model_folder_of_all_ranks(config.path)
         self.language_model = skeleton(self.folder)
+        self.cost = Cost.of(self.language_model)
         self.head_chunk_tokens = config.head_chunk_tokens
         if config.activation_checkpointing:
             self.language_model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -21,7 +21,6 @@ from acereason.policy.update import (
     GradientStats,
     accumulate_gradients,
     compute_logprobs,
-    plan,
     responses_of,
     spread_over_ranks,
     summed,
@@ -134,11 +133,12 @@ class PolicyModule(LightningModule):
 
     def _update(self, batch: RolloutBatch) -> tuple[dict[str, float], int]:
         """Take one optimizer step for each mini-batch; return metrics and the number of tokens all ranks computed."""
+        assert self.model is not None
         settings, temperature = self.config.grpo, batch.temperature
         planned = []
         for groups in grpo.mini_batches(batch.total_groups or len(batch.groups), settings.updates_per_batch):
-            responses = spread_over_ranks(responses_of(batch, groups, settings))
-            planned.append((responses, plan(responses, self.config.model.micro_batch_tokens)))
+            responses = responses_of(batch, groups, settings)
+            planned.append(spread_over_ranks(responses, self.config.model.micro_batch_tokens, self.model.cost))
         old: list[Any] = [None] * len(planned)
         if len(planned) > 1:
             old = [compute_logprobs(self._forward, batches, temperature, self.device) for _, batches in planned]

@@ -83,20 +83,3 @@ def pack(sequences: Sequence[ResponseTokens]) -> PackedBatch:
         sequence_ids += [number] * length
     columns = (ids, positions, segments, responses, predictors, targets, sequence_ids, [s.index for s in sequences])
     return PackedBatch(*(torch.tensor(column, dtype=torch.long) for column in columns))
-
-
-def micro_batches(sequences: Sequence[ResponseTokens], max_tokens: int) -> list[list[ResponseTokens]]:
-    """Split responses, in order, into micro-batches of at most `max_tokens` tokens.
-
-    A response that is longer together with its prompt is a micro-batch of its own.
-    """
-    batches: list[list[ResponseTokens]] = []
-    tokens, group = 0, None
-    for sequence in sequences:
-        added = len(sequence.response_ids) + (len(sequence.prompt_ids) if sequence.group != group else 0)
-        if not batches or tokens + added > max_tokens:
-            batches.append([])
-            tokens, added = 0, len(sequence.response_ids) + len(sequence.prompt_ids)
-        batches[-1].append(sequence)
-        tokens, group = tokens + added, sequence.group
-    return batches

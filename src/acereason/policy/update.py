@@ -12,8 +12,9 @@ from torch import Tensor
 from acereason import grpo
 from acereason.config.schema import GRPOConfig
 from acereason.distributed.collectives import exchange, gather, rank_and_world
-from acereason.policy.packing import PackedBatch, ResponseTokens, micro_batches, pack
-from acereason.policy.spread import spread
+from acereason.policy.cost import TOKENS_ALONE, Cost
+from acereason.policy.packing import PackedBatch, ResponseTokens, pack
+from acereason.policy.spread import Size, micro_batches
 from acereason.rollout.batch import RolloutBatch
 
 EMPTY = ResponseTokens(-1, -1, (0,), (0,))
@@ -97,39 +98,55 @@ def _summed_over_ranks(totals: grpo.TokenTotals) -> grpo.TokenTotals:
     return grpo.TokenTotals(counts[:-1], counts[-1])
 
 
-def spread_over_ranks(responses: Responses) -> Responses:
-    """Spread the active responses of all ranks over the ranks, neighbours together, as evenly by tokens as possible.
+def spread_over_ranks(
+    responses: Responses, max_tokens: int, cost: Cost = TOKENS_ALONE
+) -> tuple[Responses, list[list[ResponseTokens]]]:
+    """Spread the active responses of all ranks over the ranks; return those of this rank and its micro-batches.
 
     What a rank computes depends only on lengths, so a repeated run adds its gradients up in the same order.
+
+    Args:
+        responses: this rank's own.
+        max_tokens: of a micro-batch.
+        cost: what tokens cost, by which ranks are balanced in each micro-batch.
     """
     rank, world = rank_and_world()
     if world == 1:
-        return responses
+        return responses, plan(responses, max_tokens, cost)
     active = [index for index, keep in enumerate(responses.active.tolist()) if keep]
-    chosen = [responses.sequences[index] for index in active]
-    everywhere = gather([(s.group, len(s.prompt_ids), len(s.response_ids)) for s in chosen])
-    owners = spread([size for sizes in everywhere for size in sizes], world)
+    everywhere = gather([_size(responses.sequences[index]) for index in active])
+    planned = micro_batches([size for sizes in everywhere for size in sizes], world, max_tokens, cost)
+    owners = {number: owner for owner, batches in enumerate(planned) for batch in batches for number in batch}
     first = sum(len(sizes) for sizes in everywhere[:rank])
     outgoing: list[list[tuple[ResponseTokens, float, float, Tensor]]] = [[] for _ in range(world)]
-    for index, owner in zip(active, owners[first : first + len(active)], strict=True):
+    for number, index in enumerate(active, first):
         advantage, weight = responses.advantages[index].item(), responses.weights[index].item()
-        outgoing[owner].append((responses.sequences[index], advantage, weight, responses.engine_logprobs[index]))
+        row = (responses.sequences[index], advantage, weight, responses.engine_logprobs[index])
+        outgoing[owners[number]].append(row)
     rows = [row for part in exchange(outgoing) for row in part]
-    return Responses(
+    received = Responses(
         [replace(sequence, index=index) for index, (sequence, *_) in enumerate(rows)],
         torch.tensor([advantage for _, advantage, _, _ in rows]),
         torch.tensor([weight for _, _, weight, _ in rows]),
         [logprobs for *_, logprobs in rows],
         torch.ones(len(rows), dtype=torch.bool),
     )
+    # Rows arrive in the order of the ranks that had them, so in that of their numbers.
+    own = sorted(number for batch in planned[rank] for number in batch)
+    sequences = dict(zip(own, received.sequences, strict=True))
+    return received, [[sequences[number] for number in batch] or [EMPTY] for batch in planned[rank]]
 
 
-def plan(responses: Responses, max_tokens: int) -> list[list[ResponseTokens]]:
-    """Split the active responses into micro-batches, the same number on every rank; ranks with fewer add empty ones."""
+def _size(sequence: ResponseTokens) -> Size:
+    return sequence.group, len(sequence.prompt_ids), len(sequence.response_ids)
+
+
+def plan(responses: Responses, max_tokens: int, cost: Cost = TOKENS_ALONE) -> list[list[ResponseTokens]]:
+    """Split the active responses that this rank has into micro-batches; ranks with fewer of them add empty ones."""
     active = [s for s, keep in zip(responses.sequences, responses.active.tolist(), strict=True) if keep]
-    batches = micro_batches(active, max_tokens)
-    wanted = max(gather(max(len(batches), 1)))
-    return batches + [[EMPTY]] * (wanted - len(batches))
+    (planned,) = micro_batches([_size(sequence) for sequence in active], 1, max_tokens, cost)
+    batches = [[active[number] for number in batch] or [EMPTY] for batch in planned]
+    return batches + [[EMPTY]] * (max(gather(len(batches))) - len(batches))
 
 
 @torch.no_grad()
@@ -159,7 +176,7 @@ def accumulate_gradients(
 
     Args:
         forward: maps a packed micro-batch, the temperature and whether to compute entropies to log-probs and entropies.
-        responses, batches: the results of `responses_of` and `plan`.
+        responses, batches: the results of `spread_over_ranks`, or of `responses_of` and `plan`.
         config: the objective.
         temperature: the sampling temperature.
         device: the model's device.
