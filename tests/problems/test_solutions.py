@@ -79,3 +79,10 @@ def test_an_empty_solution_is_refused_where_the_settings_say_so(tmp_path):
 def test_the_laptop_problems_have_none():
     with pytest.raises(UserError, match=r"problems.path=laptop: has no worked solutions"):
         load_solutions(ProblemsConfig())
+
+
+def test_a_problem_may_have_several_solutions(tmp_path):
+    train, _ = load_solutions(
+        source(tmp_path, {**SUM, "id": "a"}, {**SUM, "id": "a", "solution": "\\boxed{3}"}, id="id")
+    )
+    assert [worked.solution for worked in train] == [SUM["solution"], "\\boxed{3}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from acereason.config.checks import check_settings
@@ -12,6 +13,8 @@ from acereason.problems.loaders import built_in_count, built_in_errors, split_he
 from acereason.problems.problem import WorkedProblem
 from acereason.problems.rows import Row, open_rows
 from acereason.problems.word_problems import word_problems
+
+_log = logging.getLogger(__name__)
 
 
 def load_solutions(config: ProblemsConfig, field: str = "") -> tuple[list[WorkedProblem], list[WorkedProblem]]:
@@ -31,23 +34,29 @@ def load_solutions(config: ProblemsConfig, field: str = "") -> tuple[list[Worked
         raise UserError("problems.path=laptop: has no worked solutions; give word_problems, a file or hub:OWNER/NAME")
     if config.path == "word_problems":
         with built_in_errors(config):
-            train = word_problems("train", built_in_count(config, "train"), config.levels, config.seed)
-            return train, word_problems("held_out", config.held_out, config.levels, config.seed)
+            count, levels = built_in_count(config, "train"), config.levels
+            held_out = word_problems("held_out", config.held_out, levels, config.seed)
+            return word_problems("train", count, levels, config.seed), held_out
     stem, rows = open_rows(config.path, config.split)
     worked: list[WorkedProblem] = []
+    skipped: list[int] = []
     for row in rows:
         try:
             worked.append(_worked(row, config, field, stem))
         except EmptyField:
             if not config.skip_empty:
                 raise
+            skipped.append(row.number)
         if len(worked) == config.limit:
             break
-    train, held_out = split_held_out([each.problem for each in worked], config.held_out)
-    if not train:
-        raise UserError(f"problems.path={config.path}: no solution to learn from beside {len(held_out)} held-out ones")
-    solutions = {each.problem.id: each for each in worked}
-    return [solutions[each.id] for each in train], [solutions[each.id] for each in held_out]
+    if skipped:
+        _log.warning("%s: %d left out for an empty field, rows %s", config.path, len(skipped), skipped[:5])
+    of_run = split_held_out([each.problem for each in worked], config.held_out)
+    if not of_run[0]:
+        raise UserError(f"problems.path={config.path}: no solution to learn from beside {len(of_run[1])} held-out ones")
+    of_problem = {id(each.problem): each for each in worked}  # one problem may have several solutions
+    train, held_out = ([of_problem[id(problem)] for problem in part] for part in of_run)
+    return train, held_out
 
 
 def _worked(row: Row, config: ProblemsConfig, field: str, stem: str) -> WorkedProblem:

@@ -38,7 +38,7 @@ from acereason.problems.problem import WorkedProblem
 from acereason.problems.solutions import load_solutions
 from acereason.seeds import derived_seed
 from acereason.training.build import make_deterministic, quiet
-from acereason.training.export import export_weights
+from acereason.training.export import check_replaceable, export_weights
 
 _log = logging.getLogger(__name__)
 LINES = 20
@@ -57,6 +57,8 @@ def warm_start(config: WarmStartConfig, rank_info: RankInfo, lifeline: Lifeline)
         UserError: a setting, file or model cannot work.
     """
     quiet()
+    folder = Path(config.warm_start.output)
+    check_replaceable(folder.resolve())
     join(config, rank_info, lifeline)
     device = torch.device("cuda", torch.cuda.current_device()) if on_cuda(config) else torch.device("cpu")
     make_deterministic(device)
@@ -75,7 +77,7 @@ def warm_start(config: WarmStartConfig, rank_info: RankInfo, lifeline: Lifeline)
         loss, tokens = learning.loss(held_out)
         if rank_info.rank == 0:
             print(f"held-out loss {loss:.4f} over {tokens:,} tokens of {len(held_out)} solutions", flush=True)
-    learning.export(Path(config.warm_start.output))
+    learning.export(folder)
     leave()
 
 
