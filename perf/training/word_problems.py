@@ -33,7 +33,10 @@ from perf.tables import Table
 from perf.trainings import SMALLEST, end_of
 
 RECIPE = "recipe=word_problems"
-WARM_START = ("warm_start.max_steps=10", "warm_start.solutions_per_step=16", "warm_start.learning_rate=5e-5")
+WARM_START = (
+    *("warm_start.max_steps=16", "warm_start.solutions_per_step=16", "warm_start.warmup_steps=2"),
+    "warm_start.learning_rate=1e-4",
+)
 """Few solutions: the model learns the form and to stop, and still makes mistakes."""
 TYPES = ("model.compute_dtype", "engine.dtype")
 TIMES = ("time/generate", "time/train", "time/sync")

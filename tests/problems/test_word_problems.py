@@ -23,14 +23,12 @@ def calculations(story):
 
 
 def test_a_story_worked_by_hand():
-    # 6 * 7 = 42 apples in bags, 42 of them and 8 more are 50, half of which is 25
-    found = [story for _, story in STORIES if len(story.work) == 2 and "evenly into 2 boxes" in story.question]
-    story = found[0]
-    (first, operator, second, total), (again, divided, two, half) = calculations(story)
-    assert [int(first), int(second)] == numbers(story.question)[:2]
-    assert RESULT[operator](int(first), int(second)) == int(total) == int(again)
-    assert (divided, two, int(half)) == ("/", "2", int(total) // 2)
-    assert story.solution == f"{story.work[0]}\n{story.work[1]}\n\\boxed{{{half}}}"
+    # 3 friends times 4 marbles are 12, and with the 13 before 25
+    story = draw_story(random.Random(6), 2)
+    assert story.question == (
+        "Marco has 13 marbles. 3 friends give Marco 4 marbles each. How many marbles does Marco have now?"
+    )
+    assert story.solution == "3 * 4 = 12\n13 + 12 = 25\n\\boxed{25}"
 
 
 def test_every_calculation_is_right_and_the_last_one_gives_the_answer():

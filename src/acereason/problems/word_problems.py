@@ -23,7 +23,7 @@ from acereason.problems.word_themes import NAMES, PLACES, THEMES, THINGS, WORDS,
 
 SOURCE = "word_problems"
 LEVELS = (1, 6)
-LARGEST = 100
+LARGEST = 60
 """No number in a story or its solution exceeds it; larger ones would test arithmetic more than reading."""
 _COMPARED_LEVELS = (2, 4)
 _OTHER_KINDS = 0.3  # share of stories at these levels that are no chain of events
@@ -111,11 +111,11 @@ class _Chain:
     def story(self) -> Story:
         """Return the story: a start, events until the work is long enough, and the question."""
         if self.rng.random() < 0.25:
-            m, n = self.rng.randint(2, 6), self.rng.randint(2, 9)
+            m, n = self.rng.randint(2, 5), self.rng.randint(2, 6)
             self._say(self.theme.packed, m=m, n=n)
             self.value = self.work(m, "*", n)
         else:
-            self.value = self.rng.randint(4, 40)
+            self.value = self.rng.randint(3, 20)
             self._say(self.theme.start, n=self.value)
         while len(self.work.lines) < self.level:
             self.rng.choice(self._possible())()
@@ -131,9 +131,9 @@ class _Chain:
         """Return the events that the number and the work left allow; there is always one."""
         two_left = self.level - len(self.work.lines) >= 2
         events = [
-            (self._gain, self.value <= LARGEST - 20),
+            (self._gain, self.value <= LARGEST - 9),
             (self._loss, self.value >= 4),
-            (self._packs, two_left and self.value <= LARGEST - 30),
+            (self._packs, two_left and self.value <= LARGEST - 20),
             (self._handed, two_left and self.value >= 12),
             (self._times, self.value <= LARGEST // 3),
             (self._share, bool(self._divisors())),
@@ -141,23 +141,23 @@ class _Chain:
         return [event for event, allowed in events if allowed]
 
     def _gain(self) -> None:
-        n = self.rng.randint(2, 20)
+        n = self.rng.randint(2, 9)
         self._say(self.theme.gain, n=n)
         self.value = self.work(self.value, "+", n)
 
     def _loss(self) -> None:
-        n = self.rng.randint(2, min(self.value - 1, 20))
+        n = self.rng.randint(2, min(self.value - 1, 9))
         self._say(self.theme.loss, n=n)
         self.value = self.work(self.value, "-", n)
 
     def _packs(self) -> None:
-        m, n = self.rng.randint(2, 5), self.rng.randint(2, 6)
+        m, n = self.rng.randint(2, 4), self.rng.randint(2, 5)
         self._say(self.theme.packs, m=m, n=n)
         self.value = self.work(self.value, "+", self.work(m, "*", n))
 
     def _handed(self) -> None:
-        m = self.rng.randint(2, min(5, (self.value - 1) // 2))
-        n = self.rng.randint(2, min(6, (self.value - 1) // m))
+        m = self.rng.randint(2, min(4, (self.value - 1) // 2))
+        n = self.rng.randint(2, min(5, (self.value - 1) // m))
         self._say(self.theme.handed, m=m, n=n)
         self.value = self.work(self.value, "-", self.work(m, "*", n))
 
@@ -179,9 +179,9 @@ def _comparison(rng: random.Random, level: int) -> Story:
     """Draw a story of people who have more, fewer or several times as many things as another."""
     first, second, third = rng.sample(NAMES, 3)
     things, work = rng.choice(THINGS), _Work()
-    a = rng.randint(5, 15)
+    a = rng.randint(4, 8)
     if rng.random() < 0.5:
-        k = rng.randint(2, 8)
+        k = rng.randint(2, 5)
         b, compared = work(a, "+", k), f"{k} more {things} than"
     else:
         k = rng.randint(2, a - 2)
@@ -206,16 +206,16 @@ def _shopping(rng: random.Random, level: int) -> Story:
     """Draw a story of someone who buys several things, and may pay with a note."""
     who, work = rng.choice(NAMES), _Work()
     one, other = rng.sample(THINGS, 2)
-    m, price = rng.randint(2, 6), rng.randint(2, 7)
+    m, price = rng.randint(2, 5), rng.randint(2, 5)
     first = work(m, "*", price)
     text = f"{who} buys {m} {one} for {price} dollars each"
     if level == 2:
-        extra = rng.randint(2, 20)
+        extra = rng.randint(2, 9)
         return _ended(work, f"{text} and a bag for {extra} dollars. How many dollars does {who} pay?", first, extra)
-    k, second_price = rng.randint(2, 6), rng.randint(2, 7)
+    k, second_price = rng.randint(2, 5), rng.randint(2, 5)
     second = work(k, "*", second_price)
     text += f" and {k} {other} for {second_price} dollars each. "
     if level == 3:
         return _ended(work, f"{text}How many dollars does {who} pay?", first, second)
-    answer = work(100, "-", work(first, "+", second))
-    return Story(f"{text}How much is left of 100 dollars?", tuple(work.lines), answer)
+    answer = work(60, "-", work(first, "+", second))
+    return Story(f"{text}How much is left of 60 dollars?", tuple(work.lines), answer)

@@ -94,7 +94,7 @@ THEMES = (
         ("At the {place}, {m} groups of {n} people get off.", "{m} families of {n} leave at the {place}."),
         ("At the {place} it fills up and has {m} times as many passengers.",),
         ("At the {place} the passengers move evenly to {m} taxis, and we follow one taxi.",),
-        ("How many passengers are there now?", "How many passengers are left?"),
+        ("How many passengers are there now?", "How many passengers are on board at last?"),
     ),
     Theme(
         ("A {shop} has {n} {goods} in the morning.", "There are {n} {goods} in a {shop}."),
@@ -105,7 +105,7 @@ THEMES = (
         ("{m} customers buy {n} {goods} each.", "The {shop} sells {m} bags of {n} {goods}."),
         ("A week later the {shop} has {m} times as many {goods}.",),
         ("The {goods} are sent evenly to {m} shops, and this {shop} is one of them.",),
-        ("How many {goods} are left?", "How many {goods} does the {shop} have now?"),
+        ("How many {goods} are there at last?", "How many {goods} does the {shop} have now?"),
     ),
     Theme(
         ("{who} has {n} {animals} on a farm.", "There are {n} {animals} in a field."),
@@ -127,6 +127,6 @@ THEMES = (
         ("{who} waters {m} trees with {n} liters each.", "{who} fills {m} cans of {n} liters from it."),
         ("After a storm there is {m} times as much water.",),
         ("The water is spread evenly over {m} tanks, and {who} keeps one of them.",),
-        ("How many liters of water are there now?", "How many liters of water are left?"),
+        ("How many liters of water are there now?", "How many liters of water are there at last?"),
     ),
 )
