@@ -17,6 +17,7 @@ from acereason import grpo
 from acereason.config.schema import Config
 from acereason.distributed.collectives import gather
 from acereason.policy.model import PolicyModel, whole
+from acereason.policy.self_check import check_exact
 from acereason.policy.update import (
     GradientStats,
     accumulate_gradients,
@@ -72,6 +73,7 @@ class PolicyModule(LightningModule):
         if self.model is not None:
             return
         self.model = self._sharded_model()
+        check_exact(self.model, self.trainer.strategy.root_device, self.config.model.compute_dtype)
         if self.config.grpo.kl_coefficient:
             self.reference = self._sharded_model().requires_grad_(False)
 
