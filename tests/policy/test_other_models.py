@@ -36,7 +36,8 @@ SLIDING = {
 }
 PLAIN = ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", "gpt_neox")
 FAMILIES = [*((family, {}) for family in PLAIN), *SLIDING.items(), ("llama", {"rope_parameters": YARN})]
-FAMILIES += [("gpt_neox", {"tie_word_embeddings": True}), ("gemma3_text", {"tie_word_embeddings": False})]
+FAMILIES += [("gpt_neox", {"tie_word_embeddings": True})]
+FAMILIES += [("gemma3_text", {"tie_word_embeddings": False, **SLIDING["gemma3_text"]})]
 
 
 @pytest.mark.parametrize(("family", "more"), FAMILIES, ids=["-".join([family, *more][:2]) for family, more in FAMILIES])
