@@ -64,6 +64,24 @@ def _unlink_shared_memory(name: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def _head_sizes(model: Any) -> set[int]:
+    from vllm.model_executor.layers.attention import Attention
+
+    return {module.head_size for module in model.modules() if isinstance(module, Attention)}
+
+
+def _check_head_sizes(llm: Any, model_path: str) -> None:
+    """Refuse heads that vLLM's attention on the CPU cannot compute, which it would say at the first token."""
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    sizes = CPUAttentionBackend.get_supported_head_sizes()
+    if others := llm.apply_model(_head_sizes)[0] - set(sizes):
+        raise UserError(
+            f"model.path={model_path}: vLLM's attention on the CPU has no heads of size {min(others)}, only of "
+            f"{', '.join(map(str, sizes))}; use engine.name=transformers or a GPU"
+        )
+
+
 class VLLMEngine:
     """A vLLM engine that shares its process, and its device, with the policy.
 
@@ -83,7 +101,7 @@ class VLLMEngine:
         llm: vLLM's own entry point to the engine.
 
     Raises:
-        UserError: `engine.batch_invariant` is set on the CPU.
+        UserError: vLLM cannot run the model, or not on the CPU, or `engine.batch_invariant` is set there.
     """
 
     def __init__(
@@ -125,7 +143,12 @@ class VLLMEngine:
         else:
             options |= {"gpu_memory_utilization": config.gpu_memory_utilization, "enable_sleep_mode": True}
         shared_memory = _name_shared_memory() if config.tensor_parallel_size > 1 and device.type == "cpu" else None
-        self.llm = LLM(**(options | config.options))
+        try:
+            self.llm = LLM(**(options | config.options))
+        except (ValueError, AssertionError, NotImplementedError) as error:
+            raise UserError(f"model.path={model_path}: vLLM cannot run it: {' '.join(str(error).split())}") from error
+        if device.type == "cpu":
+            _check_head_sizes(self.llm, model_path)
         if shared_memory:
             _unlink_shared_memory(shared_memory)
         self._engine = self.llm.llm_engine

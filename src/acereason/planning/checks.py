@@ -7,6 +7,7 @@ from pathlib import Path
 
 from acereason.config.checks import check_settings
 from acereason.config.fields import shown
+from acereason.config.model_families import check_family
 from acereason.config.model_files import check_length, nearest_path
 from acereason.config.schema import Config, ProblemsConfig
 from acereason.errors import UserError
@@ -36,6 +37,7 @@ def check(config: Config) -> list[str]:
         raise UserError(missing[0])
     check_length(config, "curriculum.max_response_tokens", config.curriculum.max_response_tokens)
     check_length(config, "evaluation.max_response_tokens", config.evaluation.max_response_tokens)
+    check_family(config.model.path)
     return missing
 
 

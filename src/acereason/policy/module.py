@@ -21,6 +21,7 @@ from acereason.policy.mesh import sharding_mesh
 from acereason.policy.mismatch import GapCheck, total
 from acereason.policy.model import PolicyModel, whole
 from acereason.policy.packing import ResponseTokens
+from acereason.policy.self_check import check_exact
 from acereason.policy.update import (
     GradientStats,
     Responses,
@@ -79,6 +80,7 @@ class PolicyModule(LightningModule):
         if self.model is not None:
             return
         self.model = self._sharded_model()
+        check_exact(self.model, self.trainer.strategy.root_device, self.config.model.compute_dtype)
         if self.config.grpo.kl_coefficient:
             self.reference = self._sharded_model().requires_grad_(False)
 
