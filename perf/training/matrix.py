@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -112,7 +113,7 @@ def measure(runs: Sequence[Run], folder: Path) -> list[Result]:
     """
     models = {family: make_model(family, folder).name for family in dict.fromkeys(run.family for run in runs)}
     numbered = [replace(run, number=number, model=models[run.family]) for number, run in enumerate(runs)]
-    rows = {}
+    rows: dict[int, dict[str, Any]] = {}
     for ranks in sorted({run.ranks for run in runs}):
         chosen = sorted((run for run in numbered if run.ranks == ranks), key=lambda run: (run.model, run.dtype))
         (folder / "runs.json").write_text(json.dumps([asdict(run) for run in chosen]))
@@ -123,7 +124,7 @@ def measure(runs: Sequence[Run], folder: Path) -> list[Result]:
     ]
 
 
-def _launched(ranks: int, folder: Path) -> list[dict]:
+def _launched(ranks: int, folder: Path) -> list[dict[str, Any]]:
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     command = [sys.executable, *launch, "-m", "perf.training.matrix_side", str(folder)]
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}

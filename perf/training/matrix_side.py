@@ -151,8 +151,8 @@ def train(config: Config, engine: Engine, store: dist.Store) -> Recorder:
         {"problems": problems[:8]},
         problems[8:],
         engine,
-        Parity(),
-        store=store,  # type: ignore[arg-type]
+        Parity(),  # type: ignore[arg-type]
+        store=store,
     )
     trainer.fit(PolicyModule(config, curriculum), data)
     return recorder

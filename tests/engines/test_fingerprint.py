@@ -41,10 +41,10 @@ def test_fused_tensors_and_a_tied_head_add_up_to_what_was_sent() -> None:
 
 def test_a_weight_that_a_sleeping_engine_dropped_must_be_sent() -> None:
     more = engine(**{"model.layers.0.scale": EngineSum(1.0, 1, 0.0)})
-    assert watched().check(more, torch.clone) == 4
+    assert watched().check(more, torch.clone, TIED) == 4
     with pytest.raises(WeightMismatchError, match=r"model\.layers\.0\.scale is not among the policy's weights, .*keep"):
-        watched().check(more, torch.clone, dropped=True)
-    assert watched().check(engine(), torch.clone, dropped=True) == 4
+        watched().check(more, torch.clone, TIED, dropped=True)
+    assert watched().check(engine(), torch.clone, TIED, dropped=True) == 4
 
 
 def test_what_differs_is_named() -> None:

@@ -61,7 +61,7 @@ for parameter in model.parameters():
     parameter.add_(torch.randn_like(parameter) * 0.02)
 stale = policy_gap(whole, 1.0, model)
 # As after a sleep on a GPU that dropped all weights: no tensor of the engine may be left out.
-sync_weights(engine._llm, model.named_parameters(), torch.float32, torch.clone, dropped=True)
+sync_weights(engine.llm, model.named_parameters(), torch.float32, torch.clone, dropped=True)
 engine.sync((name, tensor) for name, tensor in model.named_parameters())
 engine._asleep = True
 try:

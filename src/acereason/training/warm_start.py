@@ -25,6 +25,7 @@ from acereason.distributed.collectives import rank_and_world
 from acereason.distributed.environment import RankInfo
 from acereason.distributed.group import join, leave, on_cuda
 from acereason.distributed.lifeline import Lifeline
+from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.engines.prompt import make_prompt
 from acereason.engines.session import model_context
 from acereason.errors import UserError
@@ -200,11 +201,12 @@ def _solutions(config: WarmStartConfig) -> tuple[list[ResponseTokens], list[Resp
     Raises:
         UserError: a source has no solutions, or none fits into the model's context.
     """
-    tokenizer = AutoTokenizer.from_pretrained(config.model.path)
+    folder = model_folder_of_all_ranks(config.model.path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.eos_token_id is None:
         raise UserError(f"model.path={config.model.path}: its tokenizer names no eos_token, with which a response ends")
     loaded = [load_solutions(source, config.warm_start.solution) for source in sources(config).values()]
-    context = model_context(config.model.path)
+    context = model_context(folder)
     train, held_out = (
         _fitting([tokens_of(worked, number, tokenizer) for number, worked in enumerate(every)], context)
         for every in ([each for part in loaded for each in part[0]], [each for part in loaded for each in part[1]])
