@@ -65,7 +65,11 @@ FAMILIES: dict[str, Family] = {
     "Gemma 3": Family("gemma3_text", "two rotary bases; windows; tied", {**_MIXED, **_TIED}),
     "Phi3": Family("phi3", "fused projections; sliding window in all layers", {"sliding_window": WINDOW}),
     "OLMo2": Family("olmo2", "norms after the blocks; vLLM runs transformers' class"),
-    "GPT-NeoX": Family("gpt_neox", "layer norms, parallel blocks, biases; vLLM runs transformers' class"),
+    "GPT-NeoX": Family(
+        "gpt_neox",
+        "layer norms, parallel blocks, biases; vLLM runs transformers' class",
+        {"num_key_value_heads": 2},
+    ),
 }
 """By the name that tables and documentation use."""
 

@@ -154,7 +154,7 @@ def differences(result: Result, results: Iterable[Result]) -> dict[str, float]:
 
 def smallest(folder: Path) -> list[str]:
     """Return the words of the smallest run."""
-    return ["Llama", "--pairs"]
+    return ["--pairs"]
 
 
 def main(words: Sequence[str]) -> int:

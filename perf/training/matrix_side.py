@@ -43,6 +43,7 @@ CPU = torch.device("cpu")
 CONTEXT = 64
 """Longest prompt and response of these runs, tokens."""
 SETTINGS = (
+    "rollout.max_gap=.inf",  # the matrix has bounds of its own
     *("recipe=laptop_math", f"trainer.max_steps={STEPS}", "evaluation.every_n_steps=0", "log.progress_bar=false"),
     *("curriculum.prompts_per_step=4", "curriculum.rollouts_per_prompt=4", "curriculum.max_response_tokens=12"),
     *("curriculum.learning_rate=1e-3", "engine.kv_cache_gib=0.02", "model.micro_batch_tokens=128"),
