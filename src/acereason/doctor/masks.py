@@ -42,5 +42,7 @@ def block_masks(context: Context) -> Iterator[Finding]:
         mask = block_mask(batch)
         used = sum(value.nbytes for value in vars(mask).values() if isinstance(value, torch.Tensor))
     planned = mask_bytes(tokens)
-    text = f"at most {planned / 2**20:.2f} MiB at {tokens:,} tokens, as planned"
-    yield finding("memory", text, f"{used / 2**20:.2f} MiB", used <= 1.1 * planned, "a smaller model.micro_batch_tokens")
+    text = f"at most {planned / 2**10:,.0f} KiB at {tokens:,} tokens, as planned"
+    yield finding(
+        "memory", text, f"{used / 2**10:,.1f} KiB", used <= 1.1 * planned, "a smaller model.micro_batch_tokens"
+    )

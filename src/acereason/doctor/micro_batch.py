@@ -24,13 +24,12 @@ SMALL: dict[str, Any] = {
     **{"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 8192, "tie_word_embeddings": False},
 }
 LONG, SHORTER = ((384, (9120,) * 4),), ((300, (8000,) * 4),)
-FEW, FEWER = ((64, (248,) * 16),), ((50, (200,) * 16),)
+FEW, FEWER = ((64, (60,) * 16),), ((50, (50,) * 16),)
 LOWEST_MFU = 0.1
 
 
 def against_plan(context: Context) -> Iterator[Finding]:
     """Compute a 1.5B policy's largest micro-batch on a GPU, a small one elsewhere; then one of another length."""
-    import torch
     import torch.distributed as dist
 
     from acereason.config.compose import compose
@@ -40,7 +39,7 @@ def against_plan(context: Context) -> Iterator[Finding]:
 
     where = device()
     gpu = where.type == "cuda"
-    config = compose(["recipe=one_gpu_1_5b"] if gpu else ["recipe=laptop_math", "model.micro_batch_tokens=4096"])
+    config = compose(["recipe=one_gpu_1_5b"] if gpu else ["recipe=laptop_math", "model.micro_batch_tokens=1024"])
     values, (first, second) = (KNOWN_MODELS[MODEL], (LONG, SHORTER)) if gpu else (SMALL, (FEW, FEWER))
     claim_alone()
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from acereason.doctor.finding import Context, Finding, finding
 from acereason.doctor.gpu import device
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CYCLES = 30
 SETTLED = 3
