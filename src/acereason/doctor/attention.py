@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acereason.doctor.finding import Context, Finding, finding
 from acereason.doctor.gpu import device
@@ -54,7 +54,7 @@ def row(groups: tuple[tuple[int, tuple[int, ...]], ...]) -> PackedBatch:
 
 
 def relative_error(
-    batch: PackedBatch, plan: object, heads: tuple[int, int], width: int, dtype: torch.dtype, backward: bool
+    batch: PackedBatch, plan: Any, heads: tuple[int, int], width: int, dtype: torch.dtype, backward: bool
 ) -> float:
     """Return the largest relative error of output and, if `backward`, of the gradients of queries, keys and values."""
     import torch
@@ -67,11 +67,11 @@ def relative_error(
     exact = [torch.randn(shape, device=where).to(dtype).float().requires_grad_(backward) for shape in shapes]
     ours = [tensor.detach().to(dtype).requires_grad_(backward) for tensor in exact]
     scale = width**-0.5
-    expected = torch.nn.functional.scaled_dot_product_attention(
-        *exact, attn_mask=whole_mask(batch), scale=scale, enable_gqa=True
-    ).transpose(1, 2)
+    (query, key, value), mask = exact, whole_mask(batch)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=True)
+    expected = expected.transpose(1, 2)
     with torch.set_grad_enabled(backward):
-        found, _ = packed_attention(None, *ours, None, scale, plan)  # type: ignore[arg-type]
+        found, _ = packed_attention(None, ours[0], ours[1], ours[2], None, scale, plan)
     pairs = [(found, expected)]
     if backward:
         weight = torch.randn_like(expected)
