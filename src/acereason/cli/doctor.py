@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from acereason.config.fields import nearest
 from acereason.config.setting import setting
 from acereason.doctor.checks import NAMES
 from acereason.errors import UserError
+
+
+def _known(settings: DoctorSettings) -> str:
+    unknown = [name for name in (*settings.only, *settings.skip) if name not in NAMES]
+    return f"there is no check {unknown[0]}; {nearest(unknown[0], NAMES)}" if unknown else ""
 
 
 @dataclass
 class DoctorSettings:
     """Which checks to run, and where."""
 
-    only: list[str] = setting([], choices=NAMES)
+    only: list[str] = setting([], check=_known)
     """Checks to run; empty for all."""
-    skip: list[str] = setting([], choices=NAMES)
+    skip: list[str] = setting([], check=_known)
     """Checks to leave out, and with them those that need one of them."""
     quick: bool = False
     """Leave out training steps and the micro-batch."""
@@ -29,7 +35,7 @@ class DoctorSettings:
 
 
 def doctor(settings: DoctorSettings) -> int:
-    """Check this machine: each check says what it saw and expected, and how to fix what failed.
+    """Check this machine, and say how to fix what fails.
 
     Checks: packages, torch, vllm, gpu, memory, files, disk, ports, sandbox, attention, mask, micro_batch, float32,
     bfloat16, sleep, gpus. The exit code is 1 if one failed.
