@@ -11,8 +11,8 @@ from acereason.doctor.checks import NAMES
 from acereason.errors import UserError
 
 
-def _known(settings: DoctorSettings) -> str:
-    unknown = [name for name in (*settings.only, *settings.skip) if name not in NAMES]
+def _known(names: list[str]) -> str:
+    unknown = [name for name in names if name not in NAMES]
     return f"there is no check {unknown[0]}; {nearest(unknown[0], NAMES)}" if unknown else ""
 
 
@@ -20,9 +20,9 @@ def _known(settings: DoctorSettings) -> str:
 class DoctorSettings:
     """Which checks to run, and where."""
 
-    only: list[str] = setting([], check=_known)
+    only: list[str] = setting([], check=lambda settings: _known(settings.only))
     """Checks to run; empty for all."""
-    skip: list[str] = setting([], check=_known)
+    skip: list[str] = setting([], check=lambda settings: _known(settings.skip))
     """Checks to leave out, and with them those that need one of them."""
     quick: bool = False
     """Leave out training steps and the micro-batch."""
