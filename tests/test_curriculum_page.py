@@ -111,7 +111,9 @@ def test_the_tables_of_what_may_be_read_have_every_metric_and_every_field() -> N
     text = section("What it may read")
     mentioned = set(re.findall(r"`((?:\w+)/[\w@]+)`", text))
     assert set(STEP_METRICS) <= mentioned
-    optional = {"policy/clip_fraction", "policy/kl", "throughput/mfu"}
+    optional = {"policy/clip_fraction", "policy/kl", "policy/loss_scale", "throughput/mfu"}
+    optional |= {f"rollout/{name}" for name in ("ratio_capped", "ratio_masked")}
+    optional |= {f"rollout/sequence_ratio_{end}" for end in ("min", "max")}
     assert {name for name in mentioned - set(STEP_METRICS) if not name.startswith("eval/")} == optional
     batch = {*(entry.name for entry in fields(RolloutBatch)), "rollouts"}
     assert set(names("What it may read")) == batch

@@ -13,6 +13,7 @@ from acereason.cli import main
 from acereason.cli.doctor import DoctorSettings
 from acereason.config.checks import check_settings
 from acereason.config.compose import compose
+from acereason.config.schema.warm_start import WarmStartConfig
 from acereason.errors import UserError
 
 PROGRAMS = r"(?:[\w.-]+/)*(?:python\d?|torchrun|acereason|make|sbatch|train_torchrun\.sh)"
@@ -41,6 +42,7 @@ def of(pattern: str) -> list[tuple[Path, str]]:
 
 
 TRAINING = of(r"(?:^|/| )(?:train\.py|train\.sbatch|train_torchrun\.sh)\b")
+WARM_STARTS = of(r"scripts/warm_start\.py .*=")
 OURS = of(r"^(?:\S*/)?acereason .*=")
 SANDBOX = of(r"^(?:\S*/)?acereason sandbox\b")
 DOCTOR = of(r"^(?:\S*/)?acereason doctor\b")
@@ -65,6 +67,11 @@ def composed_name(command: str) -> str:
 @pytest.mark.parametrize("command", shown([*TRAINING, *SANDBOX]))
 def test_training_commands_compose(command: str) -> None:
     assert composed_name(command) == "docs"
+
+
+@pytest.mark.parametrize("command", shown(WARM_STARTS))
+def test_warm_starts_compose(command: str) -> None:
+    assert compose([word for word in shlex.split(command) if "=" in word], WarmStartConfig).warm_start.output
 
 
 def test_a_training_command_with_a_wrong_key_is_found() -> None:

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from acereason.config.schema import AdvantageKind, Normalisation
+from acereason.config.schema import AdvantageKind, Correction, Normalisation
 from acereason.errors import UserError
 from acereason.grpo import (
     PolicyLossStats,
     TokenTotals,
     advantages,
-    importance_weights,
+    compared_ratios,
+    correction_weights,
     kl_penalty,
     mini_batches,
     policy_loss,
@@ -289,15 +290,44 @@ def test_sampled_entropy_is_unbiased_in_value_and_in_gradient() -> None:
     torch.testing.assert_close(gradient, expected)
 
 
-def test_importance_weights_are_truncated_and_detached() -> None:
-    policy = doubles(0.8, 0.1, 0.5).log().requires_grad_()
-    # 0.8/0.2 = 4, held at 2; 0.1/0.2 = 0.5; 0.5/0.5 = 1
-    result = importance_weights(policy, doubles(0.2, 0.2, 0.5).log(), cap=2.0)
-    torch.testing.assert_close(result, doubles(2.0, 0.5, 1.0))
+# Two responses of three and two tokens. The policy gives the tokens 0.8, 0.1, 0.5 and 0.3, 0.6, the engine 0.2, 0.2,
+# 0.5 and 0.6, 0.4: ratios 4, 1/2, 1 and 1/2, 3/2. Products 2 and 3/4, geometric means 2^(1/3) = 1.26 and √(3/4) = 0.87.
+POLICY, ENGINE = doubles(0.8, 0.1, 0.5, 0.3, 0.6).log(), doubles(0.2, 0.2, 0.5, 0.6, 0.4).log()
+RESPONSE_IDS = torch.tensor([0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("correction", "low", "high", "expected"),
+    [
+        (Correction.none, 0.0, math.inf, (1, 1, 1, 1, 1)),
+        (Correction.token_cap, 0.0, 1.25, (1.25, 0.5, 1, 0.5, 1.25)),
+        (Correction.token_mask, 0.6, 2.0, (0, 0, 1, 0, 1.5)),
+        (Correction.token_mask, 0.45, 4.5, (4, 0.5, 1, 0.5, 1.5)),
+        (Correction.sequence_mask, 0.8, 1.2, (0, 0, 0, 1, 1)),
+        (Correction.sequence_mask, 0.9, 1.3, (1, 1, 1, 0, 0)),
+        (Correction.sequence_cap, 0.0, 1.5, (1.5, 1.5, 1.5, 0.75, 0.75)),
+    ],
+)
+def test_corrections_by_hand(correction: Correction, low: float, high: float, expected: tuple[float, ...]) -> None:
+    policy = POLICY.clone().requires_grad_()
+    ratios = compared_ratios(policy - ENGINE, RESPONSE_IDS, 2, correction)
+    result = correction_weights(ratios, correction, low, high)
+    torch.testing.assert_close(result, doubles(*expected))
     assert not result.requires_grad
-    assert importance_weights(torch.zeros(1), torch.tensor([-500.0]), cap=2.0).tolist() == [2.0]
-    with pytest.raises(ValueError, match="above 0"):
-        importance_weights(policy, policy, cap=0.0)
+    alone = [
+        compared_ratios((POLICY - ENGINE)[part], RESPONSE_IDS[part] * 0, 1, correction)
+        for part in (slice(0, 3), slice(3, 5))
+    ]
+    assert torch.equal(torch.cat(alone), ratios)  # packing changes nothing
+
+
+def test_ratios_that_would_overflow_are_large_and_finite() -> None:
+    far = torch.tensor([500.0, -500.0])
+    for correction in Correction:
+        ratios = compared_ratios(far, torch.tensor([0, 1]), 2, correction)
+        assert ratios.tolist() == pytest.approx([math.exp(20), math.exp(-20)])
+    nothing = compared_ratios(torch.zeros(0), torch.zeros(0, dtype=torch.long), 0, Correction.sequence_mask)
+    assert correction_weights(nothing, Correction.sequence_mask, 0.9, 1.1).shape == (0,)
 
 
 def test_mini_batches_are_whole_groups_in_order() -> None:

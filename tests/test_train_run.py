@@ -182,24 +182,24 @@ def test_log_probs_agree_below_temperature_1_too(tmp_path: Path) -> None:
     assert max(gaps) <= 1e-4
 
 
-def test_without_the_sync_the_log_probs_differ(tmp_path: Path) -> None:
+def test_without_the_sync_the_first_steps_end_the_run_on_all_ranks(tmp_path: Path) -> None:
     (tmp_path / "forget_sync.py").write_text(
         "from lightning.pytorch import Callback\n\n\n"
         "class ForgetSync(Callback):\n"
         "    def on_train_start(self, trainer, module):\n"
         "        trainer.datamodule.engines.engine.sync = lambda weights: None\n"
     )
-    succeed(
+    done = run(
         *TINY,
         f"run.root={tmp_path}",
         "run.name=stale",
-        "trainer.max_steps=6",
+        *("trainer.devices=2", "trainer.max_steps=6", "curriculum.learning_rate=1e-3"),
+        *("engine.name=transformers", "problems.held_out=0"),
         "callbacks.forget.class_path=forget_sync.ForgetSync",
         pythonpath=tmp_path,
     )
-    gaps = values(tmp_path / "stale", "rollout/logprob_gap_max")
-    assert gaps[0] <= 1e-4
-    assert min(gaps[2:]) > 1e-3
+    assert_one_line(done, "rollout.max_gap=0: engine and policy differ by", "in step 2, more than 0.0001 (float32)")
+    assert len(values(tmp_path / "stale", "rollout/logprob_gap_max")) == 1
 
 
 def test_several_updates_a_batch_with_kl_and_entropy(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Small real runs for the tests: the laptop policy under Lightning and FSDP2, with the test's own engine and judge."""
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from acereason.engines.engine import Engine, Generation
 from acereason.engines.prompt import Prompt, make_prompt
 from acereason.engines.queue import EngineRanks, WorkQueue
 from acereason.engines.rollout import Rollout
+from acereason.engines.scripted_engine import ScriptedEngine
 from acereason.engines.shared import SharedEngines
 from acereason.engines.transformers_engine import TransformersEngine
 from acereason.policy.module import PolicyModule
@@ -55,8 +57,8 @@ def prompts(count: int = 8) -> list[Prompt]:
     return [make_prompt(problem, tokenizer()) for problem in problems(count)]
 
 
-def transformers_engine(max_num_seqs: int = 64) -> TransformersEngine:
-    return TransformersEngine(MODEL, EngineConfig(dtype=DType.float32, max_num_seqs=max_num_seqs), CPU)
+def transformers_engine(max_num_seqs: int = 64, dtype: DType = DType.float32) -> TransformersEngine:
+    return TransformersEngine(MODEL, EngineConfig(dtype=dtype, max_num_seqs=max_num_seqs), CPU)
 
 
 def alone(engine: Engine, submit: Submit) -> SharedEngines:
@@ -201,7 +203,9 @@ def fit(
     trainer.callbacks = [*callbacks, *ours, recorder]
     curriculum = Curriculum.from_config(config)
     policy = PolicyModule(config, curriculum)
-    engine = engine or transformers_engine()
+    engine = engine or transformers_engine(dtype=config.engine.dtype)
+    if isinstance(getattr(engine, "engine", engine), ScriptedEngine):
+        config.rollout.max_gap = math.inf  # its log-probs are made up
     longest = longest_response(config, own)
     sources = {"problems": problems(8)}
     data = RolloutDataModule(

@@ -1,6 +1,6 @@
 """Time our generation on the CPU against bare `llm.generate` of the same vLLM engine, and print the ratio.
 
-    python -m perf.training.generation
+    python -m perf.training.generation [--rounds 7] [--prompts 16]
 
 Both sample responses of the same length to the same prompts of the laptop policy, in turn, in one process. Bare means
 neither a seed for each request nor log-probs, which training needs; the rows below it add them one by one, so that the

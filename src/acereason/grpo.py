@@ -23,7 +23,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from acereason.config.schema import AdvantageKind, Normalisation
+from acereason.config.schema import AdvantageKind, Correction, Normalisation
 from acereason.errors import UserError
 
 STD_EPSILON = 1e-6
@@ -227,20 +227,51 @@ def sampled_entropy(logprobs: Tensor) -> Tensor:
     return -fixed * (1 + (logprobs - fixed))
 
 
-def importance_weights(policy_logprobs: Tensor, engine_logprobs: Tensor, cap: float) -> Tensor:
-    """Return truncated importance weights of tokens that the engine sampled: min(exp(policy - engine), cap).
+def compared_ratios(log_ratios: Tensor, sequence_ids: Tensor, responses: int, correction: Correction) -> Tensor:
+    """Return the ratio that a correction holds against its bounds, for each token.
 
-    They correct for the small difference between the engine's and the policy's probabilities before the first update
-    (not in the paper; off by default).
+    A token's ratio is the policy's probability over the engine's. `none`, `token_cap` and `token_mask` compare it
+    alone, `sequence_mask` the geometric mean of the ratios of its response, whose size does not grow with its length,
+    `sequence_cap` their product, the ratio of the whole response. Sums are taken in float64, so that they do not depend
+    on how responses are packed, and logarithms clamped to ±20 against overflow.
 
-    Shapes: `[tokens]` all; the result has no gradient.
-
-    Raises:
-        ValueError: `cap` is 0 or less, which would give every token a weight of 0 or less.
+    Shapes: log_ratios `[tokens]`, all tokens of each of the responses; sequence_ids `[tokens]` from 0 to responses - 1;
+    result `[tokens]`, without a gradient.
     """
-    if cap <= 0:
-        raise ValueError(f"the cap of importance weights must be above 0, not {cap}")
-    return (policy_logprobs - engine_logprobs).detach().exp().clamp(max=cap)
+    logs = log_ratios.detach()
+    if correction in (Correction.sequence_mask, Correction.sequence_cap):
+        ids, nothing = sequence_ids.long(), torch.zeros(responses, dtype=torch.float64, device=logs.device)
+        sums = nothing.index_add(0, ids, logs.double())
+        if correction is Correction.sequence_mask:
+            sums = sums / nothing.index_add(0, ids, torch.ones_like(logs, dtype=torch.float64)).clamp(min=1)
+        logs = sums[ids].to(logs.dtype)
+    return logs.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+def correction_weights(ratios: Tensor, correction: Correction, low: float, high: float) -> Tensor:
+    """Return the weights that make up for tokens which the engine sampled with other probabilities than the policy's.
+
+    - `token_cap`: min(ratio, high), truncated importance sampling (TIS).
+    - `token_mask`: the ratio within [low, high] and 0 outside, masked importance sampling (MIS, IcePop).
+    - `sequence_mask`: 1 for responses within [low, high] and 0 outside, rejection by the geometric mean.
+    - `sequence_cap`: min(ratio of the whole response, high), truncated importance sampling of sequences.
+
+    A token of weight 0 still counts in the normaliser, as in IcePop: which tokens a mask leaves out is known only once
+    their micro-batch is computed, the normaliser before the first. So a mask makes the gradient smaller and never
+    raises the weight of the tokens that it keeps. The corrections are not in the paper and off by default.
+
+    Shapes: ratios `[tokens]`, the result of `compared_ratios`; result the same, without a gradient.
+    """
+    inside = (ratios >= low) & (ratios <= high)
+    match correction:
+        case Correction.none:
+            return torch.ones_like(ratios)
+        case Correction.token_mask:
+            return torch.where(inside, ratios, 0.0)
+        case Correction.sequence_mask:
+            return inside.to(ratios.dtype)
+        case Correction.token_cap | Correction.sequence_cap:
+            return ratios.clamp(max=high)
 
 
 def mini_batches(groups: int, updates: int) -> list[list[int]]:

@@ -140,6 +140,11 @@ def test_enum_names_are_their_values() -> None:
     [
         ("trainer.max_step=1", "trainer.max_step=1: no such setting; did you mean trainer.max_steps?"),
         ("trainr.max_step=1", "trainr.max_step=1: no such setting; did you mean trainer.max_steps?"),
+        (
+            "grpo.importance_cap=2",
+            "grpo.importance_cap=2: no longer a setting; set grpo.correction=token_cap and grpo.correction_high to the "
+            "cap, or leave it out if it is 0",
+        ),
         ("max_steps=1", "max_steps=1: no such setting; did you mean trainer.max_steps?"),
         ("trainer.learning_rate=1", "trainer.learning_rate=1: no such setting; did you mean curriculum.learning_rate?"),
         ("evaluaton.top_p=1", "evaluaton.top_p=1: no such setting; did you mean evaluation.top_p?"),
@@ -164,8 +169,8 @@ def test_enum_names_are_their_values() -> None:
         ("problems.levels=[3]", "problems.levels=[3]: expected 2 whole numbers, such as [3,8]"),
         ("problems.levels=[3,x]", 'problems.levels=[3, "x"]: expected 2 whole numbers, such as [3,8]'),
         (
-            "model.compute_dtype=float16",
-            "model.compute_dtype=float16: expected one of float32, bfloat16; did you mean bfloat16?",
+            "model.compute_dtype=float64",
+            "model.compute_dtype=float64: expected one of float32, bfloat16, float16; did you mean float16?",
         ),
         ("grpo.normalisation=tokens", "grpo.normalisation=tokens: expected one of batch, group, sequence"),
         ("trainer.max_steps=${seeed}", "trainer.max_steps=${seeed}: Interpolation key 'seeed' not found"),

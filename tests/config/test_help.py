@@ -26,7 +26,7 @@ def test_help_lists_every_setting_with_its_default_and_docstring() -> None:
                 assert documented or entry.name == "callbacks", f"{cls.__name__}.{entry.name} has no docstring"
                 assert " ".join(docstrings(cls).get(entry.name, "").split()) in joined
     assert "\n  trainer.max_steps = 100   int from 0   (laptop: 200)\n" in text
-    assert "  model.compute_dtype = bfloat16   float32|bfloat16   (laptop: float32)\n" in text
+    assert "  model.compute_dtype = bfloat16   float32|bfloat16|float16   (laptop: float32)\n" in text
     assert '  run.name = ""   text\n' in text
     assert "  problems.levels = [3, 10]   [int, int] from 0   (laptop: [2, 12])\n" in text
     assert "laptop (default)  The laptop curriculum:" in text

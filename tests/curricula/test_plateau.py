@@ -111,7 +111,14 @@ def test_what_cannot_be_read_is_refused(value: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["grpo.updates_per_batch=2", "grpo.kl_coefficient=0.01", "grpo.clip_low=0.1"]]
+    "overrides",
+    [
+        ["grpo.correction=token_cap"],
+        [
+            *("grpo.updates_per_batch=2", "grpo.kl_coefficient=0.01", "grpo.clip_low=0.1"),
+            *("grpo.correction=sequence_mask", "model.compute_dtype=float16"),
+        ],
+    ],
 )
 def test_the_known_metrics_are_those_that_a_run_has(tmp_path: Path, overrides: list[str]) -> None:
     """A metric that is new or gone belongs in `STEP_METRICS`. One more step than needed: the last one evaluates."""

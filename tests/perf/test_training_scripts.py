@@ -8,6 +8,7 @@ pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
 BY_THEMSELVES = {
     "perf.resume.kills": "tests/perf/test_kills.py",
     "perf.resume.curriculum_kills": "tests/perf/test_curriculum_kills.py",
+    "perf.training.matrix": "tests/perf/test_matrix.py",
 }
 """Scripts whose smallest run is a test with more to say."""
 

@@ -94,6 +94,29 @@ def test_a_value_that_cannot_work_is_refused(root: Path, override: str, message:
     ("words", "message"),
     [
         (
+            ["grpo.correction=token_cap", "grpo.correction_low=0.5"],
+            "grpo.correction_low=0.5: grpo.correction=token_cap has no lower bound; leave it out, or use token_mask or "
+            "sequence_mask",
+        ),
+        (
+            ["grpo.correction=token_mask", "grpo.correction_low=1.5"],
+            "grpo.correction_low=1.5: must be a number from 0 to 1",
+        ),
+        (
+            ["grpo.correction=sequence_cap", "grpo.correction_high=0.9"],
+            "grpo.correction_high=0.9: must be 1 or more: a token that engine and policy agree on has a ratio of 1",
+        ),
+        (
+            ["grpo.correction_high=2"],
+            "grpo.correction_high=2.0: grpo.correction=none has no bounds; leave it out, or set "
+            "grpo.correction=token_cap",
+        ),
+        (
+            ["engine.name=transformers", "engine.batch_invariant=true"],
+            "engine.batch_invariant=true: engine.name=transformers has no such kernels; leave it out, or use "
+            "engine.name=vllm",
+        ),
+        (
             ["trainer.devices=2", "trainer.num_nodes=3", "curriculum.prompts_per_step=4"],
             "curriculum.prompts_per_step=4: must be a multiple of trainer.devices × trainer.num_nodes = 6",
         ),

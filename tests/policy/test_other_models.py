@@ -14,6 +14,7 @@ from acereason.policy.packing import ResponseTokens, pack
 
 SIZES = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
 SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128}
+SIZES |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 RESPONSES = [
     ResponseTokens(0, 0, (5, 6, 7), (8, 9, 10, 11)),
     ResponseTokens(1, 0, (5, 6, 7), (20, 21)),
@@ -23,21 +24,26 @@ RESPONSES = [
 
 
 WINDOW = 3
+KINDS = ["sliding_attention", "full_attention"]
+CAPS = {"attn_logit_softcapping": 0.1, "final_logit_softcapping": 0.2}
+YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32}
 SLIDING = {
     "mistral": {"sliding_window": WINDOW},
     "qwen2": {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1},
-    "gemma3_text": {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]},
+    "gemma2": {"sliding_window": WINDOW, "layer_types": KINDS, **CAPS},
+    "gemma3_text": {"sliding_window": WINDOW, "layer_types": KINDS},
+    "phi3": {"sliding_window": WINDOW},
 }
-FAMILIES = [*((family, {}) for family in ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2")), *SLIDING.items()]
+PLAIN = ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", "gpt_neox")
+FAMILIES = [*((family, {}) for family in PLAIN), *SLIDING.items(), ("llama", {"rope_parameters": YARN})]
+FAMILIES += [("gpt_neox", {"tie_word_embeddings": True})]
+FAMILIES += [("gemma3_text", {"tie_word_embeddings": False, **SLIDING["gemma3_text"]})]
 
 
-@pytest.mark.parametrize(
-    ("family", "more"), FAMILIES, ids=[f"{family}{'-sliding' if more else ''}" for family, more in FAMILIES]
-)
+@pytest.mark.parametrize(("family", "more"), FAMILIES, ids=["-".join([family, *more][:2]) for family, more in FAMILIES])
 def test_packed_responses_are_computed_as_if_each_stood_alone(tmp_path: Path, family: str, more: dict) -> None:
     torch.manual_seed(0)
-    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = AutoConfig.for_model(family, **SIZES, **special, **({"sliding_window": None} | more))
+    config = AutoConfig.for_model(family, **SIZES, **({"sliding_window": None} | more))
     plain = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     plain.save_pretrained(tmp_path)
     policy = PolicyModel(ModelConfig(path=str(tmp_path))).load(CPU).train()
@@ -79,3 +85,14 @@ def test_the_mask_for_gpus_has_the_same_windows(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr("acereason.policy.attention.plan_attention", FlexPlan)
         flex, _ = policy(pack(RESPONSES), 1.0)
     assert (buckets - flex).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("cap", CAPS)
+def test_a_soft_cap_changes_what_is_computed(tmp_path: Path, cap: str) -> None:
+    found = []
+    for value in (CAPS[cap], 1e4):
+        torch.manual_seed(0)
+        config = AutoConfig.for_model("gemma2", **SIZES, **(SLIDING["gemma2"] | {"initializer_range": 0.3, cap: value}))
+        AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+        found.append(PolicyModel(ModelConfig(path=str(tmp_path))).load(CPU)(pack(RESPONSES), 1.0)[0])
+    assert (found[0] - found[1]).abs().max() > 1e-5

@@ -90,7 +90,7 @@ def test_a_batch_is_sampled_with_the_weights_of_the_update_before_it(tmp_path: P
 def test_an_engine_that_is_not_synced_shows_in_the_log_prob_gap(tmp_path: Path) -> None:
     engine = transformers_engine()
     engine.sync = lambda weights: None  # type: ignore[method-assign]
-    run = fit(tiny_config(tmp_path, "trainer.max_steps=3"), engine=engine)
+    run = fit(tiny_config(tmp_path, "trainer.max_steps=3", "rollout.max_gap=.inf"), engine=engine)
     gaps = run.recorder.of("rollout/logprob_gap_max")
     assert gaps[0] <= 1e-4
     assert gaps[2] > 1e-3
@@ -188,7 +188,7 @@ class BrokenEngine(ScriptedEngine):
 def test_updates_that_are_not_finite_are_skipped_and_counted(tmp_path: Path) -> None:
     kept: list[dict[str, Tensor]] = []
     note = Then(lambda trainer, module: kept.append({n: t.clone() for n, t in module.weights()}))
-    config = tiny_config(tmp_path, "trainer.max_steps=4", "grpo.importance_cap=2")
+    config = tiny_config(tmp_path, "trainer.max_steps=4", "grpo.correction=token_cap")
     run = fit(config, engine=BrokenEngine({0, 1, 3}), judge=seven, callbacks=[note])
     assert run.recorder.of("policy/skipped_updates") == [1, 2, 0, 1]
     assert run.policy.curriculum.step == 4
@@ -201,7 +201,7 @@ def test_updates_that_are_not_finite_are_skipped_and_counted(tmp_path: Path) -> 
 
 
 def test_three_updates_in_a_row_that_are_not_finite_end_the_run(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, "trainer.max_steps=9", "grpo.importance_cap=2")
+    config = tiny_config(tmp_path, "trainer.max_steps=9", "grpo.correction=token_cap")
     engine = BrokenEngine({1, 2, 3})
     with pytest.raises(NonFiniteGradientError) as caught:
         fit(config, engine=engine, judge=seven)

@@ -43,12 +43,12 @@ def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -
 
 
 def worst(found: Gradients, reference: Gradients) -> float:
-    assert len(found) == 36  # 2 batches × 3 shares × 3 normalisations × spread or not
+    assert len(found) == 96  # gradient and mismatch: 2 batches × 3 shares × 4 objectives × spread or not
     return max(difference(reference[key], found[key]) for key in found)
 
 
 def test_one_rank_gives_the_same_gradient_however_its_groups_came(one_rank: Gradients) -> None:
-    assert len({key.split()[-2] for key in one_rank}) == 3
+    assert len({key.split()[-2] for key in one_rank}) == 4
     for key, found in one_rank.items():
         assert difference(one_rank[key.replace("uneven", "even").replace("none", "even")], found) <= 1e-6
 
@@ -57,6 +57,7 @@ def test_normalisations_differ_so_that_agreement_means_something(one_rank: Gradi
     keys = [f"half even {name} spread=True" for name in ("batch", "group", "sequence")]
     assert difference(one_rank[keys[0]], one_rank[keys[1]]) > 0.01
     assert difference(one_rank[keys[0]], one_rank[keys[2]]) > 0.01
+    assert 0.01 < difference(one_rank[keys[0]], one_rank["half even masked spread=True"]) < 0.99
 
 
 def test_two_ranks_with_equal_unequal_and_no_work(one_rank: Gradients, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from tiny_runs import CPU, prompts, rollout, rollout_batch
 from torch import Tensor
 
 from acereason import grpo
-from acereason.config.schema import GRPOConfig, Normalisation
+from acereason.config.schema import Correction, GRPOConfig, Normalisation
 from acereason.engines.rollout import Rollout
+from acereason.policy.mismatch import Mismatch
 from acereason.policy.model import PolicyModel
 from acereason.policy.packing import ResponseTokens
 from acereason.policy.update import (
@@ -79,9 +80,7 @@ def naive_loss(model: Any, batch: RolloutBatch, groups: list[int], config: GRPOC
         old = extra.old[index] if extra.old else new.detach()
         ratio, advantage = (new - old).exp(), batch.advantages[group, sample]
         objective = torch.minimum(ratio * advantage, ratio.clamp(1 - config.clip_low, 1 + config.clip_high) * advantage)
-        if config.importance_cap:
-            engine = torch.tensor(found.generation.logprobs)
-            objective = objective * (old - engine).exp().clamp(max=config.importance_cap)
+        objective = objective * naive_correction(old - torch.tensor(found.generation.logprobs), config)
         loss = -objective
         if extra.reference:
             difference = extra.reference[index] - new
@@ -89,6 +88,22 @@ def naive_loss(model: Any, batch: RolloutBatch, groups: list[int], config: GRPOC
         loss = loss - config.entropy_coefficient * -(log_p.exp() * log_p).sum(-1)
         total = total + weight * loss.sum()
     return total
+
+
+def naive_correction(log_ratios: Tensor, config: GRPOConfig) -> Tensor:
+    """The weights of one response's tokens, written out."""
+    ratios, (low, high) = log_ratios.exp(), config.correction_bounds
+    match config.correction:
+        case Correction.none:
+            return torch.ones_like(ratios)
+        case Correction.token_cap:
+            return torch.stack([min(ratio, torch.tensor(high)) for ratio in ratios])
+        case Correction.token_mask:
+            return torch.stack([ratio if low <= ratio <= high else torch.tensor(0.0) for ratio in ratios])
+        case Correction.sequence_mask:
+            return torch.full_like(ratios, float(low <= ratios.prod() ** (1 / len(ratios)) <= high))
+        case Correction.sequence_cap:
+            return torch.full_like(ratios, min(ratios.prod().item(), high))
 
 
 def gradient(module: torch.nn.Module) -> Tensor:
@@ -132,6 +147,16 @@ def shifted(model: Any, batch: RolloutBatch, groups: list[int], seed: int) -> li
     return rows
 
 
+def sampled_nearly_by(model: Any, batch: RolloutBatch) -> RolloutBatch:
+    """The batch with log-probs of the engine that are up to 0.5 from the policy's."""
+    near_policy = iter(shifted(model, batch, list(range(GROUPS)), 3))
+    groups = [
+        [replace(r, generation=replace(r.generation, logprobs=tuple(next(near_policy).tolist()))) for r in group]
+        for group in batch.groups
+    ]
+    return replace(batch, groups=groups)
+
+
 CASES = {
     "paper": GRPOConfig(),
     "group": GRPOConfig(normalisation=Normalisation.group),
@@ -140,8 +165,18 @@ CASES = {
     "truncated masked, by group": GRPOConfig(mask_truncated=True, normalisation=Normalisation.group),
     "kl": GRPOConfig(kl_coefficient=0.1),
     "entropy": GRPOConfig(entropy_coefficient=0.05),
-    "importance": GRPOConfig(importance_cap=1.5),
-    "all": GRPOConfig(kl_coefficient=0.1, entropy_coefficient=0.05, importance_cap=1.5, mask_truncated=True),
+    "token cap": GRPOConfig(correction=Correction.token_cap, correction_high=1.2),
+    "token mask": GRPOConfig(correction=Correction.token_mask, correction_low=0.8, correction_high=1.3),
+    "sequence mask": GRPOConfig(correction=Correction.sequence_mask, correction_low=0.95, correction_high=1.05),
+    "sequence cap": GRPOConfig(correction=Correction.sequence_cap, correction_high=1.1),
+    "all": GRPOConfig(
+        kl_coefficient=0.1,
+        entropy_coefficient=0.05,
+        correction=Correction.sequence_mask,
+        correction_low=0.95,
+        correction_high=1.05,
+        mask_truncated=True,
+    ),
 }
 
 
@@ -151,9 +186,12 @@ def test_loss_and_gradient_equal_the_objective_written_out(
     policy_model: PolicyModel, plain_model: Any, name: str, temperature: float
 ) -> None:
     config, batch, groups = CASES[name], make_batch(temperature), list(range(GROUPS))
+    batch = sampled_nearly_by(plain_model, batch)
     extra = Extra(reference=shifted(plain_model, batch, groups, 1) if config.kl_coefficient else None)
     stats = compare(policy_model, plain_model, batch, groups, config, extra)
-    assert stats.tokens > 0
+    assert stats.mismatch.tokens > 0
+    if config.correction is not Correction.none:  # it changes some tokens and leaves others
+        assert 0 < stats.mismatch.changed < stats.mismatch.tokens
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -163,7 +201,7 @@ def test_each_of_two_updates_is_clipped_against_the_log_probs_before_the_first(
     batch, config = make_batch(), GRPOConfig(updates_per_batch=2, clip_high=0.28)
     groups = grpo.mini_batches(GROUPS, 2)[part]
     stats = compare(policy_model, plain_model, batch, groups, config, Extra(old=shifted(plain_model, batch, groups, 2)))
-    assert 0 < stats.clipped < stats.tokens
+    assert 0 < stats.clipped < stats.mismatch.tokens
 
 
 def compare(
@@ -237,7 +275,7 @@ def test_without_any_advantage_an_empty_micro_batch_gives_every_weight_a_gradien
     assert batches == [[EMPTY]]
     stats = accumulate_gradients(policy_model, responses, batches, GRPOConfig(), 1.0, CPU)
     assert stats.loss == 0
-    assert (stats.tokens, stats.gap_max) == (0, 0.0)
+    assert stats.mismatch == Mismatch() and stats.mismatch.metrics(Correction.token_cap) == {}
     assert all(p.grad is not None for p in policy_model.parameters())
     assert not gradient(policy_model).any()
 
@@ -256,9 +294,9 @@ def test_the_gap_is_measured_between_policy_and_engine(policy_model: PolicyModel
         CPU,
     )
     policy_model.zero_grad()
-    assert stats.tokens == sum(map(len, exact)) == 78
-    assert stats.gap_max == pytest.approx(0.75, abs=1e-4)
-    assert stats.gap_sum == pytest.approx(78 * 0.25 + len(exact[7]) * 0.5, abs=1e-2)
+    assert stats.mismatch.tokens == sum(map(len, exact)) == 78
+    assert stats.mismatch.gap_max == pytest.approx(0.75, abs=1e-4)
+    assert stats.mismatch.gap_sum == pytest.approx(78 * 0.25 + len(exact[7]) * 0.5, abs=1e-2)
 
 
 def unshifted(model: Any, batch: RolloutBatch, groups: list[int]) -> list[Tensor]:

@@ -32,6 +32,7 @@ FREE = {
     *("model.micro_batch_tokens", "model.head_chunk_tokens", "rewards.workers", "evaluation.every_n_steps"),
     *("engine.max_num_seqs", "engine.tensor_parallel_size", "engine.work", "engine.kv_cache_gib"),
     *("engine.gpu_memory_utilization", "engine.max_model_len", "engine.options"),
+    *("engine.batch_invariant", "rollout.max_gap"),
     *("sandbox.stop_at_first_failure", "sandbox.failing_first", "sandbox.allow_weak", "sandbox.without"),
 }
 """Settings that change the numbers by rounding at most, or how many there are; so does every setting of run, trainer,
@@ -171,6 +172,19 @@ def test_settings_that_decide_the_numbers_must_be_the_same_or_be_changed_on_purp
     )
     changed = check_fits(compose([*overrides, "run.name=x", "ckpt_changes=true"]), path)
     assert changed == ["seed", "problems.levels", "curriculum.learning_rate", "grpo.clip_low"]
+
+
+@pytest.mark.parametrize(("cap", "words"), [(0.0, []), (3.0, ["grpo.correction=token_cap", "grpo.correction_high=3"])])
+def test_a_checkpoint_from_before_the_corrections_fits_what_its_cap_means_now(
+    tmp_path: Path, cap: float, words: list[str]
+) -> None:
+    path = checkpoint(tmp_path, 3)
+    saved = (path / "config.yaml").read_text().splitlines()
+    lines = [line if "  correction: " not in line else f"  importance_cap: {cap}" for line in saved]
+    (path / "config.yaml").write_text("\n".join(line for line in lines if "  correction_" not in line))
+    assert check_fits(compose(words), path) == []
+    with pytest.raises(UserError, match=r"grpo\.correction"):
+        check_fits(compose(["grpo.correction=token_mask"]), path)
 
 
 def test_callbacks_decide_the_numbers_too(tmp_path: Path) -> None:

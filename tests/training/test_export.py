@@ -188,8 +188,10 @@ def test_a_kill_leaves_what_was_there(tmp_path: Path, before: str) -> None:
 
 
 def test_the_command_takes_a_type_and_refuses_what_is_none(finished_run: Fitted, tmp_path: Path) -> None:
-    run_command("export", [f"run={finished_run.folder}", f"output={tmp_path}/half", "dtype=bfloat16"])
-    expected = {name: tensor.bfloat16().float() for name, tensor in finished_run.weights().items()}
-    assert_same(loaded(tmp_path / "half"), expected)
-    with pytest.raises(UserError, match="dtype=float16: expected one of float32, bfloat16"):
-        run_command("export", [f"run={finished_run.folder}", "dtype=float16"])
+    for dtype in (torch.bfloat16, torch.float16):
+        name = str(dtype).removeprefix("torch.")
+        run_command("export", [f"run={finished_run.folder}", f"output={tmp_path / name}", f"dtype={name}"])
+        expected = {name: tensor.to(dtype).float() for name, tensor in finished_run.weights().items()}
+        assert_same(loaded(tmp_path / name), expected)
+    with pytest.raises(UserError, match="dtype=float64: expected one of float32, bfloat16, float16"):
+        run_command("export", [f"run={finished_run.folder}", "dtype=float64"])

@@ -18,6 +18,7 @@ from yaml import YAMLError
 
 from acereason.config.fields import hint_of, is_named_groups, nearest_setting, settings, shown, type_hints, validate
 from acereason.config.files import file_trees, first_line, include_names, read_yaml, shown_path, yaml_problem
+from acereason.config.removed import translated
 from acereason.config.schema import Config
 from acereason.errors import UserError
 
@@ -76,7 +77,7 @@ def load_saved(path: Path | str) -> Config:
     Raises:
         UserError: no such file, broken YAML, or a setting that no longer exists.
     """
-    tree = read_yaml(Path(path))
+    tree = translated(read_yaml(Path(path)))
     validate(tree, source=shown_path(Path(path)))
     return cast(Config, _to_settings([tree], Config))
 

@@ -10,6 +10,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
+from acereason.config.removed import REMOVED
 from acereason.config.schema import Config
 from acereason.config.setting import Rule, rule_of
 from acereason.errors import UserError
@@ -187,6 +188,8 @@ def _unknown(key: str, value: Any, hint: Any, prefix: str, root: type) -> str:
     while isinstance(value, dict) and len(value) == 1:  # trainr: {max_step: 1} is reported as trainr.max_step=1
         [(name, value)] = value.items()
         full = f"{full}.{name}"
+    if full in REMOVED:
+        return f"{full}={shown(value)}: no longer a setting; {REMOVED[full]}"
     close = nearest_setting(full, key, root=root, siblings=[prefix + name for name in names])
     instead = f"did you mean {close}?" if close else nearest(key.removeprefix(prefix), names)
     return f"{full}={shown(value)}: no such setting; {instead}"

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from acereason.config.fields import nearest, shown
-from acereason.config.schema import Config
+from acereason.config.schema import Config, DType
 from acereason.config.setting import Bounds
 from acereason.curricula.arguments import check_number, check_whole, read_mapping
 from acereason.errors import UserError
@@ -105,9 +105,15 @@ class Plateau:
 
 def metrics_of(config: Config) -> list[str]:
     """Return the names of what a run with these settings measures at each step and in its evaluations."""
+    correction = config.grpo.correction
     optional = {
         "policy/clip_fraction": config.grpo.updates_per_batch > 1,
         "policy/kl": config.grpo.kl_coefficient > 0,
+        "policy/loss_scale": config.model.compute_dtype is DType.float16,
+        "rollout/ratio_capped": correction.value.endswith("_cap"),
+        "rollout/ratio_masked": correction.value.endswith("_mask"),
+        "rollout/sequence_ratio_min": correction.value.startswith("sequence"),
+        "rollout/sequence_ratio_max": correction.value.startswith("sequence"),
     }
     nothing = EvaluationResult(0.0, 0.0, 0.0, 0.0, problems=[])
     domains: dict[Domain, EvaluationResult] = {

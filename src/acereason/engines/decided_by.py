@@ -21,7 +21,7 @@ def decided_by(config: Config, step: int, folder: Path, prompts: Iterable[Prompt
         prompts: of the problems that may be asked.
     """
     # The number of verifiers decides nothing, and a resumed run may have another.
-    engine = (config.engine.name, config.engine.dtype, config.engine.options)
+    engine = (config.engine.name, config.engine.dtype, config.engine.batch_invariant, config.engine.options)
     judging = (replace(config.rewards, workers=0), config.sandbox, *engine)
     weights = step or _initial_policy(config.model.path, folder)
     return repr((weights, judging, _digest(prompts)))

@@ -6,6 +6,7 @@ CPU), but the sum over a tensor's entries is the same in every layout. A forgott
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor
 
 CHUNK = 1 << 22
-EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 class WeightMismatchError(RuntimeError):
@@ -25,7 +25,7 @@ class EngineSum:
     """The sum over one of an engine's tensors on one rank.
 
     Attributes:
-        value: sum of the entries that this rank holds.
+        value: sum of the entries that this rank holds; NaN in `UNKNOWN`.
         replicas: number of the engine's ranks that hold the same entries.
         eps: relative rounding error of its computation.
     """
@@ -35,46 +35,57 @@ class EngineSum:
     eps: float
 
 
+UNKNOWN = EngineSum(math.nan, 1, 0.0)
+"""In place of a sum that says nothing, as over a tensor of which some ranks hold copies and others parts."""
+
+
 class Fingerprint:
     """The sums over weights, added up while the weights are streamed.
 
     Args:
-        fused: for each part such as `q_proj` the name of the tensor that engines fuse it into, such as `qkv_proj`.
+        engine_name: maps a weight's Hugging Face name to the engine's, of the tensor that it is fused into if it is.
     """
 
-    def __init__(self, fused: Mapping[str, str]) -> None:
-        self._fused = fused
+    def __init__(self, engine_name: Callable[[str], str]) -> None:
+        self._engine_name = engine_name
         self._sums: dict[str, Tensor] = {}
 
     def watch(self, weights: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
         """Yield each (name, tensor) in the engine's `dtype`, and add it up."""
         for name, tensor in weights:
             tensor = tensor.to(dtype)
-            fused_name = ".".join(self._fused.get(part, part) for part in name.split("."))
-            sums = tensor_sums(tensor)
+            fused_name, sums = self._engine_name(name), tensor_sums(tensor)
             self._sums[fused_name] = self._sums[fused_name] + sums if fused_name in self._sums else sums
             yield name, tensor
 
-    def check(self, engine: Mapping[str, EngineSum], summed: Callable[[Tensor], Tensor], dropped: bool = False) -> int:
+    def check(
+        self,
+        engine: Mapping[str, EngineSum],
+        summed: Callable[[Tensor], Tensor],
+        copies: Mapping[str, str],
+        dropped: bool = False,
+    ) -> int:
         """Compare with the sums of an engine; return the number of tensors compared.
 
         Args:
             engine: its sums by (fused) name.
             summed: adds a tensor up over the ranks of the engine.
+            copies: the engine's name of the weight that a tensor of the engine is a copy of, as a tied head is.
             dropped: whether the engine had lost its weights, so that one which was not sent holds anything.
 
         Raises:
-            WeightMismatchError: a tensor differs, or was dropped and not sent; the message names the first.
+            WeightMismatchError: a tensor differs, the engine does not have it, or it was dropped and not sent; the
+                message names the first.
         """
-        expected = dict(self._sums)
-        if HEAD not in expected and EMBEDDINGS in expected:
-            expected[HEAD] = expected[EMBEDDINGS]
+        expected = {copy: self._sums[name] for copy, name in copies.items() if name in self._sums} | self._sums
+        if unknown := sorted(expected.keys() - engine.keys()):
+            raise WeightMismatchError(f"the engine has no weight {unknown[0]}, which the policy sent it")
         if dropped and (unsent := sorted(engine.keys() - expected.keys())):
             raise WeightMismatchError(
                 f"the engine's {unsent[0]} is not among the policy's weights, so the sync did not restore it after the "
                 "engine slept; set engine.sleep=keep"
             )
-        names = sorted(expected.keys() & engine.keys())
+        names = sorted(name for name in expected if engine[name] is not UNKNOWN)
         values = torch.tensor([engine[n].value / engine[n].replicas for n in names], dtype=torch.float64)
         for name, found in zip(names, summed(values).tolist(), strict=True):
             total, absolute = expected[name].tolist()

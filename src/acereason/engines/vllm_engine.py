@@ -19,10 +19,13 @@ from acereason.config.schema import EngineConfig, Sleep
 from acereason.distributed.collectives import gather
 from acereason.engines.engine import Generation, Request, Sampling, never
 from acereason.engines.vllm_weights import sync_weights
+from acereason.errors import UserError
 
 
-def _set_environment() -> None:
+def _set_environment(batch_invariant: bool) -> None:
     """Set what vLLM reads from the environment at import; variables that are set already, as by torchrun, stay."""
+    if batch_invariant:
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -61,12 +64,31 @@ def _unlink_shared_memory(name: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def _head_sizes(model: Any) -> set[int]:
+    from vllm.model_executor.layers.attention import Attention
+
+    return {module.head_size for module in model.modules() if isinstance(module, Attention)}
+
+
+def _check_head_sizes(llm: Any, model_path: str) -> None:
+    """Refuse heads that vLLM's attention on the CPU cannot compute, which it would say at the first token."""
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    sizes = CPUAttentionBackend.get_supported_head_sizes()
+    if others := llm.apply_model(_head_sizes)[0] - set(sizes):
+        raise UserError(
+            f"model.path={model_path}: vLLM's attention on the CPU has no heads of size {min(others)}, only of "
+            f"{', '.join(map(str, sizes))}; use engine.name=transformers or a GPU"
+        )
+
+
 class VLLMEngine:
     """A vLLM engine that shares its process, and its device, with the policy.
 
-    Each request has its own seed, so that a response depends on nothing but the weights, its prompt and its seed: not
-    on the batch, nor on what was generated before. The ranks of a tensor-parallel engine run the same requests in step;
-    all of them make the same calls.
+    Each request has its own seed, so that on the CPU, and on GPUs with `engine.batch_invariant`, a response depends on
+    nothing but the weights, its prompt and its seed: not on the batch, nor on what was generated before. Other kernels
+    of GPUs round differently in other batches. The ranks of a tensor-parallel engine run the same requests in step; all
+    of them make the same calls.
 
     Args:
         model_path: folder or hub name of the initial policy.
@@ -77,6 +99,9 @@ class VLLMEngine:
 
     Attributes:
         llm: vLLM's own entry point to the engine.
+
+    Raises:
+        UserError: vLLM cannot run the model, or not on the CPU, or `engine.batch_invariant` is set there.
     """
 
     def __init__(
@@ -87,7 +112,10 @@ class VLLMEngine:
         device: torch.device,
         summed: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        _set_environment()
+        if config.batch_invariant and device.type == "cpu":
+            message = "the kernels of the CPU are batch-invariant without it, and vLLM has others for GPUs alone"
+            raise UserError(f"engine.batch_invariant=true: {message}; leave it out")
+        _set_environment(config.batch_invariant)
         from vllm import LLM
 
         options: dict[str, Any] = {
@@ -115,7 +143,12 @@ class VLLMEngine:
         else:
             options |= {"gpu_memory_utilization": config.gpu_memory_utilization, "enable_sleep_mode": True}
         shared_memory = _name_shared_memory() if config.tensor_parallel_size > 1 and device.type == "cpu" else None
-        self.llm = LLM(**(options | config.options))
+        try:
+            self.llm = LLM(**(options | config.options))
+        except (ValueError, AssertionError, NotImplementedError) as error:
+            raise UserError(f"model.path={model_path}: vLLM cannot run it: {' '.join(str(error).split())}") from error
+        if device.type == "cpu":
+            _check_head_sizes(self.llm, model_path)
         if shared_memory:
             _unlink_shared_memory(shared_memory)
         self._engine = self.llm.llm_engine

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acereason.engines.fingerprint import EMBEDDINGS, HEAD, EngineSum, Fingerprint, tensor_sums
+from acereason.engines.fingerprint import UNKNOWN, EngineSum, Fingerprint, tensor_sums
+
+PACKED = " (packed)"
+"""End of the name of the copy that the CPU computes with."""
 
 
 def sync_weights(
@@ -30,42 +33,63 @@ def sync_weights(
     Raises:
         WeightMismatchError: the engine does not have the weights it was sent.
     """
-    fingerprint = Fingerprint(llm.apply_model(_fused_names)[0])
-    in_place = llm.apply_model(_vocabulary_weights)[0]
-    others = _without(fingerprint.watch(weights, dtype), in_place)
+    name_of = llm.apply_model(_engine_names)[0]
+    fingerprint = Fingerprint(name_of)
+    vocabulary = llm.apply_model(_vocabulary_weights)[0]
+    others = _without(fingerprint.watch(weights, dtype), vocabulary, name_of)
     llm.collective_rpc("reload_weights", kwargs={"weights_iterator": others})
-    llm.apply_model(_repack_head)
-    fingerprint.check(llm.apply_model(_weight_sums)[0], summed, dropped)
+    llm.apply_model(_repack_vocabulary)
+    sums, copies = llm.apply_model(_weight_sums)[0]
+    fingerprint.check(sums, summed, copies, dropped)
 
 
-def _fused_names(model: Any) -> dict[str, str]:
-    """Return the tensor that vLLM fuses `q_proj`, `k_proj` … into, by their names."""
-    mapping: dict[str, list[str]] = getattr(model, "packed_modules_mapping", {})
-    return {part: fused for fused, parts in mapping.items() for part in parts}
+def _engine_names(model: Any) -> Callable[[str], str]:
+    """Return the function that maps a Hugging Face name to vLLM's, of the tensor that `q_proj`, `k_proj` … are in."""
+    mapper = getattr(model, "hf_to_vllm_mapper", None)
+    fused: dict[str, list[str]] = getattr(model, "packed_modules_mapping", {})
+    whole = {part: name for name, parts in fused.items() for part in parts}
+
+    def engine_name(name: str) -> str:
+        mapped: str = (mapper.map_name(name) if mapper else None) or name
+        return ".".join(whole.get(part, part) for part in mapped.split("."))
+
+    return engine_name
 
 
 @torch.no_grad()
-def _weight_sums(model: Any) -> dict[str, EngineSum]:
-    """Return the sums over this rank's tensors, by vLLM's names; packed ones are added up by computing with them."""
+def _weight_sums(model: Any) -> tuple[dict[str, EngineSum], dict[str, str]]:
+    """Return the sums over this rank's tensors, by vLLM's names, and which of them are copies of which others.
+
+    A tensor that the CPU computes with in packed form is added up by computing with it, as a copy.
+    """
     from vllm.distributed import get_tensor_model_parallel_world_size
     from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
-    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 
-    sums, ranks = {}, get_tensor_model_parallel_world_size()
+    sums: dict[str, EngineSum] = {}
+    copies, first, ranks = dict[str, str](), dict[int, str](), get_tensor_model_parallel_world_size()
     for path, module in model.named_modules():
-        if getattr(module, "num_kv_head_replicas", 1) > 1:
-            continue  # keys and values are on several ranks, queries on one: a sum over ranks would mean nothing
+        split = isinstance(module, ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding)
+        in_vocabulary = isinstance(module, VocabParallelEmbedding)
         for name, parameter in module.named_parameters(recurse=False):
-            row_bias = isinstance(module, RowParallelLinear) and name == "bias"
-            split = isinstance(module, ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding)
+            full_name, row_bias = f"{path}.{name}", isinstance(module, RowParallelLinear) and name == "bias"
             replicas = 1 if split and not row_bias else ranks
-            # Embeddings are looked up in the parameter itself, whatever other copies vLLM keeps of them.
-            looked_up = isinstance(module, VocabParallelEmbedding) and not isinstance(module, ParallelLMHead)
-            if name == "weight" and hasattr(module, "cpu_linear") and not looked_up:
-                sums[f"{path}.{name}"] = EngineSum(_packed_sum(module), replicas, torch.finfo(parameter.dtype).eps)
+            packed = name == "weight" and hasattr(module, "cpu_linear")
+            if getattr(module, "num_kv_head_replicas", 1) > 1:
+                sums[full_name] = UNKNOWN  # keys and values are on several ranks, queries on one
+                continue
+            if packed:
+                eps = torch.finfo(parameter.dtype).eps
+                sums[full_name + PACKED] = EngineSum(_packed_sum(module), replicas, eps)
+            if in_vocabulary or not packed:  # embeddings are looked up in the parameter itself
+                sums[full_name] = EngineSum(tensor_sums(parameter)[0].item(), replicas, 0.0)
             else:
-                sums[f"{path}.{name}"] = EngineSum(tensor_sums(parameter)[0].item(), replicas, 0.0)
-    return sums
+                sums[full_name] = sums.pop(full_name + PACKED)
+            if first.setdefault(id(parameter), full_name) != full_name:
+                copies[full_name] = first[id(parameter)]
+            if full_name + PACKED in sums:
+                copies[full_name + PACKED] = first[id(parameter)]
+    return sums, copies
 
 
 def _packed_sum(module: Any) -> float:
@@ -77,18 +101,30 @@ def _packed_sum(module: Any) -> float:
 
 def _vocabulary_weights(model: Any) -> dict[str, Any]:
     """Return embeddings and head, by far the largest weights; `reload_weights` would hold a second copy of each."""
-    return {name: p for name, p in model.named_parameters() if name in (EMBEDDINGS, HEAD)}
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+
+    found = [(path, module) for path, module in model.named_modules() if isinstance(module, VocabParallelEmbedding)]
+    return {f"{path}.weight": module.weight for path, module in found}
 
 
-def _without(weights: Iterable[tuple[str, Tensor]], in_place: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Copy the weights that are `in_place` to where they belong, and yield the others."""
+def _without(
+    weights: Iterable[tuple[str, Tensor]], in_place: dict[str, Any], name_of: Callable[[str], str]
+) -> Iterator[tuple[str, Tensor]]:
+    """Copy the weights that are `in_place`, by vLLM's names, to where they belong, and yield the others."""
     for name, tensor in weights:
-        if name in in_place:
-            in_place[name].weight_loader(in_place[name], tensor)
+        if (parameter := in_place.get(name_of(name))) is not None:
+            parameter.weight_loader(parameter, tensor)
         else:
             yield name, tensor
 
 
-def _repack_head(model: Any) -> None:
-    """Pack the head's new weights: on the CPU it computes with a packed copy."""
-    model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
+def _repack_vocabulary(model: Any) -> None:
+    """Pack what was copied in place: on the CPU logits are computed with a packed copy of the head.
+
+    The head may be a module of its own, one that shares the embeddings' weight, or the embeddings' module (Gemma 2).
+    """
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+
+    for module in model.modules():
+        if isinstance(module, VocabParallelEmbedding) and hasattr(module, "cpu_linear"):
+            module.quant_method.process_weights_after_loading(module)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from acereason.config.checks import check_settings
 from acereason.config.fields import shown
+from acereason.config.model_families import check_family
 from acereason.config.model_files import check_length, nearest_path
 from acereason.config.schema import Config, ProblemsConfig
 from acereason.errors import UserError
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
-from acereason.problems.loaders import FIRST_SOURCE, sources
+from acereason.problems.loaders import BUILT_IN, FIRST_SOURCE, sources
+from acereason.problems.word_problems import LEVELS
 
 
 def check(config: Config) -> list[str]:
@@ -35,6 +37,7 @@ def check(config: Config) -> list[str]:
         raise UserError(missing[0])
     check_length(config, "curriculum.max_response_tokens", config.curriculum.max_response_tokens)
     check_length(config, "evaluation.max_response_tokens", config.evaluation.max_response_tokens)
+    check_family(config.model.path)
     return missing
 
 
@@ -45,10 +48,16 @@ def _check_checkpoint(ckpt: str) -> None:
 
 def _check_levels(source: ProblemsConfig, key: str) -> None:
     """Refuse levels that built-in problems do not have; `key` is what the settings call the source."""
-    lowest, highest = MATH_LEVELS if source.domain.value == "math" else CODE_LEVELS
-    if source.path == "laptop" and not lowest <= source.levels[0] <= source.levels[1] <= highest:
+    if source.path not in BUILT_IN:
+        return
+    if source.path == "word_problems" and source.domain.value != "math":
+        raise UserError(f"{key}.path=word_problems: these are problems of domain math; set {key}.domain=math")
+    of_laptop = MATH_LEVELS if source.domain.value == "math" else CODE_LEVELS
+    lowest, highest = LEVELS if source.path == "word_problems" else of_laptop
+    if not lowest <= source.levels[0] <= source.levels[1] <= highest:
         wanted = f"{key}.levels={shown(list(source.levels))}"
-        raise UserError(f"{wanted}: built-in {source.domain.value} problems have levels {lowest} to {highest}")
+        kind = "word" if source.path == "word_problems" else source.domain.value
+        raise UserError(f"{wanted}: built-in {kind} problems have levels {lowest} to {highest}")
 
 
 def _missing(config: Config, source: ProblemsConfig, key: str) -> Iterator[str]:
@@ -62,5 +71,5 @@ def _missing(config: Config, source: ProblemsConfig, key: str) -> Iterator[str]:
         except UserError as error:
             yield str(error)
     path = source.path
-    if path != "laptop" and not path.startswith("hub:") and not Path(path).expanduser().exists():
-        yield f"{key}.path={shown(path)}: no such file; {nearest_path(path, 'laptop')}"
+    if path not in BUILT_IN and not path.startswith("hub:") and not Path(path).expanduser().exists():
+        yield f"{key}.path={shown(path)}: no such file; {nearest_path(path, *BUILT_IN)}"

@@ -11,7 +11,7 @@ from acereason.config.known_models import KNOWN_MODELS
 from acereason.config.schema import Accelerator, Config, DType
 
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
-BYTES = {DType.float32: 4, DType.bfloat16: 2}
+BYTES = {DType.float32: 4, DType.bfloat16: 2, DType.float16: 2}
 
 
 @dataclass(frozen=True)

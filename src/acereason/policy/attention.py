@@ -126,7 +126,13 @@ def _response_bucket(batch: PackedBatch, own: list[Tensor], context: list[Tensor
 
 
 def _bucketed(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float, plan: BucketPlan, window: int | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    plan: BucketPlan,
+    window: int | None,
+    softcap: float | None,
 ) -> Tensor:
     """Attend bucket by bucket: `query [tokens, heads, d]`, `key`, `value [tokens, kv heads, d]` to `query`'s shape."""
     repeats = query.shape[1] // key.shape[1]
@@ -135,9 +141,18 @@ def _bucketed(
         q = query[bucket.queries].transpose(1, 2)
         k = key[bucket.keys].repeat_interleave(repeats, dim=2).transpose(1, 2)
         v = value[bucket.keys].repeat_interleave(repeats, dim=2).transpose(1, 2)
-        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling)
+        if softcap is None:
+            out = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling)
+        else:
+            out = _capped_attention(q, k, v, _causal(q.shape[2]) if mask is None else mask, scaling, softcap)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)[plan.inverse]
+
+
+def _capped_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scaling: float, softcap: float) -> Tensor:
+    """Attend with scores that approach ±`softcap` smoothly (Gemma 2, arXiv:2408.00118, §2), which SDPA cannot."""
+    scores = softcap * torch.tanh(q.float() @ k.float().transpose(-2, -1) * (scaling / softcap))
+    return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1).to(v.dtype) @ v
 
 
 @dataclass(frozen=True)
@@ -175,18 +190,34 @@ def packed_attention(
     scaling: float,
     packing_plan: BucketPlan | FlexPlan,
     sliding_window: int | None = None,
+    softcap: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attend, with Hugging Face's signature: `query [1, heads, tokens, d]` to `[1, tokens, heads, d]`.
 
-    `sliding_window` is that of the layer, tokens: a query sees itself and the tokens right before it, so many in all.
+    Args:
+        module, query, key, value, attention_mask, scaling, kwargs: as `transformers` passes them.
+        packing_plan: the result of `plan_attention`.
+        sliding_window: of the layer, tokens: a query sees itself and the tokens right before it, so many in all.
+        softcap: bound that the scores approach smoothly; None if they have none.
     """
     if isinstance(packing_plan, BucketPlan):
         query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-        return _bucketed(query, key, value, scaling, packing_plan, sliding_window)[None], None
+        return _bucketed(query, key, value, scaling, packing_plan, sliding_window, softcap)[None], None
     attend = _compiled_flex_attention() if query.is_cuda else _flex_attention_eager()
-    out = attend(query, key, value, block_mask=packing_plan.mask(sliding_window), scale=scaling, enable_gqa=True)
+    mask, score_mod = packing_plan.mask(sliding_window), None if softcap is None else _cap_scores(softcap)
+    out = attend(query, key, value, score_mod=score_mod, block_mask=mask, scale=scaling, enable_gqa=True)
     return out.transpose(1, 2), None
+
+
+@cache
+def _cap_scores(softcap: float) -> Callable[..., Tensor]:
+    """Return flex attention's `score_mod` of a soft cap, always the same one: each would be compiled anew."""
+
+    def capped(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return softcap * torch.tanh(score / softcap)
+
+    return capped
 
 
 def _flex_attention_eager() -> Callable[..., Any]:

@@ -27,12 +27,19 @@ def _logits(hidden: Tensor, weight: Tensor) -> Tensor:
     return logits
 
 
-def _chunk_log_softmax(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
+def _chunk_log_softmax(hidden: Tensor, weight: Tensor, temperature: float, softcap: float | None) -> Tensor:
     """Return float32 `[chunk, vocabulary]` log-probs."""
     logits = _logits(hidden, weight)
+    if softcap is not None:
+        logits.div_(softcap).tanh_().mul_(softcap)
     for rows in logits.split(max(1, BLOCK // len(weight))):  # logsumexp copies its input
         rows.div_(temperature).sub_(torch.logsumexp(rows, dim=-1, keepdim=True))
     return logits
+
+
+def _cap_slope(hidden: Tensor, weight: Tensor, softcap: float) -> Tensor:
+    """Return float32 `[chunk, vocabulary]`, the derivative 1 - tanh² of softly capped logits by the bare ones."""
+    return (hidden @ weight.t()).float().div_(softcap).tanh_().square_().neg_().add_(1)
 
 
 def _entropies(log_p: Tensor) -> Tensor:
@@ -66,19 +73,26 @@ def _add_product_(total: Tensor, left: Tensor, right: Tensor) -> None:
 class _ChunkedHead(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        temperature: float,
+        chunk: int,
+        entropy: bool,
+        softcap: float | None,
     ) -> tuple[Tensor, Tensor]:
         logprobs = hidden.new_empty(len(hidden), dtype=torch.float32)
         entropies = hidden.new_zeros(len(hidden), dtype=torch.float32)
         for rows in range(0, len(hidden), chunk):
             part = slice(rows, rows + chunk)
-            log_p = _chunk_log_softmax(hidden[part], weight, temperature)
+            log_p = _chunk_log_softmax(hidden[part], weight, temperature, softcap)
             logprobs[part] = log_p.gather(1, targets[part, None])[:, 0]
             if entropy:
                 entropies[part] = _entropies(log_p)
             del log_p  # before the next chunk is computed
         ctx.save_for_backward(hidden, weight, targets, entropies)
-        ctx.temperature, ctx.chunk, ctx.entropy = temperature, chunk, entropy
+        ctx.temperature, ctx.chunk, ctx.entropy, ctx.softcap = temperature, chunk, entropy, softcap
         return logprobs, entropies
 
     @staticmethod
@@ -88,21 +102,29 @@ class _ChunkedHead(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32)
         for rows in range(0, len(hidden), ctx.chunk):
             part = slice(rows, rows + ctx.chunk)
-            log_p = _chunk_log_softmax(hidden[part], weight, ctx.temperature)
+            log_p = _chunk_log_softmax(hidden[part], weight, ctx.temperature, ctx.softcap)
             scale = grad_logprobs[part, None]
             entropy_scale = grad_entropies[part, None] if ctx.entropy else None
             grad = _logits_gradient_(log_p, scale, entropy_scale, entropies[part, None])
             grad.scatter_add_(1, targets[part, None], scale)
+            if ctx.softcap is not None:
+                grad.mul_(_cap_slope(hidden[part], weight, ctx.softcap))
             grad = grad.div_(ctx.temperature).to(weight.dtype)
             del log_p
             grad_hidden[part] = grad @ weight
             _add_product_(grad_weight, grad.t(), hidden[part])
             del grad
-        return grad_hidden, grad_weight.to(weight.dtype), None, None, None, None
+        return grad_hidden, grad_weight.to(weight.dtype), None, None, None, None, None
 
 
 def chunked_logprobs(
-    hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk: int, entropy: bool = False
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    temperature: float,
+    chunk: int,
+    entropy: bool = False,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute log-probs of `targets` and entropies under softmax(hidden · weightᵀ / temperature).
 
@@ -113,9 +135,10 @@ def chunked_logprobs(
         temperature: the sampling temperature.
         chunk: number of tokens whose logits exist at the same time.
         entropy: whether to compute entropies; otherwise they are zeros.
+        softcap: bound that logits approach smoothly before they are divided by the temperature; None if none.
 
     Returns:
         `[tokens]` float32 log-probs and `[tokens]` float32 entropies, in nats.
     """
-    logprobs, entropies = _ChunkedHead.apply(hidden, weight, targets, temperature, chunk, entropy)
+    logprobs, entropies = _ChunkedHead.apply(hidden, weight, targets, temperature, chunk, entropy, softcap)
     return logprobs, entropies

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
+from acereason.config.model_families import check_family
 from acereason.distributed.collectives import rank_and_world
 from acereason.errors import UserError
 from acereason.policy import attention
+from acereason.policy.structure import check_structure, own_class, renaming_of
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -34,15 +36,19 @@ def skeleton(folder: Path) -> Any:
     Buffers that are in no file, such as rotary frequencies, are computed by transformers' own initialisation.
 
     Raises:
-        UserError: transformers cannot build a causal language model from `config.json`.
+        UserError: transformers cannot build a causal language model from `config.json`, or packing would change what
+            the model computes.
     """
     try:
+        check_family(str(folder))
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        build = own_class(config)._from_config
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention.NAME)
+            model = build(config, dtype=torch.float32, attn_implementation=attention.NAME)
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"model.path={folder}: transformers cannot build this model: {reason}") from error
+    check_structure(model.train(), folder)
     saved = model.state_dict().keys()
     computed = [name for name, _ in model.named_buffers() if name not in saved]
     for name in computed:
@@ -65,15 +71,21 @@ class WeightFiles:
 
     Attributes:
         folder: the model's folder.
-        files: file of each tensor, by the tensor's name.
+        files: file of each tensor, by the model's name of the tensor.
+        stored: the name of each tensor in its file.
     """
 
     folder: Path
     files: dict[str, Path]
+    stored: dict[str, str]
 
     @classmethod
-    def of(cls, folder: Path) -> WeightFiles:
+    def of(cls, folder: Path, renamed: Callable[[str], str] = str) -> WeightFiles:
         """Find the files of a local folder.
+
+        Args:
+            folder: the folder.
+            renamed: maps a name in the files to the model's.
 
         Raises:
             UserError: there are none, or one is missing or broken.
@@ -81,7 +93,7 @@ class WeightFiles:
         single, index = folder / SINGLE_FILE, folder / INDEX_FILE
         if single.exists():
             with _opened(single) as file:
-                return cls(folder, dict.fromkeys(file.keys(), single))
+                return cls._renamed(folder, dict.fromkeys(file.keys(), single), renamed)
         if not index.exists():
             raise UserError(_no_weights(folder))
         try:
@@ -92,7 +104,12 @@ class WeightFiles:
         for path in sorted(set(files.values())):
             if not path.exists():
                 raise UserError(f"{index}: names {path.name}, which is missing; copy or download it again")
-        return cls(folder, files)
+        return cls._renamed(folder, files, renamed)
+
+    @classmethod
+    def _renamed(cls, folder: Path, files: dict[str, Path], renamed: Callable[[str], str]) -> WeightFiles:
+        stored = {renamed(name): name for name in files}
+        return cls(folder, {name: files[other] for name, other in stored.items()}, stored)
 
     def read_rows(self, name: str, shape: torch.Size, start: int, target: Tensor) -> None:
         """Copy rows from `start` on into `target`, cast to its type, a chunk at a time.
@@ -109,7 +126,7 @@ class WeightFiles:
         Raises:
             UserError: the file is broken, or the tensor has another shape.
         """
-        path = self.files[name]
+        path, name = self.files[name], self.stored[name]
         rows = max(1, CHUNK_BYTES * len(target) // max(1, target.nbytes)) if target.ndim else 1
         for first in range(0, len(target) if target.ndim else 1, rows):
             with _opened(path) as file:
@@ -162,7 +179,7 @@ def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch
     Raises:
         UserError: a file is broken, or a weight is missing or has another shape.
     """
-    files = WeightFiles.of(folder)
+    files = WeightFiles.of(folder, renaming_of(model))
     named: dict[int, list[str]] = defaultdict(list)
     for name, parameter in model.named_parameters(remove_duplicate=False):
         named[id(parameter)].append(name)

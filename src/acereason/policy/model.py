@@ -8,7 +8,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 from torch.distributed.tensor import DTensor
 
 from acereason.config.schema import DType, ModelConfig
@@ -18,6 +25,7 @@ from acereason.policy.cost import Cost
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.loading import fill, skeleton
 from acereason.policy.packing import PackedBatch
+from acereason.policy.structure import layers_of
 
 
 class PolicyModel(nn.Module):
@@ -44,16 +52,38 @@ class PolicyModel(nn.Module):
     def forward(self, batch: PackedBatch, temperature: float, entropy: bool = False) -> tuple[Tensor, Tensor]:
         """Return `[response tokens]` log-probs and entropies (zeros unless `entropy`) at the sampling temperature."""
         plan = attention.plan_attention(batch)
-        hidden = self.language_model.model(
+        hidden = self.language_model.base_model(
             input_ids=batch.input_ids[None],
             position_ids=batch.positions[None],
             packing_plan=plan,
             use_cache=False,
         ).last_hidden_state[0]
-        weight = self.language_model.lm_head.weight
+        weight = self.language_model.get_output_embeddings().weight
         return chunked_logprobs(
-            hidden[batch.predictors], weight, batch.targets, temperature, self.head_chunk_tokens, entropy
+            hidden[batch.predictors],
+            weight,
+            batch.targets,
+            temperature,
+            self.head_chunk_tokens,
+            entropy,
+            getattr(self.language_model.config, "final_logit_softcapping", None),
         )
+
+    def plain_logprobs(self, ids: Tensor, prompt_tokens: int) -> Tensor:
+        """Return `[response tokens]` log-probs of one response by `transformers`' own attention and head, for checks.
+
+        Args:
+            ids: `[tokens]`, the prompt and the response.
+            prompt_tokens: length of the prompt.
+        """
+        config = self.language_model.config
+        config._attn_implementation = "eager"
+        try:
+            logits = self.language_model(input_ids=ids[None], use_cache=False).logits[0, prompt_tokens - 1 : -1]
+        finally:
+            config._attn_implementation = attention.NAME
+        logprobs: Tensor = torch.log_softmax(logits.float(), -1).gather(1, ids[prompt_tokens:, None])[:, 0]
+        return logprobs
 
     def shard(self, mesh: DeviceMesh, compute_dtype: DType) -> None:
         """Shard every layer and then the root (FSDP2): float32 shards, `compute_dtype` arithmetic.
@@ -72,9 +102,10 @@ class PolicyModel(nn.Module):
             policy = MixedPrecisionPolicy(param_dtype=getattr(torch, compute_dtype.value), reduce_dtype=torch.float32)
         pinned = mesh.device_type == "cuda"
         offload = CPUOffloadPolicy(pin_memory=pinned) if self.cpu_offload else OffloadPolicy()
-        for layer in self.language_model.model.layers:
+        for layer in layers_of(self.language_model):
             fully_shard(layer, mesh=mesh, mp_policy=policy, offload_policy=offload)
         fully_shard(self, mesh=mesh, mp_policy=policy, offload_policy=offload)
+        register_fsdp_forward_method(self, "plain_logprobs")
 
     def load(self, device: torch.device | str) -> PolicyModel:
         """Load this rank's shard of the weights, or all weights if not sharded, onto `device`; return itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,10 +16,15 @@ from torch.distributed.tensor import DTensor
 from acereason import grpo
 from acereason.config.schema import Config
 from acereason.distributed.collectives import gather
+from acereason.policy.loss_scale import LossScale
 from acereason.policy.mesh import sharding_mesh
+from acereason.policy.mismatch import GapCheck, total
 from acereason.policy.model import PolicyModel, whole
+from acereason.policy.packing import ResponseTokens
+from acereason.policy.self_check import check_exact
 from acereason.policy.update import (
     GradientStats,
+    Responses,
     accumulate_gradients,
     compute_logprobs,
     responses_of,
@@ -51,6 +57,7 @@ class PolicyModule(LightningModule):
         reference: a frozen copy of the initial policy when the KL term is on.
         metrics: scalars of the last step, the same on all ranks.
         fresh_since: `global_step` at which the optimizer was last reset; warm-up is counted from there.
+        loss_scale: factor of the loss in float16.
     """
 
     def __init__(self, config: Config, curriculum: Curriculum, changed: Sequence[str] = ()) -> None:
@@ -65,12 +72,15 @@ class PolicyModule(LightningModule):
         self.metrics: dict[str, float] = {}
         self.skipped_updates = 0
         self.fresh_since = 0
+        self.loss_scale = LossScale(config.model.compute_dtype)
+        self.check_gap = GapCheck(config)
 
     def configure_model(self) -> None:
         """Load and shard the policy, once; Lightning may call this more than once."""
         if self.model is not None:
             return
         self.model = self._sharded_model()
+        check_exact(self.model, self.trainer.strategy.root_device, self.config.model.compute_dtype)
         if self.config.grpo.kl_coefficient:
             self.reference = self._sharded_model().requires_grad_(False)
 
@@ -140,20 +150,57 @@ class PolicyModule(LightningModule):
             if self.reference is not None:
                 reference = compute_logprobs(self.reference, batches, temperature, self.device)
                 self.reference.release()
-            gradient_stats = accumulate_gradients(
+            gradient_stats, norm = self._gradients(responses, batches, temperature, old_logprobs, reference)
+            self.check_gap(gradient_stats.mismatch, batch.step, temperature, self.curriculum.top_p)
+            stats.append(gradient_stats)
+            norms.append(self._optimizer_step(norm))
+        return self._update_metrics(stats, norms, learning_rate), sum(s.packed_tokens for s in stats)
+
+    def _gradients(
+        self,
+        responses: Responses,
+        batches: list[list[ResponseTokens]],
+        temperature: float,
+        old_logprobs: list[Tensor] | None,
+        reference_logprobs: list[Tensor] | None,
+    ) -> tuple[GradientStats, Tensor]:
+        """Accumulate the gradients of one update; return stats over all ranks and the norm, the same on all of them.
+
+        Gradients that overflow in float16 are computed again with a smaller loss scale.
+        """
+        while True:
+            own = accumulate_gradients(
                 self._forward,
                 responses,
                 batches,
-                settings,
+                self.config.grpo,
                 temperature,
                 self.device,
-                scale=float(self.trainer.world_size),
+                scale=self.trainer.world_size * self.loss_scale.value,
                 old_logprobs=old_logprobs,
-                reference_logprobs=reference,
+                reference_logprobs=reference_logprobs,
             )
-            stats.append(summed(gather(gradient_stats)))
-            norms.append(self._optimizer_step())
-        return self._update_metrics(stats, norms, learning_rate), sum(s.packed_tokens for s in stats)
+            stats, norm = summed(gather(own)), self._unscaled_norm()
+            overflowed = math.isfinite(stats.loss) and not torch.isfinite(norm)
+            if not (overflowed and self.loss_scale.lower()):
+                return stats, norm
+            self._optimizer.zero_grad()
+
+    def _unscaled_norm(self) -> Tensor:
+        """Divide the gradients by the loss scale; return the norm of all of them."""
+        gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
+        if self.loss_scale.value != 1:
+            torch._foreach_mul_(gradients, 1 / self.loss_scale.value)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+    @property
+    def _optimizer(self) -> Any:
+        return self.optimizers()
+
+    @property
+    def _trained(self) -> list[Tensor]:
+        return [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
 
     def _utilisation(self, tokens: int, seconds: float) -> dict[str, float]:
         """Return `throughput/mfu`: six operations a parameter and token, over the peak of all devices in that time.
@@ -172,19 +219,16 @@ class PolicyModule(LightningModule):
         result: tuple[Tensor, Tensor] = self.model(*arguments)
         return result
 
-    def _optimizer_step(self) -> float:
+    def _optimizer_step(self, norm: Tensor) -> float:
         """Clip, step and clear, but skip the step if the gradient is not finite; return the gradient norm."""
-        optimizer: Any = self.optimizers()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if isinstance(norm, DTensor):
-            norm = norm.full_tensor()
+        optimizer = self._optimizer
         if torch.isfinite(norm):
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.config.optimizer.max_grad_norm, norm)
+            torch.nn.utils.clip_grads_with_norm_(self._trained, self.config.optimizer.max_grad_norm, norm)
             for group in optimizer.param_groups:
                 group |= self._hyperparameters() | {"lr": self.learning_rate}
             optimizer.step()
             self.skipped_updates = 0
+            self.loss_scale.count()
         else:
             self.skipped_updates += 1
         optimizer.zero_grad()
@@ -215,18 +259,19 @@ class PolicyModule(LightningModule):
         return self.curriculum.learning_rate * min(1.0, done / warmup if warmup else 1.0)
 
     def _update_metrics(self, stats: list[GradientStats], norms: list[float], learning_rate: float) -> dict[str, float]:
-        tokens = sum(s.tokens for s in stats)
+        mismatch, settings = total([s.mismatch for s in stats]), self.config.grpo
         metrics = {
             "policy/loss": sum(s.loss for s in stats) / len(stats),
             "policy/grad_norm": sum(norms) / len(norms),
             "policy/lr": learning_rate,
             "policy/skipped_updates": float(self.skipped_updates),
-            "rollout/logprob_gap_mean": stats[0].gap_sum / max(stats[0].tokens, 1),
-            "rollout/logprob_gap_max": max(s.gap_max for s in stats),
+            **mismatch.metrics(settings.correction),
         }
-        if self.config.grpo.updates_per_batch > 1:
-            metrics["policy/clip_fraction"] = sum(s.clipped for s in stats) / max(tokens, 1)
-        if self.config.grpo.kl_coefficient:
+        if settings.updates_per_batch > 1:
+            metrics["policy/clip_fraction"] = sum(s.clipped for s in stats) / max(mismatch.tokens, 1)
+        if self.loss_scale.is_on:
+            metrics["policy/loss_scale"] = self.loss_scale.value
+        if settings.kl_coefficient:
             metrics["policy/kl"] = sum(s.kl for s in stats) / len(stats)
         return metrics
 
@@ -235,6 +280,8 @@ class PolicyModule(LightningModule):
         checkpoint["curriculum"] = self.curriculum.state_dict()
         checkpoint["skipped_updates"] = self.skipped_updates
         checkpoint["fresh_since"] = self.fresh_since
+        if self.loss_scale.is_on:
+            checkpoint["loss_scale"] = self.loss_scale.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the curriculum and let Lightning count the remaining steps as a fresh epoch."""
@@ -246,6 +293,8 @@ class PolicyModule(LightningModule):
         self.curriculum.change("settings", "ckpt_changes=true", **values)
         self.skipped_updates = checkpoint["skipped_updates"]
         self.fresh_since = checkpoint["fresh_since"]
+        if self.loss_scale.is_on and "loss_scale" in checkpoint:  # there is none from a run in another type
+            self.loss_scale.load_state_dict(checkpoint["loss_scale"])
         loop = checkpoint["loops"]["fit_loop"]
         progress = loop["epoch_loop.batch_progress"]
         # In `on_train_batch_end` the step does not count as completed yet; after a stop it does.

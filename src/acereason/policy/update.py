@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from acereason import grpo
-from acereason.config.schema import GRPOConfig
+from acereason.config.schema import Correction, GRPOConfig
 from acereason.distributed.collectives import exchange, gather, rank_and_world
 from acereason.policy.cost import TOKENS_ALONE, Cost
+from acereason.policy.mismatch import Mismatch, total
 from acereason.policy.packing import PackedBatch, ResponseTokens, pack
 from acereason.policy.spread import Size, micro_batches
 from acereason.rollout.batch import RolloutBatch
@@ -47,18 +48,20 @@ class GradientStats:
 
     loss: float = 0.0
     kl: float = 0.0
-    gap_sum: float = 0.0
-    gap_max: float = 0.0
-    tokens: int = 0
     packed_tokens: int = 0
     clipped: float = 0.0
+    mismatch: Mismatch = field(default_factory=Mismatch)
 
 
 def summed(parts: Sequence[GradientStats]) -> GradientStats:
     """Add up the stats of several ranks."""
-    total = GradientStats(**{f.name: sum(getattr(part, f.name) for part in parts) for f in fields(GradientStats)})
-    total.gap_max = max(part.gap_max for part in parts)
-    return total
+    return GradientStats(
+        loss=sum(part.loss for part in parts),
+        kl=sum(part.kl for part in parts),
+        packed_tokens=sum(part.packed_tokens for part in parts),
+        clipped=sum(part.clipped for part in parts),
+        mismatch=total([part.mismatch for part in parts]),
+    )
 
 
 def responses_of(batch: RolloutBatch, groups: Sequence[int], config: GRPOConfig) -> Responses:
@@ -191,12 +194,14 @@ def accumulate_gradients(
         logprobs, entropies = forward(packed, temperature, config.entropy_coefficient != 0)
         old = logprobs.detach() if old_logprobs is None else old_logprobs[number]
         reference = None if reference_logprobs is None else reference_logprobs[number]
-        loss = _loss(tokens, logprobs, entropies, old, reference, config, stats)
+        log_ratios = old - tokens.engine_logprobs
+        ratios = grpo.compared_ratios(log_ratios, packed.sequence_ids, len(sequences), config.correction)
+        loss = _loss(tokens, logprobs, entropies, old, reference, ratios, config, stats)
         (loss * scale).backward()
         stats.loss += loss.item()
         stats.packed_tokens += len(packed.input_ids)
         if sequences[0] is not EMPTY:
-            _measure_gap(stats, old, tokens.engine_logprobs)
+            stats.mismatch += Mismatch.of(log_ratios, ratios, config)
     return stats
 
 
@@ -229,13 +234,14 @@ def _loss(
     entropies: Tensor,
     old: Tensor,
     reference: Tensor | None,
+    ratios: Tensor,
     config: GRPOConfig,
     stats: GradientStats,
 ) -> Tensor:
     """Compute the policy loss of Eq. 1 with the terms that are on; add its parts to `stats`."""
     corrections = None
-    if config.importance_cap > 0:
-        corrections = grpo.importance_weights(old, tokens.engine_logprobs, config.importance_cap)
+    if config.correction is not Correction.none:
+        corrections = grpo.correction_weights(ratios, config.correction, *config.correction_bounds)
     loss, loss_stats = grpo.policy_loss(
         logprobs, old, tokens.advantages, tokens.weights, config.clip_low, config.clip_high, corrections
     )
@@ -247,10 +253,3 @@ def _loss(
     if config.entropy_coefficient:
         loss = loss - config.entropy_coefficient * (tokens.weights * entropies).sum()
     return loss
-
-
-def _measure_gap(stats: GradientStats, policy: Tensor, engine: Tensor) -> None:
-    gap = (policy - engine).abs()
-    stats.gap_sum += gap.sum().item()
-    stats.gap_max = max(stats.gap_max, gap.max().item())
-    stats.tokens += gap.numel()

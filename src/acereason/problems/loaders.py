@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from acereason.errors import UserError
 from acereason.problems.corrupt_tests import with_wrong_tests
 from acereason.problems.formats.fields import EmptyField, domain_of, to_problem
 from acereason.problems.json_values import json_text
-from acereason.problems.laptop import laptop_problems
+from acereason.problems.laptop import Split, laptop_problems
 from acereason.problems.problem import Problem
 from acereason.problems.rows import open_rows
+from acereason.problems.word_problems import word_problems
 
 _log = logging.getLogger(__name__)
 
 
+BUILT_IN = ("laptop", "word_problems")
+"""Values of `problems.path` that name generators."""
 FIRST_SOURCE = "problems"
 """Name of the source that the settings `problems` describe; the sources of `more_problems` have names of their own."""
 
@@ -66,8 +70,8 @@ def load_problems(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]
 
 def _load(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
     check_settings(config, "problems.")
-    if config.path == "laptop":
-        return _load_laptop(config)
+    if config.path in BUILT_IN:
+        return _load_built_in(config)
     problems = _read_problems(config)
     if config.held_out >= len(problems):
         raise UserError(
@@ -106,14 +110,30 @@ def _question_hash(question: str) -> bytes:
     return hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
 
 
-def _load_laptop(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
-    domain, levels = domain_of(config), config.levels
-    count = min(config.count, config.limit or config.count)
+def _load_built_in(config: ProblemsConfig) -> tuple[list[Problem], list[Problem]]:
+    with built_in_errors(config):
+        return _built_in(config, "train"), _built_in(config, "held_out")
+
+
+def _built_in(config: ProblemsConfig, split: Split) -> list[Problem]:
+    count = built_in_count(config, split)
+    if config.path == "laptop":
+        return laptop_problems(domain_of(config), split, count, config.levels, config.seed)
+    return [worked.problem for worked in word_problems(split, count, config.levels, config.seed)]
+
+
+def built_in_count(config: ProblemsConfig, split: Split) -> int:
+    """Return how many problems of a built-in source the settings ask for."""
+    return config.held_out if split == "held_out" else min(config.count, config.limit or config.count)
+
+
+@contextmanager
+def built_in_errors(config: ProblemsConfig) -> Iterator[None]:
+    """Raise a generator's ValueError as one that names the settings."""
     try:
-        train = laptop_problems(domain, "train", count, levels, config.seed)
-        return train, laptop_problems(domain, "held_out", config.held_out, levels, config.seed)
+        yield
     except ValueError as error:
-        settings = f"problems.count={count} held_out={config.held_out} levels={list(levels)}"
+        settings = f"problems.count={config.count} held_out={config.held_out} levels={list(config.levels)}"
         raise UserError(f"{settings}: {error}; change these settings") from error
 
 

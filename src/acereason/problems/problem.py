@@ -47,3 +47,11 @@ class Problem:
     source: str = ""
     url: str = ""
     date: str = ""
+
+
+@dataclass(frozen=True)
+class WorkedProblem:
+    """A problem with a solution to learn from: all that the policy is to write after the prompt, its box included."""
+
+    problem: Problem
+    solution: str

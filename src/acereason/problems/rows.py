@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from acereason.errors import UserError
 from acereason.problems.json_values import without_surrogates
 
-SOURCES = "`laptop`, a .jsonl, .json or .parquet file, or hub:OWNER/NAME"
+SOURCES = "`laptop`, `word_problems`, a .jsonl, .json or .parquet file, or hub:OWNER/NAME"
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,16 @@ STEP_METRICS = (
     *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
     *("policy/entropy", "policy/loss", "policy/grad_norm", "policy/lr", "policy/skipped_updates"),
     *("rollout/logprob_gap_mean", "rollout/logprob_gap_max"),
+    *("rollout/ratio_mean", "rollout/ratio_min", "rollout/ratio_max"),
     *("time/sync", "time/generate", "time/verify_exposed", "time/train", "time/step"),
     *("throughput/engine_idle", "throughput/tokens_per_second"),
     *("curriculum/max_response_tokens", "curriculum/prompts_per_step", "curriculum/rollouts_per_prompt"),
     *("curriculum/temperature", "curriculum/top_p", "curriculum/pool", "curriculum/epoch"),
 )
-"""What every rollout step logs; a test compares it with a real step. `throughput/mfu` needs a known device."""
+"""What every rollout step logs; a test compares it with a real step. `throughput/mfu` needs a known device.
+
+The scalars of `rollout/` are left out of steps in which no token was computed: all groups all right or all wrong.
+"""
 
 
 class RolloutMetrics(Metric):

@@ -86,6 +86,9 @@ class RehearsedModule:
             "policy/skipped_updates": 0.0,
             "rollout/logprob_gap_mean": 0.0,
             "rollout/logprob_gap_max": 0.0,
+            "rollout/ratio_mean": 1.0,
+            "rollout/ratio_min": 1.0,
+            "rollout/ratio_max": 1.0,
         }
         self.metrics = metrics | curriculum_metrics(self.curriculum, batch)
         self.log_dict(self.metrics)

@@ -49,7 +49,7 @@ def export_weights(
         UserError: `folder` holds something other than an export.
     """
     folder = folder.resolve()
-    _check_replaceable(folder)
+    check_replaceable(folder)
     base_folder = model_folder(base)
     model = skeleton(base_folder)
     partial = folder.with_name(folder.name + ".partial")
@@ -60,7 +60,8 @@ def export_weights(
     _put_in_place(partial, folder)
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
+    """Raise UserError if the folder holds something other than an export."""
     entries = sorted(folder.iterdir()) if folder.exists() else []
     if entries and not (folder / "config.json").exists():
         raise UserError(f"output={folder}: holds files, but no export; choose another folder")

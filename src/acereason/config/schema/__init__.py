@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from acereason.config.schema.choices import Accelerator as Accelerator
 from acereason.config.schema.choices import AdvantageKind as AdvantageKind
+from acereason.config.schema.choices import Correction as Correction
 from acereason.config.schema.choices import DomainName as DomainName
 from acereason.config.schema.choices import DType as DType
 from acereason.config.schema.choices import EngineName as EngineName
@@ -20,7 +21,7 @@ from acereason.config.schema.choices import Scheduling as Scheduling
 from acereason.config.schema.choices import Sleep as Sleep
 from acereason.config.schema.policy import CurriculumConfig, GRPOConfig, ModelConfig, OptimizerConfig
 from acereason.config.schema.problems import ProblemsConfig
-from acereason.config.schema.rollouts import EngineConfig, EvaluationConfig, RewardsConfig, SandboxConfig
+from acereason.config.schema.rollouts import EngineConfig, EvaluationConfig, RewardsConfig, RolloutConfig, SandboxConfig
 from acereason.config.schema.rollouts import VerifiersConfig as VerifiersConfig
 from acereason.config.schema.run import CallbackConfig, CheckpointConfig, LogConfig, RunConfig, TrainerConfig
 from acereason.config.setting import group, setting
@@ -49,6 +50,7 @@ class Config:
     grpo: GRPOConfig = group(GRPOConfig, decides=True)
     optimizer: OptimizerConfig = group(OptimizerConfig, decides=True)
     engine: EngineConfig = group(EngineConfig)
+    rollout: RolloutConfig = group(RolloutConfig)
     rewards: RewardsConfig = group(RewardsConfig)
     sandbox: SandboxConfig = group(SandboxConfig)
     evaluation: EvaluationConfig = group(EvaluationConfig)

@@ -21,6 +21,16 @@ class AdvantageKind(StrEnum):
     leave_one_out = "leave_one_out"
 
 
+class Correction(StrEnum):
+    """How the loss makes up for tokens that the engine sampled with other probabilities than the policy's."""
+
+    none = "none"
+    token_cap = "token_cap"
+    token_mask = "token_mask"
+    sequence_mask = "sequence_mask"
+    sequence_cap = "sequence_cap"
+
+
 class EngineName(StrEnum):
     """Which rollout engine generates."""
 
@@ -47,6 +57,7 @@ class DType(StrEnum):
 
     float32 = "float32"
     bfloat16 = "bfloat16"
+    float16 = "float16"
 
 
 class DomainName(StrEnum):

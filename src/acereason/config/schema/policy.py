@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from acereason.config.schema.choices import AdvantageKind, DType, Normalisation
+from acereason.config.schema.choices import AdvantageKind, Correction, DType, Normalisation
 from acereason.config.schema.run import RANKS
 from acereason.config.setting import setting
 
@@ -48,6 +48,31 @@ class CurriculumConfig:
     """AdamW learning rate (paper: 1e-6 math, 5e-6 code)."""
 
 
+CORRECTION_BOUNDS = {
+    Correction.none: (0.0, math.inf),
+    Correction.token_cap: (0.0, 2.0),
+    Correction.token_mask: (0.5, 5.0),
+    Correction.sequence_mask: (0.99, 1.01),
+    Correction.sequence_cap: (0.0, 2.0),
+}
+"""Lowest and highest ratio of each correction where the settings give none."""
+
+
+def _check_low(settings: GRPOConfig) -> str:
+    masks = [kind for kind in Correction if CORRECTION_BOUNDS[kind][0] > 0]
+    if settings.correction_low and settings.correction not in masks:
+        return f"grpo.correction={settings.correction} has no lower bound; leave it out, or use {' or '.join(masks)}"
+    return ""
+
+
+def _check_high(settings: GRPOConfig) -> str:
+    if settings.correction_high and settings.correction is Correction.none:
+        return "grpo.correction=none has no bounds; leave it out, or set grpo.correction=token_cap"
+    if 0 < settings.correction_high < 1:
+        return "must be 1 or more: a token that engine and policy agree on has a ratio of 1"
+    return ""
+
+
 @dataclass
 class GRPOConfig:
     """The objective (§3.1, Eq. 1 to 4)."""
@@ -68,8 +93,18 @@ class GRPOConfig:
     """Weight of the entropy bonus (paper: 0)."""
     mask_truncated: bool = False
     """Leave responses that hit the length limit out of the loss."""
-    importance_cap: float = setting(0.0, ge=0)
-    """Cap of truncated importance weights for engine/policy mismatch; 0 turns them off."""
+    correction: Correction = setting(Correction.none)
+    """Weights against engine/policy mismatch: `token_cap`, `token_mask`, `sequence_mask`, `sequence_cap` (ours)."""
+    correction_low: float = setting(0.0, ge=0, le=1, check=_check_low)
+    """Lowest policy/engine ratio that a mask keeps; 0 takes 0.5 for tokens, 0.99 for sequences."""
+    correction_high: float = setting(0.0, ge=0, check=_check_high)
+    """Highest ratio that a mask keeps, or the cap; 0 takes 2, for `token_mask` 5, for `sequence_mask` 1.01."""
+
+    @property
+    def correction_bounds(self) -> tuple[float, float]:
+        """Lowest and highest ratio of `correction`, with its own where none is set."""
+        low, high = CORRECTION_BOUNDS[self.correction]
+        return self.correction_low or low, self.correction_high or high
 
 
 @dataclass

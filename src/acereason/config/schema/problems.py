@@ -33,7 +33,7 @@ class ProblemsConfig:
     """A source of training problems."""
 
     path: str = setting("laptop", check=_names_a_source)
-    """`laptop` for the built-in problems, a .jsonl or .parquet file, or `hub:OWNER/NAME` for a hub data set."""
+    """`laptop` or `word_problems` for built-in problems, a .jsonl or .parquet file, or `hub:OWNER/NAME`."""
     domain: DomainName = DomainName.math
     """Domain of every problem in the source."""
     question: str = ""

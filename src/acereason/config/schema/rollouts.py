@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,12 @@ from acereason.config.setting import setting
 
 SANDBOX_LAYERS = ("user_namespace", "namespaces", "landlock", "seccomp", "cgroup")
 """What `sandbox.without` may name."""
+
+
+def _check_batch_invariant(settings: EngineConfig) -> str:
+    if settings.batch_invariant and settings.name is not EngineName.vllm:
+        return f"engine.name={settings.name} has no such kernels; leave it out, or use engine.name=vllm"
+    return ""
 
 
 @dataclass
@@ -35,8 +42,18 @@ class EngineConfig:
     """GPU only, while the policy trains: `drop` the weights, the next sync sends all; `keep` them in pinned memory."""
     max_model_len: int = setting(0, ge=0)
     """Longest sequence, prompt and response, the engine can hold; 0 takes what the longest stage needs."""
+    batch_invariant: bool = setting(False, check=_check_batch_invariant)
+    """GPU only: kernels whose results do not depend on the batch, at a price in speed; on the CPU all are such."""
     options: dict[str, Any] = setting({})
     """More keyword arguments for the engine's constructor, as they are."""
+
+
+@dataclass
+class RolloutConfig:
+    """What rollouts must be like."""
+
+    max_gap: float = setting(0.0, ge=0, le=math.inf)
+    """Largest mean difference of engine's and policy's log-probs in the first steps; 0: as types allow; .inf: any."""
 
 
 @dataclass

@@ -36,6 +36,7 @@ ANSWER_FIELDS = (VERL_ANSWER, "final_answer", "expected_answer", "answer", "grou
 QUESTION_FIELDS = ("question", "problem", "prompt", "input", "query")
 CODE_QUESTION_FIELDS = ("question", "question_content", "problem", "content", "query", "prompt", "text", "input")
 """`query` comes before `prompt`: where a row has both, `prompt` is source in front of the program (LeetCodeDataset)."""
+SOLUTION_FIELDS = ("solution", "worked_solution", "response", "completion", "output")
 
 _PROVENANCE = ("source", "url", "date")
 _OWN_FIELDS = {field.name for field in fields(Problem)}
@@ -226,3 +227,19 @@ def _level(row: Row, name: str) -> int | None:
             f"{row.place}: level {str(value)[:60]!r} is not an integer; set problems.level=NAME or leave it out"
         )
     return int(match[1])
+
+
+def solution_of(row: Row, name: str) -> str:
+    """Return the worked solution of a row from the field called `name`, or if it is empty from the first usual field.
+
+    Raises:
+        UserError: there is no such field, or it holds no text; `EmptyField` if it is empty.
+    """
+    names = (name,) if name else SOLUTION_FIELDS
+    found = [value for field in names if (value := _field_at(row.values, field)) is not _MISSING]
+    if not found or not isinstance(found[0], str | None):
+        kind = f"is {type(found[0]).__name__}" if found else f"is not among {', '.join(map(repr, row.values))}"
+        raise UserError(f"{row.place}: the solution ({', '.join(names)}) {kind}; set warm_start.solution=NAME")
+    if not found[0] or not found[0].strip():
+        raise _empty(row, "solution")
+    return found[0]
