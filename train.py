@@ -18,6 +18,7 @@ from acereason.distributed.launcher import start_ranks
 from acereason.distributed.lifeline import Lifeline
 from acereason.planning.checks import check
 from acereason.planning.plan import print_plan
+from acereason.planning.prompt_lines import prompt_lines
 from acereason.problems.loaders import load_sources
 from acereason.training.checkpoint_files import check_resume
 from acereason.training.outcome import run_to_the_end
@@ -34,6 +35,7 @@ def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
     callbacks = user_callbacks(config)
     if config.validate_only:
         print_plan(config, callbacks, missing)
+        print("\n".join(prompt_lines(config)))
         return 0
     # Ranks that a launcher started load later and together: one of each node downloads what is on the hub.
     problems = load_sources(config) if rank_info.world_size == 1 else None

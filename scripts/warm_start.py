@@ -18,6 +18,7 @@ from acereason.distributed.environment import RankInfo, resolve_ranks
 from acereason.distributed.launcher import start_ranks
 from acereason.distributed.lifeline import Lifeline
 from acereason.planning.checks import check
+from acereason.planning.prompt_lines import prompt_lines
 from acereason.problems.loaders import sources
 from acereason.problems.solutions import load_solutions
 from acereason.training.outcome import run_to_the_end
@@ -32,6 +33,7 @@ def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
         for name, source in sources(config).items():
             train, held_out = load_solutions(source, config.warm_start.solution)
             print(f"{name}: {len(train)} solutions to learn from, {len(held_out)} held out")
+        print("\n".join(prompt_lines(config)))
         return 0
     if config.trainer.ranks > rank_info.world_size:
         return start_ranks(config, words)

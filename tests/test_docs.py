@@ -86,7 +86,7 @@ def unknown_setting(span: str) -> str | None:
         return None
     key = match[1]
     if (
-        key in settings()
+        hint_of(key) is not None
         or key in OF_CALLBACKS
         or (ROOT / key).is_file()
         or re.search(r"\.(py|md|jsonl?|yaml|safetensors|png)$", key)

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -108,7 +109,7 @@ def train_arm(
     scalars = read_scalars(folder)
     first, last = at_step(scalars, 0), at_step(scalars, -1)
     outcome = Outcome(before["eval/pass@1"], first["eval/pass@1"], last["eval/pass@1"])
-    gaps = [gap for _, gap in scalars["rollout/logprob_gap_mean"]]
+    gaps = [gap for _, gap in scalars.get("rollout/logprob_gap_mean", [])] or [nan]  # none where nothing was computed
     parts = [median(value for _, value in scalars[tag]) for tag in ("time/step", *TIMES)]
     table.row(
         name,

@@ -79,3 +79,8 @@ def test_one_rank_asks_its_flag_at_every_step() -> None:
     flag: Callable[[], bool] = lambda: next(answers)  # noqa: E731
     ranks = EngineRanks()
     assert [ranks.poll(flag), ranks.poll(flag)] == [False, True]
+
+
+def test_one_engine_without_a_store_takes_all_beyond_its_hand() -> None:
+    queue = WorkQueue(engine(0, 1), None)
+    assert [list(queue.numbers(n, 2)) for n in (5, 3)] == [[0, 1, 2, 3, 4], [0, 1, 2]]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,7 @@ def test_every_setting_either_decides_the_numbers_or_is_known_not_to(tmp_path: P
     ]
     for key in checked:
         group, _, name = key.rpartition(".")
-        owner = getattr(config, group) if group else config
+        owner = attrgetter(group)(config) if group else config
         if key not in ("model.path", "ckpt_changes"):
             before = getattr(owner, name)
             setattr(owner, name, {"x": 1} if isinstance(before, dict) else f"{before}x")

@@ -1,7 +1,9 @@
 """The warm start on worked solutions, on the laptop policy: its loss, its order, its export, and one rank or two."""
 
+import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -10,13 +12,10 @@ import torch
 from fresh_process import fresh_environment
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from acereason.config.compose import compose
-from acereason.config.schema.warm_start import WarmStartConfig, WarmStartSettings
-from acereason.distributed.environment import RankInfo
-from acereason.distributed.lifeline import Lifeline
+from acereason.config.schema.warm_start import WarmStartSettings
 from acereason.policy.packing import ResponseTokens
 from acereason.problems.word_problems import word_problems
-from acereason.training.warm_start import batches, learning_rate, tokens_of, warm_start
+from acereason.training.warm_start import batches, learning_rate, tokens_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [
@@ -32,17 +31,48 @@ WORDS = [
 ]
 
 
-def start(folder: Path, *words: str) -> Path:
-    """Warm-start in this process."""
-    config = compose([*WORDS, f"warm_start.output={folder}", *words], WarmStartConfig)
+STARTS = {
+    "plain": [],
+    "one step": ["warm_start.solutions_per_step=16", "warm_start.max_steps=1"],
+    "bfloat16": ["model.compute_dtype=bfloat16", "model.activation_checkpointing=true"],
+}
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from acereason.config.compose import compose
+from acereason.config.schema.warm_start import WarmStartConfig
+from acereason.distributed.environment import RankInfo
+from acereason.distributed.lifeline import Lifeline
+from acereason.training.warm_start import warm_start
+
+for words in json.loads(sys.argv[1]):
+    config = compose(words, WarmStartConfig)
     config.trainer.devices = config.trainer.num_nodes = 1
     warm_start(config, RankInfo(0, 0, 1, 1, 0, ""), Lifeline(launched=False))
-    return folder
+"""
+"""Each leaves the process group, which other tests in this process may need, so they have a process of their own."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Where the policies are, and what the warm starts printed."""
+
+    folder: Path
+    lines: list[str]
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
-    return start(tmp_path_factory.mktemp("warm") / "policy")
+def started(tmp_path_factory) -> Started:
+    root = tmp_path_factory.mktemp("warm")
+    words = [[*WORDS, f"warm_start.output={root / name}", *own] for name, own in STARTS.items()]
+    command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(words)]
+    done = subprocess.run(command, cwd=ROOT, env=fresh_environment(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return Started(root, done.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def exported(started) -> Path:
+    return started.folder / "plain"
 
 
 def plain_loss(folder: str | Path, split: str, count: int) -> float:
@@ -60,9 +90,10 @@ def plain_loss(folder: str | Path, split: str, count: int) -> float:
     return total / tokens
 
 
-def test_the_first_loss_is_that_of_the_model_and_the_last_that_of_the_export(tmp_path, capsys):
-    folder = start(tmp_path / "policy", "warm_start.solutions_per_step=16", "warm_start.max_steps=1")
-    first, *_, held_out, written = capsys.readouterr().out.splitlines()
+def test_the_first_loss_is_that_of_the_model_and_the_last_that_of_the_export(started):
+    folder = started.folder / "one step"
+    last = started.lines.index(f"policy written to {folder}")
+    first, held_out, written = started.lines[last - 2 : last + 1]
     assert first.startswith(f"step 1 of 1: loss {plain_loss('models/laptop', 'train', 16):.4f} over ")
     assert held_out.startswith(f"held-out loss {plain_loss(folder, 'held_out', 4):.4f} over ")
     assert held_out.endswith("tokens of 4 solutions")
@@ -74,8 +105,8 @@ def test_solutions_become_likelier_held_out_ones_too(exported):
     assert plain_loss(exported, "held_out", 4) < 0.75 * plain_loss("models/laptop", "held_out", 4)
 
 
-def test_bfloat16_and_checkpointing_learn_the_same_to_their_rounding(exported, tmp_path):
-    other = start(tmp_path / "other", "model.compute_dtype=bfloat16", "model.activation_checkpointing=true")
+def test_bfloat16_and_checkpointing_learn_the_same_to_their_rounding(started, exported):
+    other = started.folder / "bfloat16"
     assert plain_loss(other, "train", 16) == pytest.approx(plain_loss(exported, "train", 16), rel=0.05)
 
 

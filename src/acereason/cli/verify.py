@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from acereason.config.schema import DomainName, SandboxConfig, VerifiersConfig
+from acereason.config.schema import DomainName, SandboxConfig, Thinking, VerifiersConfig
 from acereason.config.setting import group
 from acereason.errors import UserError
 from acereason.problems.problem import Domain
@@ -25,7 +25,7 @@ class VerifySettings:
     """File to write: the same lines in the same order, with their verdicts."""
     domain: DomainName = DomainName.math
     """`math` judges answers, `code` programs."""
-    rewards: VerifiersConfig = group(VerifiersConfig)
+    rewards: VerifiersConfig = group(VerifiersConfig, thinking=Thinking.required)
     sandbox: SandboxConfig = group(SandboxConfig, failing_first=False)
 
 
@@ -56,7 +56,14 @@ def _verify(source: Path, output: Path, settings: VerifySettings) -> int:
 
     domain: Domain = settings.domain.value
     limits = settings.rewards
-    pool = VerifierPool(limits.workers, limits.timeout_seconds, limits.memory_mib, (domain,), settings.sandbox)
+    pool = VerifierPool(
+        limits.workers,
+        limits.timeout_seconds,
+        limits.memory_mib,
+        (domain,),
+        settings.sandbox,
+        thinking_required=limits.thinking is not Thinking.optional,
+    )
     with pool:
         try:
             pool.wait_ready()

@@ -8,7 +8,7 @@ from typing import Any
 
 from acereason.errors import UserError
 from acereason.problems.problem import Problem
-from acereason.problems.prompts import prompt_text
+from acereason.problems.prompts import PAPER_STYLE, PromptStyle, prompt_text
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,19 @@ class Prompt:
     ids: tuple[int, ...]
 
 
-def make_prompt(problem: Problem, tokenizer: Any) -> Prompt:
-    """Return the prompt of a problem; a chat template writes its own special tokens, a bare text gets the tokenizer's.
+def make_prompt(problem: Problem, tokenizer: Any, style: PromptStyle = PAPER_STYLE) -> Prompt:
+    """Return the prompt of a problem.
+
+    A chat template writes its own special tokens; our `plain` and `r1` get the tokenizer's.
 
     Args:
         problem: to ask.
         tokenizer: of the policy.
+        style: how problems are put.
     """
-    text = prompt_text(problem, tokenizer)
-    return Prompt(problem, text, tuple(tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template)))
+    text = prompt_text(problem, tokenizer, style)
+    bare = bool(style.template_name(tokenizer))
+    return Prompt(problem, text, tuple(tokenizer.encode(text, add_special_tokens=bare)))
 
 
 def check_lengths(prompts: Sequence[Prompt], max_response_tokens: int, context: int) -> None:

@@ -93,6 +93,9 @@ class WorkQueue:
         Each engine first gets `hand` numbers in a row without a draw, so that the start does not depend on which engine
         is first. The numbers after all hands are drawn one by one, when they are asked for.
         """
+        if self._store is None and self._ranks.engines == 1:
+            yield from range(total)
+            return
         job, self._job = self._job, self._job + 1
         if job and self._store is not None and self._ranks.engine == 0 and self._ranks.leads:
             self._store.delete_key(f"job/{job - 1}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,8 +25,10 @@ from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.engines.prompt import Prompt, check_lengths, make_prompt
 from acereason.engines.queue import EngineRanks, Store, WorkQueue
 from acereason.engines.shared import SharedEngines
+from acereason.engines.thinking import ThinkingRule, thinking_rule
 from acereason.errors import UserError
 from acereason.problems.problem import Problem
+from acereason.problems.prompt_style import check_style, read_style
 from acereason.verifiers.pool.pool import VerifierPool
 
 
@@ -39,6 +42,7 @@ class Session:
         pool: the verifiers of this rank.
         tokenizer: of the policy.
         prompts: of the problems, by their ids.
+        thinking: what of a response is judged.
         longest_response: longest response that the engine holds after the longest prompt, tokens; infinite if the
             engine was passed in.
         config: settings.
@@ -51,6 +55,7 @@ class Session:
     pool: VerifierPool
     tokenizer: Any
     prompts: dict[str, Prompt]
+    thinking: ThinkingRule
     longest_response: float
     config: Config
     folder: Path
@@ -104,11 +109,11 @@ def open_session(
             store = stack.enter_context(_process_group(config))
         folder = model_folder_of_all_ranks(config.model.path)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        prompts = {problem.id: make_prompt(problem, tokenizer) for problem in problems}
+        prompts, rule = _prompts(config, problems, tokenizer)
         if pool is None:
             rewards, domains = config.rewards, tuple(dict.fromkeys(problem.domain for problem in problems))
             limits = (rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
-            pool = VerifierPool(*limits, domains, config.sandbox)
+            pool = VerifierPool(*limits, domains, config.sandbox, thinking_required=rule.required)
         stack.callback(pool.close)
         ranks, longest = EngineRanks(config.engine.tensor_parallel_size), inf
         if engine is None:
@@ -121,7 +126,19 @@ def open_session(
         engines = SharedEngines(
             engine, ranks, queue, pool.submit, tokenizer, settings.max_num_seqs, settings.work, stop_requested
         )
-        yield Session(engine, engines, pool, tokenizer, prompts, longest, config, folder, rank_and_world()[0])
+        yield Session(engine, engines, pool, tokenizer, prompts, rule, longest, config, folder, rank_and_world()[0])
+
+
+def _prompts(config: Config, problems: Sequence[Problem], tokenizer: Any) -> tuple[dict[str, Prompt], ThinkingRule]:
+    """Return the prompts by the ids of their problems, and what of responses is judged; warn if that cannot fit."""
+    style = read_style(config.prompts)
+    for problem in {problem.domain: problem for problem in problems}.values():
+        check_style(style, tokenizer, problem)
+    prompts = {problem.id: make_prompt(problem, tokenizer, style) for problem in problems}
+    rule = thinking_rule(config.rewards.thinking, list(prompts.values()), style, tokenizer)
+    if rule.warning and rank_and_world()[0] == 0:
+        warnings.warn(f"rewards.thinking={config.rewards.thinking}: {rule.warning}", stacklevel=2)
+    return prompts, rule
 
 
 @contextmanager

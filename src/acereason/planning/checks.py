@@ -13,6 +13,7 @@ from acereason.config.schema import Config, ProblemsConfig
 from acereason.errors import UserError
 from acereason.problems.laptop import CODE_LEVELS, MATH_LEVELS
 from acereason.problems.loaders import BUILT_IN, FIRST_SOURCE, sources
+from acereason.problems.prompt_style import read_style
 from acereason.problems.word_problems import LEVELS
 
 
@@ -28,6 +29,7 @@ def check(config: Config) -> list[str]:
     """
     check_settings(config)
     _check_checkpoint(config.ckpt)
+    read_style(config.prompts)
     missing: list[str] = []
     for name, source in sources(config).items():
         key = name if name == FIRST_SOURCE else f"more_problems.{name}"

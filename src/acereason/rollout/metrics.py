@@ -8,6 +8,7 @@ from torchmetrics import Metric
 
 from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
+from acereason.verifiers.verifier import NO_THINK_END, NOTHING_TO_JUDGE
 
 EVALUATED = "eval/"
 """Beginning of the names of metrics that change only with an evaluation."""
@@ -15,6 +16,7 @@ EVALUATED_AT = "evaluated_at"
 """Name of the step of the newest evaluation in `trainer.callback_metrics`."""
 STEP_METRICS = (
     *("reward/mean", "reward/solved_all", "reward/solved_none", "reward/mixed", "reward/unjudged"),
+    *("reward/no_think_end", "reward/no_answer"),
     *("response/length_mean", "response/length_p95", "response/truncated", "response/tokens"),
     *("policy/entropy", "policy/loss", "policy/grad_norm", "policy/lr", "policy/skipped_updates"),
     *("rollout/logprob_gap_mean", "rollout/logprob_gap_max"),
@@ -39,13 +41,16 @@ class RolloutMetrics(Metric):
     truncated: list[Tensor]
     logprob_sum: Tensor
     unjudged: Tensor
+    no_think_end: Tensor
+    no_answer: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         for name in ("group_rewards", "lengths", "truncated"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.add_state("logprob_sum", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("unjudged", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        for name in ("unjudged", "no_think_end", "no_answer"):
+            self.add_state(name, default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, batch: RolloutBatch) -> None:
         """Add one rank's rollouts."""
@@ -55,9 +60,16 @@ class RolloutMetrics(Metric):
         self.truncated.append(torch.tensor([float(r.generation.truncated) for r in rollouts], device=self.device))
         self.logprob_sum += sum(sum(r.generation.logprobs) for r in rollouts)
         self.unjudged += sum(not r.verdict.judged for r in rollouts)
+        reasons = [r.verdict.reason for r in rollouts]
+        self.no_think_end += reasons.count(NO_THINK_END)
+        self.no_answer += sum(reason in NOTHING_TO_JUDGE - {NO_THINK_END} for reason in reasons)
 
     def compute(self) -> dict[str, float]:
-        """Return means over rollouts; `solved_all` and `solved_none` are shares of the groups."""
+        """Return means over rollouts; `solved_all` and `solved_none` are shares of the groups.
+
+        `no_think_end` and `no_answer` are shares of the rollouts: thinking did not end, or nothing after it was an
+        answer or a program.
+        """
         rates, lengths, truncated = (_cat(x) for x in (self.group_rewards, self.lengths, self.truncated))
         return {
             "reward/mean": rates.mean().item(),
@@ -65,6 +77,8 @@ class RolloutMetrics(Metric):
             "reward/solved_none": (rates == 0).float().mean().item(),
             "reward/mixed": ((rates > 0) & (rates < 1)).float().mean().item(),
             "reward/unjudged": self.unjudged.item() / len(lengths),
+            "reward/no_think_end": self.no_think_end.item() / len(lengths),
+            "reward/no_answer": self.no_answer.item() / len(lengths),
             "response/length_mean": lengths.float().mean().item(),
             "response/length_p95": lengths.float().quantile(0.95).item(),
             "response/truncated": truncated.mean().item(),

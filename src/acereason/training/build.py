@@ -21,6 +21,7 @@ from acereason.config.schema import Config
 from acereason.curricula.history import CurriculumWriter
 from acereason.curricula.user_callbacks import user_callbacks
 from acereason.progress import Progress
+from acereason.training.alarm import NothingToJudgeAlarm
 from acereason.training.checkpoints import Checkpoints
 from acereason.training.export_callbacks import StageExport
 from acereason.training.held_out import HeldOutEvaluation
@@ -62,6 +63,7 @@ def build_trainer(
         CurriculumWriter(folder),
         ScalarWriter(),
         RolloutWriter(folder / "rollouts", config.log.samples, config.log.rollouts),
+        NothingToJudgeAlarm(),
         evaluation,
         *([StageExport(folder / "stages")] if config.checkpoint.export_stages else []),
         Checkpoints(folder / "checkpoints", config, evaluation),

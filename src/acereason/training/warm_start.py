@@ -36,6 +36,8 @@ from acereason.policy.spread import micro_batches
 from acereason.policy.update import EMPTY
 from acereason.problems.loaders import sources
 from acereason.problems.problem import WorkedProblem
+from acereason.problems.prompt_style import check_style, read_style
+from acereason.problems.prompts import PAPER_STYLE, PromptStyle
 from acereason.problems.solutions import load_solutions
 from acereason.seeds import derived_seed
 from acereason.training.build import make_deterministic, quiet
@@ -207,8 +209,10 @@ def _solutions(config: WarmStartConfig) -> tuple[list[ResponseTokens], list[Resp
         raise UserError(f"model.path={config.model.path}: its tokenizer names no eos_token, with which a response ends")
     loaded = [load_solutions(source, config.warm_start.solution) for source in sources(config).values()]
     context = model_context(folder)
+    style = read_style(config.prompts)
+    check_style(style, tokenizer, loaded[0][0][0].problem)
     train, held_out = (
-        _fitting([tokens_of(worked, number, tokenizer) for number, worked in enumerate(every)], context)
+        _fitting([tokens_of(worked, number, tokenizer, style) for number, worked in enumerate(every)], context)
         for every in ([each for part in loaded for each in part[0]], [each for part in loaded for each in part[1]])
     )
     if not train:
@@ -216,9 +220,9 @@ def _solutions(config: WarmStartConfig) -> tuple[list[ResponseTokens], list[Resp
     return train, held_out
 
 
-def tokens_of(worked: WorkedProblem, number: int, tokenizer: Any) -> ResponseTokens:
+def tokens_of(worked: WorkedProblem, number: int, tokenizer: Any, style: PromptStyle = PAPER_STYLE) -> ResponseTokens:
     """Return prompt and solution as tokens; the solution ends with the token that ends a response."""
-    prompt = make_prompt(worked.problem, tokenizer).ids
+    prompt = make_prompt(worked.problem, tokenizer, style).ids
     solution = tokenizer.encode(worked.solution, add_special_tokens=False)
     return ResponseTokens(number, number, prompt, (*solution, tokenizer.eos_token_id))
 

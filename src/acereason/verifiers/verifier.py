@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from acereason.problems.problem import Domain, Problem
+from acereason.problems.prompts import THINK_END
 
-THINK_END = "</think>"
-NOTHING_TO_JUDGE = frozenset({"no_think_end", "no_answer", "no_code", "empty", "unbalanced"})
+NO_THINK_END = "no_think_end"
+NOTHING_TO_JUDGE = frozenset({NO_THINK_END, "no_answer", "no_code", "empty", "unbalanced"})
 """Reasons for a response that holds no answer or program; its 0 is earned."""
 JUDGED_REASONS: dict[Domain, frozenset[str]] = {
     "math": frozenset({"correct", "wrong", "no_think_end", "no_answer", "empty", "unbalanced"}),
@@ -66,8 +67,13 @@ class Verdict:
 class Verifier(Protocol):
     """The judge of responses to the problems of one domain. Never raises: what it cannot judge is a 0 with a reason."""
 
-    def extract(self, response: str) -> Extraction:
-        """Return the answer of a response; runs in the training process, so it takes only microseconds."""
+    def extract(self, response: str, thinking_required: bool = True) -> Extraction:
+        """Return the answer of a response; runs in the training process, so it takes only microseconds.
+
+        Args:
+            response: as the policy wrote it.
+            thinking_required: see `after_thinking`.
+        """
         ...
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
@@ -83,7 +89,13 @@ class Verifier(Protocol):
         ...
 
 
-def after_thinking(response: str) -> str | None:
-    """Return the text after the last `</think>`, all that is ever judged; None when thinking did not end."""
+def after_thinking(response: str, required: bool = True) -> str | None:
+    """Return the text after the last `</think>`, all that is ever judged.
+
+    Returns:
+        Without `</think>`: None, thinking did not end; or, if it is not required, the whole response.
+    """
     start = response.rfind(THINK_END)
-    return None if start < 0 else response[start + len(THINK_END) :]
+    if start < 0:
+        return None if required else response
+    return response[start + len(THINK_END) :]

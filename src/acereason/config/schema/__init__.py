@@ -19,8 +19,10 @@ from acereason.config.schema.choices import EngineName as EngineName
 from acereason.config.schema.choices import Normalisation as Normalisation
 from acereason.config.schema.choices import Scheduling as Scheduling
 from acereason.config.schema.choices import Sleep as Sleep
+from acereason.config.schema.choices import Thinking as Thinking
 from acereason.config.schema.policy import CurriculumConfig, GRPOConfig, ModelConfig, OptimizerConfig
 from acereason.config.schema.problems import ProblemsConfig
+from acereason.config.schema.prompts import PromptsConfig
 from acereason.config.schema.rollouts import EngineConfig, EvaluationConfig, RewardsConfig, RolloutConfig, SandboxConfig
 from acereason.config.schema.rollouts import VerifiersConfig as VerifiersConfig
 from acereason.config.schema.run import CallbackConfig, CheckpointConfig, LogConfig, RunConfig, TrainerConfig
@@ -46,6 +48,7 @@ class Config:
     problems: ProblemsConfig = group(ProblemsConfig, decides=True)
     more_problems: dict[str, ProblemsConfig] = setting({}, decides=True)
     """More sources of problems by name, for stages of the curriculum; that of `problems` is `problems`."""
+    prompts: PromptsConfig = group(PromptsConfig, decides=True)
     curriculum: CurriculumConfig = group(CurriculumConfig, decides=True)
     grpo: GRPOConfig = group(GRPOConfig, decides=True)
     optimizer: OptimizerConfig = group(OptimizerConfig, decides=True)

@@ -31,6 +31,14 @@ class Correction(StrEnum):
     sequence_cap = "sequence_cap"
 
 
+class Thinking(StrEnum):
+    """Whether a response has to end its thoughts with `</think>` before an answer counts."""
+
+    auto = "auto"
+    required = "required"
+    optional = "optional"
+
+
 class EngineName(StrEnum):
     """Which rollout engine generates."""
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from acereason.config.schema.choices import DType, EngineName, Scheduling, Sleep
+from acereason.config.schema.choices import DType, EngineName, Scheduling, Sleep, Thinking
 from acereason.config.schema.run import RANKS
 from acereason.config.setting import setting
 
@@ -66,6 +66,8 @@ class VerifiersConfig:
     """Wall time of one judgement; past it the worker is killed and the verdict is 0 with reason `timeout`."""
     memory_mib: int = setting(2048, ge=512, reason="a worker needs that much to start", decides=True)
     """Address space of one worker, MiB; past it the verdict is 0 with reason `memory`."""
+    thinking: Thinking = setting(Thinking.auto, decides=True)
+    """`required`: only what follows `</think>` is judged; `optional`: all where there is none; `auto`: by the model."""
 
 
 @dataclass

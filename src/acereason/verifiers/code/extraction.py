@@ -20,7 +20,7 @@ _DEEPER = 3
 """Columns by which a closing fence may be indented more than the opening one; one that is indented more is code."""
 
 
-def find_program(response: str) -> Extraction:
+def find_program(response: str, thinking_required: bool = True) -> Extraction:
     r"""Return the last block of Python after the last `</think>`, or why there is none: `no_think_end`, `no_code`.
 
     - A fence is three or more backticks or tildes at the beginning of a line, which may be indented or a list item; no
@@ -36,7 +36,7 @@ def find_program(response: str) -> Extraction:
 
     The time is linear in the length of any response; little more than the fences is read.
     """
-    text = after_thinking(response)
+    text = after_thinking(response, thinking_required)
     if text is None:
         return Extraction("", "no_think_end")
     text = "\n" + text

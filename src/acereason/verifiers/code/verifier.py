@@ -32,9 +32,9 @@ class CodeVerifier:
         self._zones: Zones | None = None
         self._failed: OrderedDict[str, Counter[int]] = OrderedDict()
 
-    def extract(self, response: str) -> Extraction:
+    def extract(self, response: str, thinking_required: bool = True) -> Extraction:
         """Return the program of a response."""
-        return find_program(response)
+        return find_program(response, thinking_required)
 
     def warm_up(self) -> None:
         """Make the zone in which programs run."""

@@ -18,9 +18,9 @@ _WARM_UP = (
 )
 
 
-def extract_answer(response: str) -> Extraction:
+def extract_answer(response: str, thinking_required: bool = True) -> Extraction:
     """Return the answer in the last box after the last `</think>`. Never raises, and takes microseconds."""
-    text = after_thinking(response)
+    text = after_thinking(response, thinking_required)
     return Extraction("", "no_think_end") if text is None else Extraction(*extract_boxed(text))
 
 
@@ -36,18 +36,18 @@ def judge_answer(gold: str, answer: str) -> Verdict:
     return Verdict(float(reason == "correct"), answer, reason, time.perf_counter() - started)
 
 
-def verify_math(gold: str, response: str) -> Verdict:
+def verify_math(gold: str, response: str, thinking_required: bool = True) -> Verdict:
     """Return the verdict on a whole response. Never raises; its time is unbounded."""
-    found = extract_answer(response)
+    found = extract_answer(response, thinking_required)
     return Verdict(0.0, "", found.reason, 0.0) if found.reason else judge_answer(gold, found.answer)
 
 
 class MathVerifier:
     """The verifier of answers to math problems by the problem's `answer`."""
 
-    def extract(self, response: str) -> Extraction:
+    def extract(self, response: str, thinking_required: bool = True) -> Extraction:
         """Return the boxed answer of a response."""
-        return extract_answer(response)
+        return extract_answer(response, thinking_required)
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """Return the verdict on one extracted answer; its time is unbounded outside the pool."""

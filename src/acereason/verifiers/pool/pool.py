@@ -72,6 +72,7 @@ class VerifierPool:
             judgements that ended the process itself, twice.
         domains: domains that will be judged; their verifiers are imported before the first judgement.
         sandbox: where programs run, and within which limits; those above do not apply to them.
+        thinking_required: without `</think>` nothing of a response is judged; otherwise all of it is.
 
     Raises:
         UserError: a limit that cannot work, a domain without a verifier, or code on a machine that cannot isolate it.
@@ -84,6 +85,8 @@ class VerifierPool:
         memory_mib: int,
         domains: Sequence[Domain] = ("math",),
         sandbox: SandboxConfig | None = None,
+        *,
+        thinking_required: bool = True,
     ) -> None:
         check_settings(VerifiersConfig(workers, timeout_seconds, memory_mib), "rewards.")
         for domain in domains:
@@ -94,7 +97,7 @@ class VerifierPool:
         self.replaced = 0
         """Workers killed or lost so far."""
         self._size, self._timeout = workers, timeout_seconds
-        self._domains = frozenset(domains)
+        self._domains, self._thinking_required = frozenset(domains), thinking_required
         self._command = worker_command(memory_mib, domains, self.sandbox)
         self._workers: list[WorkerProcess] = []
         self._cache = VerdictCache()
@@ -219,11 +222,23 @@ class VerifierPool:
             problem, text, is_response, future = self._submissions.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
-            found = _extract(problem, text, is_response, self._domains)
+            found = self._extract(problem, text, is_response)
             if found.reason:
                 future.set_result(Verdict(0.0, "", found.reason, 0.0))
             elif judgement := self._cache.ask(problem, found.answer, future):
                 self._queue.append(judgement)
+
+    def _extract(self, problem: Problem, text: str, is_response: bool) -> Extraction:
+        """Return the answer of a response, or a bare answer, or why there is none."""
+        if problem.domain not in self._domains:
+            return Extraction("", "no_verifier")
+        verifier = verifier_for(problem.domain)
+        if not is_response:
+            return Extraction(text, "" if text.strip() else "empty")
+        try:
+            return verifier.extract(text, self._thinking_required)
+        except Exception as error:  # no verifier raises; should one do so, the pool lives on and the verdict records it
+            return Extraction("", f"error_{type(error).__name__}")
 
     def _hand_out(self) -> None:
         """Hand queued judgements to the workers that have the fewest; give up where no worker can be started."""
@@ -321,19 +336,6 @@ class VerifierPool:
         for submission in self._submissions:
             if submission.future.set_running_or_notify_cancel():
                 submission.future.set_result(Verdict(0.0, "", "closed", 0.0))
-
-
-def _extract(problem: Problem, text: str, is_response: bool, domains: frozenset[str]) -> Extraction:
-    """Return the answer of a response, or a bare answer, or why there is none."""
-    if problem.domain not in domains:
-        return Extraction("", "no_verifier")
-    verifier = verifier_for(problem.domain)
-    if not is_response:
-        return Extraction(text, "" if text.strip() else "empty")
-    try:
-        return verifier.extract(text)
-    except Exception as error:  # no verifier raises; should one do so, the thread lives on and the verdict records it
-        return Extraction("", f"error_{type(error).__name__}")
 
 
 def _is_busy(worker: WorkerProcess) -> bool:

@@ -1,0 +1,79 @@
+"""Whether a response has to end its thoughts with `</think>` before anything of it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from acereason.config.schema import Thinking
+from acereason.engines.prompt import Prompt
+from acereason.problems.prompts import THINK_END, THINK_START, PromptStyle, knows_thinking
+
+
+@dataclass(frozen=True)
+class ThinkingRule:
+    """What is judged of a response, and whether that fits the model.
+
+    Attributes:
+        required: without `</think>` nothing is; otherwise the whole response is.
+        why: in a few words, what decided it.
+        warning: what does not fit, and what to do; empty if nothing was found.
+    """
+
+    required: bool
+    why: str
+    warning: str
+
+
+def thinking_rule(setting: Thinking, prompts: Sequence[Prompt], style: PromptStyle, tokenizer: Any) -> ThinkingRule:
+    """Resolve `rewards.thinking` for a model and its prompts.
+
+    `auto` requires the end of thinking where a prompt opens a think block, and where the chat template has such blocks
+    and the prompt does not close one.
+
+    Args:
+        setting: its value.
+        prompts: at least one.
+        style: of the prompts.
+        tokenizer: of the policy.
+    """
+    ends = [_end_of_prompt(prompt, style) for prompt in prompts]
+    opened, closed = any(map(_opens, ends)), all(THINK_END in end and not _opens(end) for end in ends)
+    template = "" if style.template_name(tokenizer) else style.template or tokenizer.chat_template
+    if opened:
+        found = "the prompt opens a think block"
+    elif closed:
+        found = "the prompt closes its think block"
+    elif THINK_END in template:
+        found = "the chat template has think blocks"
+    else:
+        found = "neither prompt nor chat template has a think block"
+    required = opened or (THINK_END in template and not closed)
+    if setting is not Thinking.auto:
+        required = setting is Thinking.required
+    told = [message["content"] for message in style.messages(replace(prompts[0].problem, question=""))]
+    known = THINK_END in template or knows_thinking(tokenizer) or any(THINK_END in text for text in told)
+    return ThinkingRule(required, found, _warning(required, opened, closed, known))
+
+
+def _warning(required: bool, opened: bool, closed: bool, known: bool) -> str:
+    if required and closed:
+        return "required, but the prompt closes its think block, so that no response will: use optional"
+    if required and not known:
+        return (
+            f"required, but neither chat template nor vocabulary has {THINK_END}: responses without it earn nothing "
+            "(reason no_think_end); use optional, or teach the model to write it by a warm start"
+        )
+    if opened and not required:
+        return "optional, but the prompt opens a think block: thoughts that are cut off are judged as answers"
+    return ""
+
+
+def _end_of_prompt(prompt: Prompt, style: PromptStyle) -> str:
+    """Return what the chat template wrote after the question."""
+    return prompt.text.rpartition(style.messages(prompt.problem)[-1]["content"].strip())[2]
+
+
+def _opens(end: str) -> bool:
+    return end.rfind(THINK_START) > end.rfind(THINK_END)

@@ -1,0 +1,62 @@
+"""The first prompt of each domain, as `validate_only` shows it; needs the model's tokenizer, but no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from acereason.config.schema import Config, ProblemsConfig
+from acereason.problems.loaders import BUILT_IN, load_problems, sources
+from acereason.problems.problem import Problem
+from acereason.problems.prompt_style import check_style, read_style
+
+LONGEST = 4000
+"""Characters of a prompt that are shown; a longer one loses its middle."""
+
+
+def prompt_lines(config: Config) -> list[str]:
+    """Return the prompt of the first problem of each domain, and what of the responses is judged, as lines of text.
+
+    Raises:
+        UserError: a file cannot be read, or the chat template does not write what the settings ask for.
+    """
+    if not Path(config.model.path).is_dir():
+        return [f"prompts      not shown: {config.model.path} is not a folder of this machine"]
+    first: dict[str, Problem] = {}
+    for source in sources(config).values():
+        for problem in _first(source):
+            first.setdefault(problem.domain, problem)
+    if not first:
+        return ["prompts      not shown: no source of problems is on this machine"]
+    from transformers import AutoTokenizer
+
+    from acereason.engines.prompt import make_prompt
+    from acereason.engines.thinking import thinking_rule
+
+    tokenizer, style = AutoTokenizer.from_pretrained(config.model.path), read_style(config.prompts)
+    for problem in first.values():
+        check_style(style, tokenizer, problem)
+    prompts = [make_prompt(problem, tokenizer, style) for problem in first.values()]
+    rule = thinking_rule(config.rewards.thinking, prompts, style, tokenizer)
+    lines = [f"thinking     {'required' if rule.required else 'optional'}: {rule.why}"]
+    lines += [f"warning: rewards.thinking={config.rewards.thinking}: {rule.warning}"] if rule.warning else []
+    for prompt in prompts:
+        lines.append(f"prompt       of the first {prompt.problem.domain} problem, {len(prompt.ids)} tokens:")
+        lines += [f"  │ {line}" for line in _shown(prompt.text).split("\n")]
+    return lines
+
+
+def _first(source: ProblemsConfig) -> Iterator[Problem]:
+    """Yield the first problem of a source; none if it is elsewhere."""
+    if source.path in BUILT_IN:
+        yield load_problems(source)[0][0]
+    elif Path(source.path).expanduser().is_file():
+        yield load_problems(replace(source, limit=1, held_out=0))[0][0]
+
+
+def _shown(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]}\n… {len(text) - LONGEST:,} characters …\n{text[-half:]}"
