@@ -10,6 +10,8 @@ import pytest
 from pages import FENCE, PAGES, ROOT, code_spans, name_of
 
 from acereason.cli import main
+from acereason.cli.doctor import DoctorSettings
+from acereason.config.checks import check_settings
 from acereason.config.compose import compose
 from acereason.config.schema.warm_start import WarmStartConfig
 from acereason.errors import UserError
@@ -43,6 +45,7 @@ TRAINING = of(r"(?:^|/| )(?:train\.py|train\.sbatch|train_torchrun\.sh)\b")
 WARM_STARTS = of(r"scripts/warm_start\.py .*=")
 OURS = of(r"^(?:\S*/)?acereason .*=")
 SANDBOX = of(r"^(?:\S*/)?acereason sandbox\b")
+DOCTOR = of(r"^(?:\S*/)?acereason doctor\b")
 SCRIPTS = [
     pair for pair in of(r"python\d? (?:-m )?(?!train\.py)\S") if "perf." not in pair[1] or (ROOT / "perf").is_dir()
 ]
@@ -84,7 +87,7 @@ def refusal(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return said if code == 2 else ""
 
 
-@pytest.mark.parametrize("command", shown([pair for pair in OURS if pair not in SANDBOX]))
+@pytest.mark.parametrize("command", shown([pair for pair in OURS if pair not in [*SANDBOX, *DOCTOR]]))
 def test_commands_of_acereason_are_refused_for_missing_files_alone(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +96,11 @@ def test_commands_of_acereason_are_refused_for_missing_files_alone(
     assert said == "" or re.match(r"error: (?:run|input)=\S+?:? (?:is not the folder of a run|no such file)", said), (
         said
     )
+
+
+@pytest.mark.parametrize("command", shown(DOCTOR))
+def test_settings_of_the_doctor_are_right(command: str) -> None:
+    check_settings(compose(shlex.split(command)[2:], DoctorSettings))  # running them takes minutes
 
 
 def test_a_command_with_a_wrong_word_is_found(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
-from acereason.cli import export, report, sandbox, verify
+from acereason.cli import doctor, export, report, sandbox, verify
 from acereason.config.checks import check_settings
 from acereason.config.compose import compose
 from acereason.config.fields import settings
@@ -37,6 +37,7 @@ COMMANDS = {
     "report": Command(report.ReportSettings, report.report),
     "verify": Command(verify.VerifySettings, verify.verify),
     "sandbox": Command(sandbox.SandboxSettings, sandbox.report_sandbox),
+    "doctor": Command(doctor.DoctorSettings, doctor.doctor),
 }
 _HELP = {"-h", "--help"}
 
