@@ -55,7 +55,7 @@ def train(config: Config) -> tuple[Recorder, list[str]]:
         curriculum = Curriculum.from_config(config)
         data = RolloutDataModule(config, curriculum, {"problems": problems(8)}, [])
         trainer.fit(PolicyModule(config, curriculum), data)
-    ours = ("rewards.thinking=", "no response of ")
+    ours = ("rewards.thinking is ", "no response of ")
     return recorder, [str(each.message) for each in caught if str(each.message).startswith(ours)]
 
 
@@ -82,9 +82,7 @@ def test_where_it_is_required_a_warning_and_an_alarm_say_why_there_are_none(inst
     assert recorder.of("reward/mean") == [0.0] * 4
     assert recorder.of("reward/no_think_end") == [1.0] * 4
     start, *alarms = told
-    assert start.startswith(
-        "rewards.thinking=required: required, but neither chat template nor vocabulary has </think>"
-    )
+    assert start.startswith("rewards.thinking is required, but neither chat template nor vocabulary has </think>")
     assert [alarm.partition(" can ")[0] for alarm in alarms] == [
         *("no response of the first step", "no response of the first 2 steps", "no response of the first 3 steps")
     ]

@@ -137,7 +137,7 @@ def _prompts(config: Config, problems: Sequence[Problem], tokenizer: Any) -> tup
     prompts = {problem.id: make_prompt(problem, tokenizer, style) for problem in problems}
     rule = thinking_rule(config.rewards.thinking, list(prompts.values()), style, tokenizer)
     if rule.warning and rank_and_world()[0] == 0:
-        warnings.warn(f"rewards.thinking={config.rewards.thinking}: {rule.warning}", stacklevel=2)
+        warnings.warn(rule.warning, stacklevel=2)
     return prompts, rule
 
 

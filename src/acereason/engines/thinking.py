@@ -59,14 +59,16 @@ def thinking_rule(setting: Thinking, prompts: Sequence[Prompt], style: PromptSty
 
 def _warning(required: bool, opened: bool, closed: bool, known: bool) -> str:
     if required and closed:
-        return "required, but the prompt closes its think block, so that no response will: use optional"
+        return "rewards.thinking is required, but the prompt closes its think block, so that no response will: use optional"
     if required and not known:
         return (
-            f"required, but neither chat template nor vocabulary has {THINK_END}: responses without it earn nothing "
+            f"rewards.thinking is required, but neither chat template nor vocabulary has {THINK_END}: responses without it earn nothing "
             "(reason no_think_end); use optional, or teach the model to write it by a warm start"
         )
     if opened and not required:
-        return "optional, but the prompt opens a think block: thoughts that are cut off are judged as answers"
+        return (
+            "rewards.thinking is optional, but the prompt opens a think block: cut-off thoughts are judged as answers"
+        )
     return ""
 
 

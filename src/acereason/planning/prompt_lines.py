@@ -21,8 +21,9 @@ def prompt_lines(config: Config) -> list[str]:
     Raises:
         UserError: a file cannot be read, or the chat template does not write what the settings ask for.
     """
-    if not Path(config.model.path).is_dir():
-        return [f"prompts      not shown: {config.model.path} is not a folder of this machine"]
+    folder = _folder(config.model.path)
+    if folder is None:
+        return [f"prompts      not shown: the tokenizer of {config.model.path} is not on this machine"]
     first: dict[str, Problem] = {}
     for source in sources(config).values():
         for problem in _first(source):
@@ -34,17 +35,27 @@ def prompt_lines(config: Config) -> list[str]:
     from acereason.engines.prompt import make_prompt
     from acereason.engines.thinking import thinking_rule
 
-    tokenizer, style = AutoTokenizer.from_pretrained(config.model.path), read_style(config.prompts)
+    tokenizer, style = AutoTokenizer.from_pretrained(folder), read_style(config.prompts)
     for problem in first.values():
         check_style(style, tokenizer, problem)
     prompts = [make_prompt(problem, tokenizer, style) for problem in first.values()]
     rule = thinking_rule(config.rewards.thinking, prompts, style, tokenizer)
     lines = [f"thinking     {'required' if rule.required else 'optional'}: {rule.why}"]
-    lines += [f"warning: rewards.thinking={config.rewards.thinking}: {rule.warning}"] if rule.warning else []
+    lines += [f"warning: {rule.warning}"] if rule.warning else []
     for prompt in prompts:
         lines.append(f"prompt       of the first {prompt.problem.domain} problem, {len(prompt.ids)} tokens:")
         lines += [f"  │ {line}" for line in _shown(prompt.text).split("\n")]
     return lines
+
+
+def _folder(model: str) -> Path | None:
+    """Return the folder with the model's tokenizer, its own or the hub's cache; None if it is not on this machine."""
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "tokenizer_config.json")
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _first(source: ProblemsConfig) -> Iterator[Problem]:
