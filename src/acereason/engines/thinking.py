@@ -59,17 +59,18 @@ def thinking_rule(setting: Thinking, prompts: Sequence[Prompt], style: PromptSty
 
 def _warning(required: bool, opened: bool, closed: bool, known: bool) -> str:
     if required and closed:
-        return "rewards.thinking is required, but the prompt closes its think block, so that no response will: use optional"
-    if required and not known:
-        return (
-            f"rewards.thinking is required, but neither chat template nor vocabulary has {THINK_END}: responses without it earn nothing "
-            "(reason no_think_end); use optional, or teach the model to write it by a warm start"
+        found, advice = "the prompt closes its think block, so that no response will", "use optional"
+    elif required and not known:
+        found = (
+            f"neither chat template nor vocabulary has {THINK_END}: responses without it earn nothing (no_think_end)"
         )
-    if opened and not required:
-        return (
-            "rewards.thinking is optional, but the prompt opens a think block: cut-off thoughts are judged as answers"
-        )
-    return ""
+        advice = "use optional, or teach the model to write it by a warm start"
+    elif opened and not required:
+        found = "the prompt opens a think block"
+        advice = "thoughts that are cut off are judged as answers"
+    else:
+        return ""
+    return f"rewards.thinking is {'required' if required else 'optional'}, but {found}; {advice}"
 
 
 def _end_of_prompt(prompt: Prompt, style: PromptStyle) -> str:
