@@ -35,12 +35,14 @@ class Family:
         shown: what is special about it, in words.
         values: of its config.json, over `SIZES`.
         engine: that can run it.
+        settings: words for its runs.
     """
 
     model_type: str
     shown: str
     values: Mapping[str, Any] = field(default_factory=dict)
     engine: EngineName = EngineName.vllm
+    settings: tuple[str, ...] = ()
 
 
 _MIXED = {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]}
@@ -60,6 +62,7 @@ FAMILIES: dict[str, Family] = {
     "Qwen3": Family("qwen3", "norms of queries and keys; three end tokens", {"eos_token_id": [0, 2, 3]}),
     "Llama": Family("llama", "the plainest"),
     "Llama, yarn": Family("llama", "yarn rotary positions; tied", {"rope_parameters": _YARN, **_TIED}),
+    "Llama, adapters": Family("llama", "LoRA in all linear layers; tied", _TIED, settings=("model.lora.rank=4",)),
     "Mistral": Family("mistral", "sliding window in all layers", {"sliding_window": WINDOW}),
     "Gemma 2": Family("gemma2", "soft caps of scores and logits; windows; tied", {**_CAPS, **_MIXED, **_TIED}),
     "Gemma 3": Family("gemma3_text", "two rotary bases; windows; tied", {**_MIXED, **_TIED}),

@@ -26,7 +26,7 @@ from acereason.engines.engine import Engine, Generation, Request, Sampling, neve
 from acereason.engines.transformers_engine import TransformersEngine
 from acereason.engines.vllm_engine import VLLMEngine
 from acereason.policy.model import whole
-from acereason.policy.module import PREFIX, PolicyModule
+from acereason.policy.module import PolicyModule
 from acereason.problems.laptop import laptop_problems
 from acereason.problems.problem import Problem
 from acereason.rollout.curriculum import Curriculum
@@ -105,8 +105,10 @@ class Recorder(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, module: Any, optimizer: Any) -> None:
         """Keep the gradients; a collective."""
-        named = ((name.removeprefix(PREFIX), parameter) for name, parameter in module.model.named_parameters())
-        self.gradients.append({name: whole(parameter.grad).clone() for name, parameter in named})
+        named = (
+            (name.removeprefix("language_model."), parameter) for name, parameter in module.model.named_parameters()
+        )
+        self.gradients.append({name: whole(p.grad).clone() for name, p in named if p.grad is not None})
 
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Keep the step's gap and gradient norm."""
@@ -119,6 +121,7 @@ def config_of(run: Run, model: Path, folder: Path) -> Config:
     return compose(
         [
             *SETTINGS,
+            *FAMILIES[run.family].settings,
             f"model.path={model}",
             f"engine.name={FAMILIES[run.family].engine.value}",
             f"model.compute_dtype={run.dtype}",

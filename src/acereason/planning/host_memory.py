@@ -20,7 +20,7 @@ class HostMemory:
 
     Attributes:
         weights, gradients: pinned float32 shards of an offloaded policy, weights of the reference policy as well.
-        optimizer: float32 shards of its two moments.
+        optimizer: float32 shards of its two moments. Of a policy with adapters only these are trained.
         engine: pinned copy of a sleeping engine's weights, one buffer for each allocation on the GPU.
     """
 
@@ -44,15 +44,22 @@ def host_memory(config: Config, shape: Shape) -> HostMemory:
     """Estimate the host memory of a rank on a GPU."""
     offloads, engine = config.model.cpu_offload, config.engine
     ranks = config.trainer.shard_ranks or config.trainer.ranks
-    shards = [size * 4 / ranks for size in policy_tensors(shape)]
-    weights = sum(pinned(size, EXACT_ABOVE_MIB) for size in shards) if offloads else 0.0
+    lora = config.model.lora
+    frozen = BYTES[config.model.compute_dtype] if lora.rank else 4
+    shards = [size * frozen / ranks for size in policy_tensors(shape)]
+    adapters = [size * 4 / ranks for size in shape.adapters(lora)] * shape.layers
+    trained = adapters if lora.rank else shards
+    weights, gradients = (
+        sum(pinned(size, EXACT_ABOVE_MIB) for size in sizes) if offloads else 0.0
+        for sizes in ([*shards, *adapters], trained)
+    )
     copied = engine.name is EngineName.vllm and engine.sleep is Sleep.keep
     tensors = engine_tensors(shape, engine.tensor_parallel_size) if copied else ()
     blocks = gpu_allocations(BYTES[engine.dtype] * size for size in tensors)
     return HostMemory(
         weights=weights * (2 if config.grpo.kl_coefficient else 1),
-        gradients=weights,
-        optimizer=2 * sum(shards) if offloads else 0.0,
+        gradients=gradients,
+        optimizer=2 * sum(trained) if offloads else 0.0,
         engine=sum(pinned(size, EXACT_ABOVE_MIB if offloads else 0) for size in blocks),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from acereason.config.known_models import KNOWN_MODELS
 from acereason.config.schema import Accelerator, Config, DType
+from acereason.config.schema.policy import LoRAConfig
 
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
 BYTES = {DType.float32: 4, DType.bfloat16: 2, DType.float16: 2}
@@ -16,7 +17,7 @@ BYTES = {DType.float32: 4, DType.bfloat16: 2, DType.float16: 2}
 
 @dataclass(frozen=True)
 class Shape:
-    """A dense decoder of the Llama and Qwen2 kind."""
+    """A dense decoder, with its sizes under the names that Llama and Qwen2 have for them."""
 
     width: int
     layers: int
@@ -27,6 +28,7 @@ class Shape:
     vocabulary: int
     tied: bool
     biased: bool
+    family: str = ""
 
     @classmethod
     def of(cls, model: dict[str, Any]) -> Shape:
@@ -43,6 +45,7 @@ class Shape:
             model["vocab_size"],
             bool(model.get("tie_word_embeddings")),
             bool(model.get("attention_bias", model.get("model_type") == "qwen2")),
+            model.get("model_type", ""),
         )
 
     @classmethod
@@ -59,6 +62,19 @@ class Shape:
     def kv_width(self) -> int:
         """Width of the keys, and of the values, of a token in one layer."""
         return self.kv_heads * self.head_width
+
+    def adapters(self, lora: LoRAConfig) -> list[int]:
+        """Return the parameters of each matrix of the adapters in one layer; none if `lora.rank` is 0.
+
+        Where targets are names of linear layers, all of them are counted.
+        """
+        width, inner = self.width, self.inner_width
+        matrices = {
+            "attention": [(width, self.query_width), (self.query_width, width), *[(width, self.kv_width)] * 2],
+            "mlp": [(width, inner), (width, inner), (inner, width)],
+        }
+        kinds = {"attention", "mlp"} & set(lora.targets) or set(matrices)
+        return [lora.rank * side for kind in sorted(kinds) for sides in matrices[kind] for side in sides if lora.rank]
 
     @property
     def layer(self) -> int:
@@ -79,11 +95,37 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Norms:
+    """The norms of a layer.
+
+    Attributes:
+        before, after: of the residual stream, before and after attention and feed-forward.
+        of_heads: queries and keys have one each.
+        wide: the product with its weight is taken in float32.
+    """
+
+    before: int = 2
+    after: int = 0
+    of_heads: bool = False
+    wide: bool = False
+
+
+NORMS = {
+    "qwen3": Norms(of_heads=True),
+    "olmo2": Norms(before=0, after=2, of_heads=True, wide=True),
+    "gemma2": Norms(after=2, wide=True),
+    "gemma3_text": Norms(after=2, of_heads=True, wide=True),
+}
+"""Of families that have others than two before attention and feed-forward."""
+
+
+@dataclass(frozen=True)
 class TrainingMemory:
     """Estimated bytes on one rank while the policy trains; buffers of collectives and fragmentation come on top.
 
     Attributes:
-        weights: float32 shards, of the reference policy as well where there is one; 0 if offloaded.
+        weights: float32 shards, of the reference policy as well where there is one; 0 if offloaded. Beside adapters all
+            else is in the compute type, and gradients and moments are those of the adapters.
         optimizer: float32 shards of the two moments; 0 if offloaded.
         gradients: float32 shards; ranks sum theirs after every micro-batch; 0 if offloaded.
         staged: float32 shards of two layers and of a layer's gradient between host and GPU; 0 unless offloaded.
@@ -124,20 +166,25 @@ def training_memory(config: Config, shape: Shape, longest_response: int = 0) -> 
     """
     model, ranks = config.model, config.trainer.shard_ranks or config.trainer.ranks
     offloads = model.cpu_offload and on_gpu(config)
-    shard = 0.0 if offloads else shape.parameters * 4 / ranks
+    size, lora = BYTES[model.compute_dtype], model.lora
+    adapters = sum(shape.adapters(lora))
+    frozen = shape.parameters * size if lora.rank else 0  # in the compute type
+    trained = shape.layers * adapters if lora.rank else shape.parameters
+    trained_layer = adapters if lora.rank else shape.layer
+    shard = 0.0 if offloads else trained * 4 / ranks
     copies = 2 if config.grpo.kl_coefficient else 1
     tokens = max(model.micro_batch_tokens, longest_response)
-    size = BYTES[model.compute_dtype]
     head_size = 4 if size == 4 else 4 + size
+    in_transit = (min(2, shape.layers) + 1) * (4 * trained_layer + (size * shape.layer if lora.rank else 0)) / ranks
     return TrainingMemory(
-        weights=copies * shard,
+        weights=copies * (shard + (0.0 if offloads else frozen / ranks)),
         optimizer=2 * shard,
         gradients=shard,
-        staged=4 * (min(2, shape.layers) + 1) * shape.layer / ranks if offloads else 0.0,
-        gathered=size * (shape.root + min(2, shape.layers) * shape.layer),
-        gathered_gradients=(size + 4) * shape.layer,
+        staged=in_transit if offloads else 0.0,
+        gathered=size * (shape.root + min(2, shape.layers) * (shape.layer + adapters)),
+        gathered_gradients=(size + 4) * trained_layer,
         activations=activation_bytes(config, shape, tokens) + mask_bytes(tokens),
-        head=head_size * shape.vocabulary * (model.head_chunk_tokens + shape.width),
+        head=head_size * shape.vocabulary * (model.head_chunk_tokens + (0 if lora.rank else shape.width)),
     )
 
 
@@ -150,18 +197,32 @@ def on_gpu(config: Config) -> bool:
 def activation_bytes(config: Config, shape: Shape, tokens: int) -> float:
     """Return the bytes that the forward pass of a micro-batch of `tokens` keeps for the backward pass.
 
-    A token and layer keep s · (4w + 2q + 2k + 4m) + 8w bytes, with w, q, k, m the widths of residual stream, queries,
-    keys and feed-forward, and s the bytes of the compute type: each of two norms its result, before and after its
-    weight, and its float32 input; attention its queries, keys, values and result; the feed-forward four of its width.
-    With checkpointing every layer keeps its input, s · w, and one layer at a time all of the above. Assumes eager
-    layers as `transformers` has them, and attention that keeps no scores.
+    A token and layer keep s · (2q + 2k + 4m) bytes and those of its norms, with q, k, m the widths of queries, keys and
+    feed-forward, and s the bytes of the compute type: attention its queries, keys, values and result; the feed-forward
+    four of its width. With checkpointing every layer keeps its input, and one layer at a time all of the above. Assumes
+    eager layers as `transformers` has them, and attention that keeps no scores. An adapter keeps `rank` numbers.
     """
-    size = BYTES[config.model.compute_dtype]
-    saved = size * (4 * shape.width + 2 * shape.query_width + 2 * shape.kv_width + 4 * shape.inner_width)
-    layer = saved + 8 * shape.width
+    size, lora = BYTES[config.model.compute_dtype], config.model.lora
+    saved = 2 * shape.query_width + 2 * shape.kv_width + 4 * shape.inner_width
+    saved += shape.query_width + shape.kv_width if shape.family == "phi3" else 0  # values are a part of all three
+    saved += lora.rank * len(shape.adapters(lora)) // 2
+    layer = size * saved + norm_bytes(shape, size, frozen=bool(lora.rank))
     if config.model.activation_checkpointing:
         return tokens * (shape.layers * size * shape.width + layer)
     return tokens * shape.layers * layer
+
+
+def norm_bytes(shape: Shape, size: int, frozen: bool = False) -> int:
+    """Return the bytes a token that the norms of a layer keep, with `size` bytes a number of the compute type.
+
+    Each its float32 input and, unless its weight is frozen, its result before the weight; those before attention and
+    feed-forward their result, too.
+    """
+    norms = NORMS.get(shape.family, Norms())
+    each = 4 + (0 if frozen else 4 if norms.wide else size)
+    stream = norms.before * (each + size) + norms.after * each
+    stream += 0 if norms.before else 2 * size  # what attention and feed-forward begin with
+    return shape.width * stream + (shape.query_width + shape.kv_width) * each * norms.of_heads
 
 
 def mask_bytes(tokens: int, windows: int = 1) -> float:

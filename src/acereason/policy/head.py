@@ -99,7 +99,7 @@ class _ChunkedHead(torch.autograd.Function):
     def backward(ctx: Any, grad_logprobs: Tensor, grad_entropies: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, targets, entropies = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32)
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for rows in range(0, len(hidden), ctx.chunk):
             part = slice(rows, rows + ctx.chunk)
             log_p = _chunk_log_softmax(hidden[part], weight, ctx.temperature, ctx.softcap)
@@ -112,9 +112,10 @@ class _ChunkedHead(torch.autograd.Function):
             grad = grad.div_(ctx.temperature).to(weight.dtype)
             del log_p
             grad_hidden[part] = grad @ weight
-            _add_product_(grad_weight, grad.t(), hidden[part])
+            if grad_weight is not None:
+                _add_product_(grad_weight, grad.t(), hidden[part])
             del grad
-        return grad_hidden, grad_weight.to(weight.dtype), None, None, None, None, None
+        return grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype), None, None, None, None, None
 
 
 def chunked_logprobs(

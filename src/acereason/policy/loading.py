@@ -22,6 +22,7 @@ from acereason.config.model_families import check_family
 from acereason.distributed.collectives import rank_and_world
 from acereason.errors import UserError
 from acereason.policy import attention
+from acereason.policy.adapters import first_value, is_adapter, plain_name
 from acereason.policy.structure import check_structure, own_class, renaming_of
 
 SINGLE_FILE = "model.safetensors"
@@ -182,7 +183,7 @@ def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch
     files = WeightFiles.of(folder, renaming_of(model))
     named: dict[int, list[str]] = defaultdict(list)
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        named[id(parameter)].append(name)
+        named[id(parameter)].append(plain_name(name))
     for parameter in list(model.parameters()):
         _fill_parameter(parameter, named[id(parameter)], files, device)
     buffers_to = buffers_to or device
@@ -205,8 +206,11 @@ def _fill_parameter(parameter: nn.Parameter, names: list[str], files: WeightFile
         shape, (offset, *_) = compute_local_shape_and_global_offset(parameter.shape, mesh, placements)
         assert shape[1:] == tuple(parameter.shape)[1:], "only rows are sharded"
     local = torch.empty(shape, dtype=parameter.dtype, device=device)
-    present = _present(files, names)
-    files.read_rows(present[0], parameter.shape, offset, local)
+    if is_adapter(names[0]):
+        local.copy_(first_value(names[0], parameter.shape)[offset : offset + len(local)])
+    present = [] if is_adapter(names[0]) else _present(files, names)
+    for name in present[:1]:
+        files.read_rows(name, parameter.shape, offset, local)
     for other in present[1:]:
         again = torch.empty_like(local)
         files.read_rows(other, parameter.shape, offset, again)
@@ -230,7 +234,7 @@ def _present(files: WeightFiles, names: list[str]) -> list[str]:
 
 
 def _warn_of_others(model: nn.Module, files: WeightFiles) -> None:
-    known = model.state_dict().keys()
+    known = set(map(plain_name, model.state_dict()))
     others = [name for name in files.files if name not in known and not name.endswith("rotary_emb.inv_freq")]
     if others and rank_and_world()[0] == 0:
         warnings.warn(f"{files.folder} has weights that its config.json does not use: {others[:3]} …", stacklevel=2)

@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from acereason.config.schema import DType, ModelConfig
 from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.policy import attention
+from acereason.policy.adapters import add_adapters
 from acereason.policy.cost import Cost
 from acereason.policy.head import chunked_logprobs
 from acereason.policy.loading import fill, skeleton
@@ -34,7 +35,7 @@ class PolicyModel(nn.Module):
     It has no weights, and takes no memory, until `load`; call `shard` before that.
 
     Attributes:
-        language_model: the `transformers` model, float32.
+        language_model: the `transformers` model, float32; with adapters, all else is frozen in the compute type.
         folder: the folder of its files.
         cost: what its tokens cost to compute.
     """
@@ -44,6 +45,8 @@ class PolicyModel(nn.Module):
         self.folder = model_folder_of_all_ranks(config.path)
         self.language_model = skeleton(self.folder)
         self.cost = Cost.of(self.language_model)
+        if config.lora.rank:
+            add_adapters(self.language_model, config)
         self.head_chunk_tokens = config.head_chunk_tokens
         self.cpu_offload = config.cpu_offload
         if config.activation_checkpointing:

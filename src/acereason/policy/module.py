@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from acereason import grpo
 from acereason.config.schema import Config
 from acereason.distributed.collectives import gather
+from acereason.policy.adapters import plain_weights
 from acereason.policy.loss_scale import LossScale
 from acereason.policy.mesh import sharding_mesh
 from acereason.policy.mismatch import GapCheck, total
@@ -35,7 +36,6 @@ from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
 from acereason.rollout.metrics import RolloutMetrics, curriculum_metrics, step_metrics
 
-PREFIX = "language_model."
 MAX_SKIPPED_UPDATES = 3
 
 
@@ -95,7 +95,7 @@ class PolicyModule(LightningModule):
         """Return AdamW on the float32 shards."""
         assert self.model is not None
         return torch.optim.AdamW(
-            self.model.parameters(),
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=self.curriculum.learning_rate,
             fused=self.config.optimizer.fused,
             **self._hyperparameters(),
@@ -113,13 +113,15 @@ class PolicyModule(LightningModule):
     def weights(self, dtype: torch.dtype = torch.float32) -> Iterator[tuple[str, Tensor]]:
         """Yield (Hugging Face name, whole tensor), one at a time. A collective: every rank has to iterate over all.
 
+        Adapters are merged into the weights that they change.
+
         Args:
             dtype: type that each rank casts its rows to before they are gathered, so bfloat16 halves the traffic.
         """
         assert self.model is not None
         gather(None)  # ranks that come here hours apart wait for each other on the CPU; NCCL gives up after minutes
-        for name, parameter in self.model.named_parameters():
-            yield name.removeprefix(PREFIX), whole(parameter.detach().to(self.device, dtype))
+        for name, tensor in plain_weights(self.model.language_model, self.device, whole):
+            yield name, whole(tensor.to(dtype))
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
         """Take `grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""
@@ -205,14 +207,16 @@ class PolicyModule(LightningModule):
     def _utilisation(self, tokens: int, seconds: float) -> dict[str, float]:
         """Return `throughput/mfu`: six operations a parameter and token, over the peak of all devices in that time.
 
+        A frozen parameter takes four: it has no gradient of its own.
+
         The result is empty if the device's peak is not known, as on the CPU.
         """
         assert self.model is not None
         peak = get_available_flops(self.device, getattr(torch, self.config.model.compute_dtype.value))
         if peak is None:
             return {}
-        parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return {"throughput/mfu": 6 * parameters * tokens / seconds / peak / self.trainer.world_size}
+        operations = sum(p.numel() * (6 if p.requires_grad else 4) for p in self.model.parameters())
+        return {"throughput/mfu": operations * tokens / seconds / peak / self.trainer.world_size}
 
     def _forward(self, *arguments: Any) -> tuple[Tensor, Tensor]:
         assert self.model is not None

@@ -198,7 +198,7 @@ class Checkpoints(Callback):
 
     def _full_message(self, module: PolicyModule) -> str:
         # float32 weights, and two moments of each that is trained
-        need = sum(parameter.numel() * (12 if parameter.requires_grad else 4) for parameter in module.parameters())
+        need = sum(p.numel() * (12 if p.requires_grad else p.element_size()) for p in module.parameters())
         complete = complete_checkpoints(self.folder)
         instead = "free some space" + (" or set checkpoint.keep=1" if self.config.checkpoint.keep > 1 else "")
         after = f"ckpt=last resumes from {complete[-1].name}" if complete else "there is no complete checkpoint yet"

@@ -17,8 +17,10 @@ from torch import Tensor
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from transformers import AutoTokenizer, GenerationConfig
 
+from acereason.config.schema import ModelConfig
 from acereason.engines.model_folder import model_folder
 from acereason.errors import UserError
+from acereason.policy.adapters import ADAPTER, add_adapters, is_adapter, merged, plain_name
 from acereason.policy.loading import INDEX_FILE, SINGLE_FILE, skeleton
 
 MAX_SHARD_BYTES = 2 * 2**30
@@ -141,32 +143,65 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def export_checkpoint(checkpoint: Path, base: str, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+def export_checkpoint(
+    checkpoint: Path, base: str, folder: Path, dtype: torch.dtype = torch.float32, config: ModelConfig | None = None
+) -> None:
     """Write the policy of a sharded checkpoint in Hugging Face format, in one process; the optimizer is not read.
+
+    Args:
+        checkpoint: a complete checkpoint.
+        base: folder or hub name of the initial policy.
+        folder: to write to.
+        dtype: type that the weights are written in.
+        config: settings of the model, needed if it has adapters, which are merged.
 
     Raises:
         RuntimeError: the checkpoint is of another model than `base`.
         UserError: `folder` holds something other than an export.
     """
-    export_weights(_saved_weights(checkpoint, base), base, folder, dtype)
-
-
-def _saved_weights(checkpoint: Path, base: str) -> Iterator[tuple[str, Tensor]]:
-    """Yield (Hugging Face name, whole tensor) of a checkpoint, one at a time; of tied weights only one."""
-    reader = dcp.FileSystemReader(checkpoint)
-    saved = {
-        key.removeprefix(KEY_PREFIX): entry
-        for key, entry in reader.read_metadata().state_dict_metadata.items()
-        if key.startswith(KEY_PREFIX) and isinstance(entry, TensorStorageMetadata)
-    }
     model = skeleton(model_folder(base))
-    others = sorted(saved.keys() - model.state_dict().keys())
+    if config is not None and config.lora.rank:
+        add_adapters(model, config)
+    saved = SavedWeights(checkpoint)
+    others = sorted(saved.entries.keys() - model.state_dict().keys())
     if others:
         raise RuntimeError(f"{base} has no weight {others[0]}, which is in {checkpoint}")
+    export_weights(_merged_weights(saved, model), base, folder, dtype)
+
+
+class SavedWeights:
+    """The policy's weights in a sharded checkpoint, read one at a time.
+
+    Attributes:
+        entries: their shapes and types by name; of tied weights only one is there.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._reader = dcp.FileSystemReader(checkpoint)
+        self.entries = {
+            key.removeprefix(KEY_PREFIX): entry
+            for key, entry in self._reader.read_metadata().state_dict_metadata.items()
+            if key.startswith(KEY_PREFIX) and isinstance(entry, TensorStorageMetadata)
+        }
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a whole tensor."""
+        entry = self.entries[name]
+        tensor = torch.empty(entry.size, dtype=entry.properties.dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it warns that this is a single process
+            dcp.load({KEY_PREFIX + name: tensor}, storage_reader=self._reader, no_dist=True)
+        return tensor
+
+
+def _merged_weights(saved: SavedWeights, model: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield (Hugging Face name, whole tensor), one at a time, with adapters merged."""
     for name, _ in model.named_parameters():
-        if name in saved:
-            tensor = torch.empty(saved[name].size, dtype=saved[name].properties.dtype)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # it warns that this is a single process
-                dcp.load({KEY_PREFIX + name: tensor}, storage_reader=reader, no_dist=True)
-            yield name, tensor
+        if name not in saved.entries or is_adapter(name):
+            continue
+        a, b = (name.replace(".base_layer.", f".lora_{part}.{ADAPTER}.") for part in "AB")
+        if a != name and a in saved.entries:
+            scaling = model.get_submodule(name.rpartition(".base_layer.")[0]).scaling[ADAPTER]
+            yield plain_name(name), merged(saved[name], saved[a], saved[b], scaling)
+        else:
+            yield plain_name(name), saved[name]

@@ -7,12 +7,18 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, Trainer
 
+from acereason.policy.adapters import adapter_weights
+from acereason.policy.model import whole
 from acereason.policy.module import PolicyModule
 from acereason.training.export import export_weights
+from acereason.training.export_adapter import export_adapter
+
+ADAPTER_FOLDER = "adapter"
+"""Folder, beside the exported policy, with the adapters alone."""
 
 
 class FinalExport(Callback):
-    """A callback that writes the trained policy to `folder`."""
+    """A callback that writes the trained policy to `folder`, and adapters, if it has any, to `adapter` beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -20,6 +26,8 @@ class FinalExport(Callback):
     def on_train_end(self, trainer: Trainer, module: PolicyModule) -> None:
         """Write the policy after the last step."""
         write_policy(trainer, module, self.folder)
+        if module.config.model.lora.rank:
+            write_adapter(trainer, module, self.folder.with_name(ADAPTER_FOLDER))
 
 
 class StageExport(Callback):
@@ -47,3 +55,11 @@ def write_policy(trainer: Trainer, module: PolicyModule, folder: Path) -> None:
         export_weights(weights, module.config.model.path, folder, dtype)
     for _ in weights:  # the other ranks take part; rank 0 takes what the export left
         pass
+
+
+def write_adapter(trainer: Trainer, module: PolicyModule, folder: Path) -> None:
+    """Gather the adapters on all ranks and write them on rank 0."""
+    assert module.model is not None
+    weights = [(name, tensor.cpu()) for name, tensor in adapter_weights(module.model.language_model, whole)]
+    if trainer.is_global_zero:
+        export_adapter(weights, module.config.model, folder)

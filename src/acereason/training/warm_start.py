@@ -29,8 +29,8 @@ from acereason.engines.model_folder import model_folder_of_all_ranks
 from acereason.engines.prompt import make_prompt
 from acereason.engines.session import model_context
 from acereason.errors import UserError
+from acereason.policy.adapters import plain_weights
 from acereason.policy.model import PolicyModel, whole
-from acereason.policy.module import PREFIX
 from acereason.policy.packing import ResponseTokens, pack
 from acereason.policy.spread import micro_batches
 from acereason.policy.update import EMPTY
@@ -99,7 +99,7 @@ class WarmStart:
         self.model.load(device).train()
         settings = config.optimizer
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             betas=(settings.beta1, settings.beta2),
             eps=settings.eps,
             weight_decay=settings.weight_decay,
@@ -161,8 +161,8 @@ class WarmStart:
             pass
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
-        for name, parameter in self.model.named_parameters():
-            yield name.removeprefix(PREFIX), whole(parameter.detach())
+        for name, tensor in plain_weights(self.model.language_model, self.device, whole):
+            yield name, whole(tensor)
 
 
 def _mesh(config: WarmStartConfig, device: torch.device) -> DeviceMesh:

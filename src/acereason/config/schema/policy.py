@@ -7,7 +7,24 @@ from dataclasses import dataclass
 
 from acereason.config.schema.choices import AdvantageKind, Correction, DType, Normalisation
 from acereason.config.schema.run import RANKS
-from acereason.config.setting import setting
+from acereason.config.setting import group, setting
+
+
+@dataclass
+class LoRAConfig:
+    """Low-rank adapters: small matrices learn beside the frozen weights (all ours).
+
+    They have no dropout: log-probs of the update must be those of the policy that sampled.
+    """
+
+    rank: int = setting(0, ge=0)
+    """Rank of the adapters; 0 trains all weights."""
+    alpha: int = setting(32, ge=1)
+    """What an adapter computes counts alpha / rank."""
+    by_root: bool = False
+    """It counts alpha / √rank instead, which keeps its size at high ranks."""
+    targets: list[str] = setting(["all"])
+    """Linear layers that get one: `all` in the blocks, `attention`, `mlp`, or names such as q_proj."""
 
 
 @dataclass
@@ -22,6 +39,7 @@ class ModelConfig:
     """Recompute each layer in the backward pass instead of keeping its activations."""
     cpu_offload: bool = False
     """Keep weights, gradients and moments in host memory and update them there; a GPU holds what a layer needs."""
+    lora: LoRAConfig = group(LoRAConfig, decides=True)
     micro_batch_tokens: int = setting(16384, ge=1)
     """Tokens (prompt and response) of one forward and backward pass on one rank."""
     head_chunk_tokens: int = setting(1024, ge=1)
