@@ -118,7 +118,7 @@ def test_the_cases_are_of_every_group_and_every_command_with_bounds() -> None:
     assert groups == set(Config.__dataclass_fields__) - {
         *("recipe", "seed", "ckpt", "ckpt_changes", "validate_only", "callbacks", "run")
     }
-    assert {program for program, _ in CASES} == {TRAIN, "export", "verify", "sandbox"}
+    assert {program for program, _ in CASES} == {TRAIN, "export", "verify", "sandbox", "doctor"}
 
 
 @pytest.mark.parametrize("program", ROOTS)

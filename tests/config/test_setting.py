@@ -95,6 +95,7 @@ PROBLEMS = {
 }
 DECIDING = {
     *("seed", "model.compute_dtype", "engine.name", "engine.dtype"),
+    *("model.lora.rank", "model.lora.alpha", "model.lora.by_root", "model.lora.targets"),
     *(f"problems.{name}" for name in PROBLEMS),
     *(f"more_problems.x.{name}" for name in PROBLEMS),
     *("prompts.template", "prompts.system", "prompts.instructions.math", "prompts.instructions.code"),
