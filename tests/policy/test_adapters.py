@@ -21,8 +21,8 @@ from acereason.training.export_adapter import export_saved_adapter
 WORDS = ("model.lora.rank=4", "curriculum.learning_rate=1e-2")
 
 
-def policy(rank: int = 4, dtype: DType = DType.float32, **lora: object) -> PolicyModel:
-    return PolicyModel(ModelConfig(compute_dtype=dtype, lora=LoRAConfig(rank, **lora))).load("cpu").train()
+def policy(rank: int = 4, dtype: DType = DType.float32, seed: int = 0, **lora: object) -> PolicyModel:
+    return PolicyModel(ModelConfig(compute_dtype=dtype, lora=LoRAConfig(rank, **lora)), seed).load("cpu").train()
 
 
 def row() -> object:
@@ -45,10 +45,11 @@ def test_the_policy_starts_as_the_base_model_to_the_last_bit():
         assert torch.equal(policy()(row(), 1.0)[0], policy(rank=0)(row(), 1.0)[0])
 
 
-def test_first_values_are_those_of_the_name_alone():
-    one, other = (dict(policy().named_parameters()) for _ in range(2))
+def test_first_values_are_those_of_the_seed_and_the_name():
+    one, again, other = (dict(policy(seed=seed).named_parameters()) for seed in (0, 0, 1))
     for name, parameter in one.items():
-        assert torch.equal(parameter, other[name])
+        assert torch.equal(parameter, again[name])
+        assert torch.equal(parameter, other[name]) is (".lora_A." not in name)
         if ".lora_A." in name:
             bound = parameter.shape[1] ** -0.5
             assert parameter.abs().max() <= bound

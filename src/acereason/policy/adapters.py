@@ -88,34 +88,36 @@ def plain_name(name: str) -> str:
     return name.replace(_BASE, ".")
 
 
-def first_value(name: str, shape: torch.Size) -> Tensor:
+def first_value(name: str, shape: torch.Size, seed: int) -> Tensor:
     """Return the value that an adapter's matrix starts with: B zero, so that the policy starts as the base model.
 
-    A is uniform within ±1/√inputs, as in PEFT, from a seed of its name: the same on any number of ranks.
+    A is uniform within ±1/√inputs, as in PEFT, from the run's seed and its name: the same on any number of ranks.
     """
     if ".lora_B." in name:
         return torch.zeros(shape)
-    generator = torch.Generator().manual_seed(derived_seed("lora", name))
+    generator = torch.Generator().manual_seed(derived_seed(seed, "lora", name))
     bound = float(shape[1] ** -0.5)
     return torch.empty(shape).uniform_(-bound, bound, generator=generator)
 
 
-def plain_weights(model: Any, device: torch.device, gather: Gather) -> Iterator[tuple[str, Tensor]]:
+def plain_weights(model: Any, device: torch.device, dtype: torch.dtype, gather: Gather) -> Iterator[tuple[str, Tensor]]:
     """Yield (name, tensor) of each weight that a model without adapters has, with adapters merged: W + s · B A.
 
     Sums are taken in float32, on each rank for its own rows.
 
     Args:
         model: sharded or not.
-        device: where to.
+        device, dtype: of the tensors.
         gather: returns the whole of a sharded tensor; a collective.
     """
     for name, parameter in model.named_parameters():
         if is_adapter(name):
             continue
-        weight = parameter.detach().to(device)
-        owner = model.get_submodule(name.rpartition(_BASE)[0]) if name.endswith(f"{_BASE}weight") else None
-        yield plain_name(name), weight if owner is None else _merged(weight, owner, device, gather)
+        weight = parameter.detach()
+        if name.endswith(f"{_BASE}weight"):
+            layer = model.get_submodule(name.rpartition(_BASE)[0])
+            weight = _merged(weight.to(device), layer, device, gather)
+        yield plain_name(name), weight.to(device, dtype)
 
 
 def _merged(weight: Tensor, layer: Any, device: torch.device, gather: Gather) -> Tensor:

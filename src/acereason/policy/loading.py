@@ -166,7 +166,9 @@ def _no_weights(folder: Path) -> str:
 
 
 @torch.no_grad()
-def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch.device | None = None) -> None:
+def fill(
+    model: nn.Module, folder: Path, device: torch.device, buffers_to: torch.device | None = None, seed: int = 0
+) -> None:
     """Load the weights of a model on the meta device: this rank's rows of sharded parameters, all rows of others.
 
     Parameters keep their identity, tied ones included.
@@ -176,6 +178,7 @@ def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch
         folder: the model's folder.
         device: where the weights go.
         buffers_to: where buffers go, if not there.
+        seed: what the first values of adapters are derived from.
 
     Raises:
         UserError: a file is broken, or a weight is missing or has another shape.
@@ -185,7 +188,7 @@ def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch
     for name, parameter in model.named_parameters(remove_duplicate=False):
         named[id(parameter)].append(plain_name(name))
     for parameter in list(model.parameters()):
-        _fill_parameter(parameter, named[id(parameter)], files, device)
+        _fill_parameter(parameter, named[id(parameter)], files, device, seed)
     buffers_to = buffers_to or device
     for name, buffer in list(model.named_buffers()):
         value = buffer.to(buffers_to) if not buffer.is_meta else torch.empty_like(buffer, device=buffers_to)
@@ -198,7 +201,9 @@ def fill(model: nn.Module, folder: Path, device: torch.device, buffers_to: torch
             raise RuntimeError(f"{name} got no weights")
 
 
-def _fill_parameter(parameter: nn.Parameter, names: list[str], files: WeightFiles, device: torch.device) -> None:
+def _fill_parameter(
+    parameter: nn.Parameter, names: list[str], files: WeightFiles, device: torch.device, seed: int
+) -> None:
     shape: tuple[int, ...] = parameter.shape
     offset = 0
     if isinstance(parameter, DTensor):
@@ -207,7 +212,7 @@ def _fill_parameter(parameter: nn.Parameter, names: list[str], files: WeightFile
         assert shape[1:] == tuple(parameter.shape)[1:], "only rows are sharded"
     local = torch.empty(shape, dtype=parameter.dtype, device=device)
     if is_adapter(names[0]):
-        local.copy_(first_value(names[0], parameter.shape)[offset : offset + len(local)])
+        local.copy_(first_value(names[0], parameter.shape, seed)[offset : offset + len(local)])
     present = [] if is_adapter(names[0]) else _present(files, names)
     for name in present[:1]:
         files.read_rows(name, parameter.shape, offset, local)

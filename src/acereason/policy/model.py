@@ -34,14 +34,19 @@ class PolicyModel(nn.Module):
 
     It has no weights, and takes no memory, until `load`; call `shard` before that.
 
+    Args:
+        config: settings of the model.
+        seed: what the first values of adapters are derived from.
+
     Attributes:
         language_model: the `transformers` model, float32; with adapters, all else is frozen in the compute type.
         folder: the folder of its files.
         cost: what its tokens cost to compute.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
         super().__init__()
+        self.seed = seed
         self.folder = model_folder_of_all_ranks(config.path)
         self.language_model = skeleton(self.folder)
         self.cost = Cost.of(self.language_model)
@@ -119,7 +124,8 @@ class PolicyModel(nn.Module):
             UserError: weights are missing, or a file is broken.
         """
         device = torch.device(device)
-        fill(self.language_model, self.folder, torch.device("cpu") if self.cpu_offload else device, device)
+        where = torch.device("cpu") if self.cpu_offload else device
+        fill(self.language_model, self.folder, where, device, self.seed)
         return self
 
     def _apply(self, *arguments: Any, **named: Any) -> PolicyModel:

@@ -86,7 +86,7 @@ class PolicyModule(LightningModule):
 
     def _sharded_model(self) -> PolicyModel:
         assert self.device_mesh is not None
-        model = PolicyModel(self.config.model)
+        model = PolicyModel(self.config.model, self.config.seed)
         model.shard(sharding_mesh(self.device_mesh, self.config.trainer), self.config.model.compute_dtype)
         # Lightning moves the module to its device only later: `self.device` is the CPU here.
         return model.load(self.trainer.strategy.root_device).train()
@@ -120,8 +120,8 @@ class PolicyModule(LightningModule):
         """
         assert self.model is not None
         gather(None)  # ranks that come here hours apart wait for each other on the CPU; NCCL gives up after minutes
-        for name, tensor in plain_weights(self.model.language_model, self.device, whole):
-            yield name, whole(tensor.to(dtype))
+        for name, tensor in plain_weights(self.model.language_model, self.device, dtype, whole):
+            yield name, whole(tensor)
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> None:
         """Take `grpo.updates_per_batch` optimizer steps on the rollouts of one step; then the step counts as done."""

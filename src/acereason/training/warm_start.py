@@ -94,7 +94,7 @@ class WarmStart:
 
     def __init__(self, config: WarmStartConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.model = PolicyModel(config.model)
+        self.model = PolicyModel(config.model, config.seed)
         self.model.shard(_mesh(config, device), config.model.compute_dtype)
         self.model.load(device).train()
         settings = config.optimizer
@@ -161,7 +161,7 @@ class WarmStart:
             pass
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
-        for name, tensor in plain_weights(self.model.language_model, self.device, whole):
+        for name, tensor in plain_weights(self.model.language_model, self.device, torch.float32, whole):
             yield name, whole(tensor)
 
 
