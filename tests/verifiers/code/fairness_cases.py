@@ -411,6 +411,7 @@ LANGUAGE = [
         thread.join()
         """,
         ("", "100000\n"),
+        limit_s=10.0,
     ),
     stdin(
         "integer_of_20000_digits",
