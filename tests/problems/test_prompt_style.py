@@ -84,7 +84,7 @@ def test_a_missing_file_is_named(settings, says):
 
 def test_a_template_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "own.jinja").write_bytes(b"\xff")
-    with pytest.raises(UserError, match="cannot be read: .*byte 0xff in position 0"):
+    with pytest.raises(UserError, match=r"cannot be read: .*byte 0xff in position 0"):
         read_style(PromptsConfig(template=str(tmp_path / "own.jinja")))
 
 
