@@ -148,3 +148,11 @@ def test_what_a_template_refuses_is_told():
     refusing = "{{ raise_exception('no system prompts here') }}"
     with pytest.raises(UserError, match="prompts: the chat template refuses the messages: no system prompts here"):
         prompt_text(MATH, tokenizer(refusing))
+
+
+def test_the_vocabulary_is_looked_through_once_for_all_prompts(monkeypatch):
+    base, lookups = tokenizer(), []
+    vocabulary = base.get_vocab()
+    monkeypatch.setattr(base, "get_vocab", lambda: lookups.append(1) or vocabulary)
+    assert prompt_text(MATH, base) == prompt_text(MATH, base) == f"{MATH_MESSAGE}\n"
+    assert len(lookups) == 1

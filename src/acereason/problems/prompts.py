@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from acereason.config.schema.prompts import PAPER
@@ -76,8 +77,9 @@ class PromptStyle:
 PAPER_STYLE = PromptStyle()
 
 
+@lru_cache(maxsize=8)
 def knows_thinking(tokenizer: Any) -> bool:
-    """Return whether a token of the vocabulary holds `</think>`."""
+    """Return whether a token of the vocabulary holds `</think>`; asked for each prompt, looked up once a tokenizer."""
     return any(THINK_END in token for token in tokenizer.get_vocab())
 
 
