@@ -25,6 +25,7 @@ from acereason.training.outcome import run_to_the_end
 
 
 def run(rank_info: RankInfo, lifeline: Lifeline) -> int:
+    """Compose the settings and learn, or say what would be learned from; return the exit code."""
     words = sys.argv[1:]
     config = compose(words, WarmStartConfig)
     resolve_ranks(config, rank_info)

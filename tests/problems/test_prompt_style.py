@@ -114,4 +114,6 @@ def test_a_template_that_does_not_write_what_is_asked_for_is_refused(style, says
 def test_a_template_may_leave_out_thoughts_of_examples():
     without = "{% for m in messages %}{{ m.content.split('</think>')[-1] | trim }}\n{% endfor %}"
     style = PromptStyle(without, examples={"math": [(MATH, "<think>\nhm\n</think>\n\nFour. ")]})
-    check_style(style, AutoTokenizer.from_pretrained("models/laptop"), MATH)
+    laptop = AutoTokenizer.from_pretrained("models/laptop")
+    check_style(style, laptop, MATH)
+    assert "hm" not in prompt_text(MATH, laptop, style)

@@ -22,13 +22,12 @@ from acereason.distributed.lifeline import Lifeline
 from acereason.engines.decided_by import decided_by
 from acereason.engines.engine import Engine, never
 from acereason.engines.model_folder import model_folder_of_all_ranks
-from acereason.engines.prompt import Prompt, check_lengths, make_prompt
+from acereason.engines.prompt import Prompt, check_lengths
 from acereason.engines.queue import EngineRanks, Store, WorkQueue
 from acereason.engines.shared import SharedEngines
-from acereason.engines.thinking import ThinkingRule, thinking_rule
+from acereason.engines.thinking import ThinkingRule, prompts_and_rule
 from acereason.errors import UserError
 from acereason.problems.problem import Problem
-from acereason.problems.prompt_style import check_style, read_style
 from acereason.verifiers.pool.pool import VerifierPool
 
 
@@ -109,7 +108,9 @@ def open_session(
             store = stack.enter_context(_process_group(config))
         folder = model_folder_of_all_ranks(config.model.path)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        prompts, rule = _prompts(config, problems, tokenizer)
+        prompts, rule = prompts_and_rule(config, problems, tokenizer)
+        if rule.warning and rank_and_world()[0] == 0:
+            warnings.warn(rule.warning, stacklevel=2)
         if pool is None:
             rewards, domains = config.rewards, tuple(dict.fromkeys(problem.domain for problem in problems))
             limits = (rewards.workers, rewards.timeout_seconds, rewards.memory_mib)
@@ -127,18 +128,6 @@ def open_session(
             engine, ranks, queue, pool.submit, tokenizer, settings.max_num_seqs, settings.work, stop_requested
         )
         yield Session(engine, engines, pool, tokenizer, prompts, rule, longest, config, folder, rank_and_world()[0])
-
-
-def _prompts(config: Config, problems: Sequence[Problem], tokenizer: Any) -> tuple[dict[str, Prompt], ThinkingRule]:
-    """Return the prompts by the ids of their problems, and what of responses is judged; warn if that cannot fit."""
-    style = read_style(config.prompts)
-    for problem in {problem.domain: problem for problem in problems}.values():
-        check_style(style, tokenizer, problem)
-    prompts = {problem.id: make_prompt(problem, tokenizer, style) for problem in problems}
-    rule = thinking_rule(config.rewards.thinking, list(prompts.values()), style, tokenizer)
-    if rule.warning and rank_and_world()[0] == 0:
-        warnings.warn(rule.warning, stacklevel=2)
-    return prompts, rule
 
 
 @contextmanager

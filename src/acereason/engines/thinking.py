@@ -1,13 +1,15 @@
-"""Whether a response has to end its thoughts with `</think>` before anything of it is judged."""
+"""The prompts of a run, and whether responses have to end their thoughts with `</think>` before they are judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from acereason.config.schema import Thinking
-from acereason.engines.prompt import Prompt
+from acereason.config.schema import Config, Thinking
+from acereason.engines.prompt import Prompt, make_prompt
+from acereason.problems.problem import Problem
+from acereason.problems.prompt_style import check_style, read_style
 from acereason.problems.prompts import THINK_END, THINK_START, PromptStyle, knows_thinking
 
 
@@ -26,6 +28,27 @@ class ThinkingRule:
     warning: str
 
 
+def prompts_and_rule(
+    config: Config, problems: Collection[Problem], tokenizer: Any
+) -> tuple[dict[str, Prompt], ThinkingRule]:
+    """Return the prompts by the ids of their problems, and what of the responses is judged.
+
+    Args:
+        config: settings.
+        problems: at least one.
+        tokenizer: of the policy.
+
+    Raises:
+        UserError: a file of the settings cannot be read, or the chat template does not write what they ask for.
+    """
+    style, one_of_each = read_style(config.prompts), {problem.domain: problem for problem in problems}.values()
+    for problem in one_of_each:
+        check_style(style, tokenizer, problem)
+    prompts = {problem.id: make_prompt(problem, tokenizer, style) for problem in problems}
+    looked_at = [prompts[problem.id] for problem in one_of_each]
+    return prompts, thinking_rule(config.rewards.thinking, looked_at, style, tokenizer)
+
+
 def thinking_rule(setting: Thinking, prompts: Sequence[Prompt], style: PromptStyle, tokenizer: Any) -> ThinkingRule:
     """Resolve `rewards.thinking` for a model and its prompts.
 
@@ -34,7 +57,7 @@ def thinking_rule(setting: Thinking, prompts: Sequence[Prompt], style: PromptSty
 
     Args:
         setting: its value.
-        prompts: at least one.
+        prompts: one of each domain; what follows the question does not depend on the problem.
         style: of the prompts.
         tokenizer: of the policy.
     """

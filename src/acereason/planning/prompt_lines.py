@@ -9,7 +9,6 @@ from pathlib import Path
 from acereason.config.schema import Config, ProblemsConfig
 from acereason.problems.loaders import BUILT_IN, load_problems, sources
 from acereason.problems.problem import Problem
-from acereason.problems.prompt_style import check_style, read_style
 
 LONGEST = 4000
 """Characters of a prompt that are shown; a longer one loses its middle."""
@@ -32,17 +31,12 @@ def prompt_lines(config: Config) -> list[str]:
         return ["prompts      not shown: no source of problems is on this machine"]
     from transformers import AutoTokenizer
 
-    from acereason.engines.prompt import make_prompt
-    from acereason.engines.thinking import thinking_rule
+    from acereason.engines.thinking import prompts_and_rule
 
-    tokenizer, style = AutoTokenizer.from_pretrained(folder), read_style(config.prompts)
-    for problem in first.values():
-        check_style(style, tokenizer, problem)
-    prompts = [make_prompt(problem, tokenizer, style) for problem in first.values()]
-    rule = thinking_rule(config.rewards.thinking, prompts, style, tokenizer)
+    prompts, rule = prompts_and_rule(config, first.values(), AutoTokenizer.from_pretrained(folder))
     lines = [f"thinking     {'required' if rule.required else 'optional'}: {rule.why}"]
     lines += [f"warning: {rule.warning}"] if rule.warning else []
-    for prompt in prompts:
+    for prompt in prompts.values():
         lines.append(f"prompt       of the first {prompt.problem.domain} problem, {len(prompt.ids)} tokens:")
         lines += [f"  │ {line}" for line in _shown(prompt.text).split("\n")]
     return lines

@@ -88,6 +88,17 @@ def plain_name(name: str) -> str:
     return name.replace(_BASE, ".")
 
 
+def adapted_layer(model: Any, name: str) -> Any:
+    """Return the layer whose adapter changes the weight `name`; None if none does."""
+    return model.get_submodule(name.rpartition(_BASE)[0]) if name.endswith(f"{_BASE}weight") else None
+
+
+def matrices_of(name: str) -> tuple[str, str]:
+    """Return the names of A and B beside the weight `name` of an adapted layer."""
+    a, b = (name.replace(_BASE, f".lora_{part}.{ADAPTER}.") for part in "AB")
+    return a, b
+
+
 def first_value(name: str, shape: torch.Size, seed: int) -> Tensor:
     """Return the value that an adapter's matrix starts with: B zero, so that the policy starts as the base model.
 
@@ -114,8 +125,7 @@ def plain_weights(model: Any, device: torch.device, dtype: torch.dtype, gather: 
         if is_adapter(name):
             continue
         weight = parameter.detach()
-        if name.endswith(f"{_BASE}weight"):
-            layer = model.get_submodule(name.rpartition(_BASE)[0])
+        if layer := adapted_layer(model, name):
             weight = _merged(weight.to(device), layer, device, gather)
         yield plain_name(name), weight.to(device, dtype)
 
@@ -138,8 +148,14 @@ def merged(weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
     return weight.float() + scaling * (b @ a)
 
 
-def adapter_weights(model: Any, gather: Gather) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, whole tensor) of each matrix of the adapters; a collective."""
+def adapter_weights(model: Any, device: torch.device, gather: Gather) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, whole tensor) of each matrix of the adapters; a collective.
+
+    Args:
+        model: sharded or not.
+        device: where tensors are gathered: offloaded ones are on the CPU, where their group may have no collectives.
+        gather: returns the whole of a sharded tensor.
+    """
     for name, parameter in model.named_parameters():
         if is_adapter(name):
-            yield name, gather(parameter.detach())
+            yield name, gather(parameter.detach().to(device))

@@ -213,22 +213,27 @@ def _fill_parameter(
     local = torch.empty(shape, dtype=parameter.dtype, device=device)
     if is_adapter(names[0]):
         local.copy_(first_value(names[0], parameter.shape, seed)[offset : offset + len(local)])
-    present = [] if is_adapter(names[0]) else _present(files, names)
-    for name in present[:1]:
-        files.read_rows(name, parameter.shape, offset, local)
-    for other in present[1:]:
-        again = torch.empty_like(local)
-        files.read_rows(other, parameter.shape, offset, again)
-        if not torch.equal(local, again):
-            raise UserError(
-                f"model.path={files.folder}: {present[0]} and {other} differ, but config.json ties them "
-                "(tie_word_embeddings: true); set it to false there"
-            )
+    else:
+        _read_rows(files, names, parameter.shape, offset, local)
     if isinstance(parameter, DTensor):
         local = DTensor.from_local(
             local, mesh, placements, run_check=False, shape=parameter.shape, stride=parameter.stride()
         )
     torch.utils.swap_tensors(parameter, nn.Parameter(local, requires_grad=parameter.requires_grad))
+
+
+def _read_rows(files: WeightFiles, names: list[str], shape: torch.Size, offset: int, local: Tensor) -> None:
+    """Fill this rank's rows of a weight, which has several names if it is tied."""
+    present = _present(files, names)
+    files.read_rows(present[0], shape, offset, local)
+    for other in present[1:]:
+        again = torch.empty_like(local)
+        files.read_rows(other, shape, offset, again)
+        if not torch.equal(local, again):
+            raise UserError(
+                f"model.path={files.folder}: {present[0]} and {other} differ, but config.json ties them "
+                "(tie_word_embeddings: true); set it to false there"
+            )
 
 
 def _present(files: WeightFiles, names: list[str]) -> list[str]:

@@ -57,6 +57,11 @@ class PolicyModel(nn.Module):
         if config.activation_checkpointing:
             self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
 
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that learn: all, or those of the adapters."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
     def forward(self, batch: PackedBatch, temperature: float, entropy: bool = False) -> tuple[Tensor, Tensor]:
         """Return `[response tokens]` log-probs and entropies (zeros unless `entropy`) at the sampling temperature."""
         plan = attention.plan_attention(batch)

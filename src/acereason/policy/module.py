@@ -95,7 +95,7 @@ class PolicyModule(LightningModule):
         """Return AdamW on the float32 shards."""
         assert self.model is not None
         return torch.optim.AdamW(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            self.model.trained,
             lr=self.curriculum.learning_rate,
             fused=self.config.optimizer.fused,
             **self._hyperparameters(),

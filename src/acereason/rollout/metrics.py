@@ -10,6 +10,7 @@ from acereason.rollout.batch import RolloutBatch
 from acereason.rollout.curriculum import Curriculum
 from acereason.verifiers.verifier import NO_THINK_END, NOTHING_TO_JUDGE
 
+_NO_ANSWER = NOTHING_TO_JUDGE - {NO_THINK_END}
 EVALUATED = "eval/"
 """Beginning of the names of metrics that change only with an evaluation."""
 EVALUATED_AT = "evaluated_at"
@@ -62,7 +63,7 @@ class RolloutMetrics(Metric):
         self.unjudged += sum(not r.verdict.judged for r in rollouts)
         reasons = [r.verdict.reason for r in rollouts]
         self.no_think_end += reasons.count(NO_THINK_END)
-        self.no_answer += sum(reason in NOTHING_TO_JUDGE - {NO_THINK_END} for reason in reasons)
+        self.no_answer += sum(reason in _NO_ANSWER for reason in reasons)
 
     def compute(self) -> dict[str, float]:
         """Return means over rollouts; `solved_all` and `solved_none` are shares of the groups.

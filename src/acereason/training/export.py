@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, GenerationConfig
 from acereason.config.schema import ModelConfig
 from acereason.engines.model_folder import model_folder
 from acereason.errors import UserError
-from acereason.policy.adapters import ADAPTER, add_adapters, is_adapter, merged, plain_name
+from acereason.policy.adapters import ADAPTER, adapted_layer, add_adapters, is_adapter, matrices_of, merged, plain_name
 from acereason.policy.loading import INDEX_FILE, SINGLE_FILE, skeleton
 
 MAX_SHARD_BYTES = 2 * 2**30
@@ -199,9 +199,8 @@ def _merged_weights(saved: SavedWeights, model: Any) -> Iterator[tuple[str, Tens
     for name, _ in model.named_parameters():
         if name not in saved.entries or is_adapter(name):
             continue
-        a, b = (name.replace(".base_layer.", f".lora_{part}.{ADAPTER}.") for part in "AB")
-        if a != name and a in saved.entries:
-            scaling = model.get_submodule(name.rpartition(".base_layer.")[0]).scaling[ADAPTER]
-            yield plain_name(name), merged(saved[name], saved[a], saved[b], scaling)
-        else:
-            yield plain_name(name), saved[name]
+        weight = saved[name]
+        if layer := adapted_layer(model, name):
+            a, b = matrices_of(name)
+            weight = merged(weight, saved[a], saved[b], layer.scaling[ADAPTER])
+        yield plain_name(name), weight

@@ -60,6 +60,8 @@ def write_policy(trainer: Trainer, module: PolicyModule, folder: Path) -> None:
 def write_adapter(trainer: Trainer, module: PolicyModule, folder: Path) -> None:
     """Gather the adapters on all ranks and write them on rank 0."""
     assert module.model is not None
-    weights = [(name, tensor.cpu()) for name, tensor in adapter_weights(module.model.language_model, whole)]
+    weights = [
+        (name, tensor.cpu()) for name, tensor in adapter_weights(module.model.language_model, module.device, whole)
+    ]
     if trainer.is_global_zero:
         export_adapter(weights, module.config.model, folder)

@@ -99,7 +99,7 @@ class WarmStart:
         self.model.load(device).train()
         settings = config.optimizer
         self.optimizer = torch.optim.AdamW(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            self.model.trained,
             betas=(settings.beta1, settings.beta2),
             eps=settings.eps,
             weight_decay=settings.weight_decay,
